@@ -1,0 +1,3 @@
+fn main() {
+    stella_cli::main()
+}

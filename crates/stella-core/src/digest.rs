@@ -1,0 +1,96 @@
+//! SHA-256 digests, the identity of everything Stella stores.
+
+use std::fmt;
+use std::str::FromStr;
+
+use aws_lc_rs::digest;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A SHA-256 digest (FIPS 180-4), written as 64 lower-case hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sha256([u8; 32]);
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a SHA-256 digest: expected 64 hex digits, optionally after \"sha256:\"")]
+pub struct NotADigest;
+
+impl Sha256 {
+    pub fn of(data: &[u8]) -> Self {
+        Self::of_parts(&[data])
+    }
+
+    /// The digest of the parts one after another, without joining them first.
+    pub fn of_parts(parts: &[&[u8]]) -> Self {
+        let mut context = digest::Context::new(&digest::SHA256);
+        for part in parts {
+            context.update(part);
+        }
+        let mut out = [0; 32];
+        out.copy_from_slice(context.finish().as_ref());
+        Self(out)
+    }
+
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    pub fn to_hex(&self) -> String {
+        hex::encode(self.0)
+    }
+}
+
+impl fmt::Display for Sha256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_hex())
+    }
+}
+
+impl fmt::Debug for Sha256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_hex())
+    }
+}
+
+/// Upper and lower case, with or without the `sha256:` that people paste.
+impl FromStr for Sha256 {
+    type Err = NotADigest;
+
+    fn from_str(s: &str) -> Result<Self, NotADigest> {
+        let digits = s.strip_prefix("sha256:").unwrap_or(s);
+        let mut out = [0; 32];
+        hex::decode_to_slice(digits, &mut out).map_err(|_| NotADigest)?;
+        Ok(Self(out))
+    }
+}
+
+impl Serialize for Sha256 {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sha256 {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn matches_the_standard_vector_and_survives_text() {
+        let abc = Sha256::of_parts(&[b"a", b"bc"]);
+        assert_eq!(
+            abc.to_hex(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert_eq!(format!("sha256:{}", abc.to_hex().to_uppercase()).parse(), Ok(abc));
+        assert_eq!("sha256:abc".parse::<Sha256>(), Err(NotADigest));
+    }
+}
