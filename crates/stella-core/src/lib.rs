@@ -6,6 +6,17 @@
 //! lets one verdict be computed again, years later, to the same answer.
 #![forbid(unsafe_code)]
 
+pub mod alg;
+pub mod api;
+pub mod canonical;
 pub mod digest;
+pub mod dsse;
+pub mod evidence;
 pub mod id;
+pub mod json;
+pub mod predicate;
+pub mod purl;
+pub mod statement;
 pub mod time;
+pub mod trust;
+pub mod verify;

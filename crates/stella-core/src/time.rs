@@ -29,7 +29,7 @@ pub struct NotATime(pub String);
 impl Timestamp {
     pub const UNIX_EPOCH: Self = Self(0);
     pub const MIN: Self = Self(-62_135_596_800_000_000);
-    pub const MAX: Self = Self(253_402_207_200_999_999);
+    pub const MAX: Self = Self(253_402_207_199_999_999);
 
     /// Clamped to the years that RFC 3339 can write.
     pub const fn from_micros(micros: i64) -> Self {

@@ -1,1 +1,159 @@
+//! Durable storage: one trait a concern, one conformance suite, native drivers.
+//!
+//! # The contract of every driver
+//! * One method is one transaction. When it answers `Ok`, what it wrote
+//!   survives `kill -9` and power loss; when it answers `Err`, nothing of it
+//!   did, except for [`StoreError::Unknown`].
+//! * Methods may be called from many tasks at once. A driver may join the
+//!   writes of concurrent callers into one commit, but each caller hears only
+//!   about its own.
+//! * A driver retries what is its own doing (a busy lock, a serialization
+//!   failure) within its own deadline. The caller retries nothing but a moved
+//!   head ([`Appended::HeadMoved`]), after reading again.
+//! * Times and ids come in; a driver has no clock and makes no random bytes.
 
+pub mod sqlite;
+pub mod types;
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use stella_core::digest::Sha256;
+use stella_core::id::{AnchorId, AttestationId, KeyId, TokenId};
+use stella_core::time::Timestamp;
+use stella_core::trust::{Event, TrustState};
+
+pub use types::*;
+
+/// Everything a server needs of its storage.
+pub trait Store: EventStore + AttestationStore + TokenStore + LogStore + Upkeep {}
+
+impl<T: EventStore + AttestationStore + TokenStore + LogStore + Upkeep> Store for T {}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The storage cannot be reached or is full; nothing was written.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// The connection broke around the commit: it may have taken effect.
+    #[error("the store broke off while committing; whether it took effect is not known: {0}")]
+    Unknown(String),
+    /// What was read breaks the store's own rules.
+    #[error("the store is damaged: {0}")]
+    Corrupt(String),
+    /// Another program's schema, or a newer one.
+    #[error("{0}")]
+    Schema(String),
+}
+
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// The event log and what is folded from it.
+#[async_trait]
+pub trait EventStore: Send + Sync {
+    /// Events with a sequence number above `after`, in order, at most `limit`.
+    async fn events_after(&self, after: u64, limit: usize) -> Result<Vec<Event>>;
+
+    /// Appends if the head is still `expected_head`, with the projections of
+    /// every key and anchor the events touch, taken from `state` (the fold up
+    /// to and including these events), and with the sealed keys.
+    async fn append(
+        &self,
+        expected_head: u64,
+        events: Vec<Event>,
+        state: Arc<TrustState>,
+        sealed_keys: Vec<SealedKeyRow>,
+        tokens: Vec<TokenChange>,
+    ) -> Result<Appended>;
+
+    async fn sealed_key(&self, id: &KeyId) -> Result<Option<Vec<u8>>>;
+
+    /// Whether any sealed key exists, so that a lost sealing key is noticed.
+    async fn has_sealed_keys(&self) -> Result<bool>;
+
+    async fn audit(&self, filter: AuditFilter) -> Result<Vec<AuditRow>>;
+}
+
+#[async_trait]
+pub trait AttestationStore: Send + Sync {
+    /// Stores a new attestation: recorded, or signed with its ledger entry.
+    async fn insert_attestation(&self, new: NewAttestation) -> Result<Inserted>;
+
+    /// Turns a recorded attestation into a signed one, if it is still
+    /// unsigned and the key's version is still the one it was chosen at.
+    async fn store_signature(&self, id: AttestationId, signed: Signed) -> Result<SignatureStored>;
+
+    /// Notes a failed attempt at signing. `state` is `recorded` for one that
+    /// will be tried again and `failed` for one set aside.
+    async fn note_attempt(&self, id: AttestationId, attempt: Attempt) -> Result<()>;
+
+    async fn attestation(&self, id: AttestationId) -> Result<Option<AttestationRow>>;
+
+    /// At most `limit` whose id starts with this text.
+    async fn attestations_by_prefix(&self, prefix: &str, limit: usize) -> Result<Vec<AttestationId>>;
+
+    async fn attestations_by_pae(&self, pae: &Sha256) -> Result<Vec<AttestationRow>>;
+
+    /// Those with a subject of this digest, oldest first, at most `limit`.
+    async fn attestations_by_digest(
+        &self,
+        algorithm: &str,
+        hex: &str,
+        limit: usize,
+    ) -> Result<Vec<AttestationRow>>;
+
+    async fn list_attestations(&self, filter: AttestationFilter) -> Result<Vec<AttestationRow>>;
+
+    async fn last_attestation_by(&self, identity: &str) -> Result<Option<AttestationRow>>;
+
+    /// Which of these signatures this server made, in the order asked.
+    async fn ledger(&self, signatures: &[LedgerKey]) -> Result<Vec<Option<LedgerEntry>>>;
+
+    async fn idempotent(&self, identity: &str, key: &str) -> Result<Option<IdempotencyRow>>;
+
+    async fn queue(&self, now: Timestamp) -> Result<QueueFigures>;
+
+    /// Remembers the latest verdict of each attestation under each anchor.
+    async fn note_verdicts(&self, verdicts: Vec<VerdictRow>) -> Result<()>;
+
+    async fn verdicts(&self, anchor: AnchorId) -> Result<Vec<VerdictRow>>;
+}
+
+#[async_trait]
+pub trait TokenStore: Send + Sync {
+    async fn token_by_hash(&self, hash: &Sha256) -> Result<Option<TokenRow>>;
+
+    async fn tokens(&self) -> Result<Vec<TokenRow>>;
+
+    async fn note_token_used(&self, id: TokenId, at: Timestamp) -> Result<()>;
+}
+
+/// The operations log: what the on-call person reads, kept for a while.
+#[async_trait]
+pub trait LogStore: Send + Sync {
+    async fn log(&self, lines: Vec<LogRow>) -> Result<()>;
+
+    async fn read_log(&self, filter: LogFilter) -> Result<Vec<LogRow>>;
+
+    /// Drops lines older than this.
+    async fn trim_log(&self, before: Timestamp) -> Result<u64>;
+}
+
+#[async_trait]
+pub trait Upkeep: Send + Sync {
+    /// What this store is, for people: driver, place, schema version.
+    async fn describe(&self) -> Result<StoreDescription>;
+
+    /// Reads everything: the hash chain, the projections against the fold,
+    /// envelopes against their digests, the driver's own integrity check.
+    async fn verify(&self) -> Result<VerifyReport>;
+
+    /// Writes the projections anew from the events.
+    async fn rebuild_projections(&self) -> Result<()>;
+
+    /// A durable no-op write, for health checks.
+    async fn probe(&self) -> Result<()>;
+}

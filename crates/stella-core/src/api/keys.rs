@@ -1,0 +1,220 @@
+//! `/v1/signer/keys` and its neighbours.
+
+use super::wire;
+
+wire! {
+    pub struct GenerateKey {
+        /// Defaults to the profile of `algorithm`.
+        #[serde(default)]
+        pub profile: Option<String>,
+        /// Made from profile and date when absent.
+        #[serde(default, alias = "keyid")]
+        pub key_id: Option<String>,
+        /// Long or short name; must agree with the profile's.
+        #[serde(default)]
+        pub algorithm: Option<String>,
+        /// `signing` (default), `log`, `timestamp`, `feed`.
+        #[serde(default, rename = "type")]
+        pub key_type: Option<String>,
+        /// Signs only on failover.
+        #[serde(default)]
+        pub standby: bool,
+    }
+
+    pub struct ImportKey {
+        #[serde(alias = "keyid")]
+        pub key_id: String,
+        /// With a profile the private key is brought in; without, only verifies.
+        #[serde(default)]
+        pub profile: Option<String>,
+        /// PEM, or base64 of DER.
+        #[serde(default)]
+        pub public_key: Option<String>,
+        /// PKCS#8 PEM. Sealed at once and never given out again.
+        #[serde(default)]
+        pub private_key: Option<String>,
+        #[serde(default)]
+        pub created_at: Option<String>,
+        #[serde(default)]
+        pub standby: bool,
+    }
+
+    pub struct Key {
+        pub id: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub profile: Option<String>,
+        #[serde(rename = "type")]
+        pub key_type: String,
+        pub algorithm: String,
+        /// pending, standby, active, retiring, retired, revoked, compromised, external.
+        pub status: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub key_store: Option<String>,
+        /// SubjectPublicKeyInfo, PEM.
+        pub public_key: String,
+        /// SHA-256 of the SubjectPublicKeyInfo, hex.
+        pub fingerprint: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub created_at: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub not_after: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub revoked_at: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub revoke_reason: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub compromised_since: Option<String>,
+        /// Anchors that hold it unrevoked.
+        pub anchors: Vec<String>,
+        /// What the operator should know, e.g. a store that is not validated.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub notes: Vec<String>,
+    }
+
+    pub struct KeyList {
+        pub keys: Vec<Key>,
+    }
+
+    /// What activating, retiring or revoking did.
+    pub struct KeyChange {
+        pub id: String,
+        pub status: String,
+        /// The key that signed before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub outgoing: Option<String>,
+        /// Anchors in which what this key signs does not verify yet.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub lacking_anchors: Vec<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub warnings: Vec<String>,
+    }
+
+    pub struct RevokeKey {
+        pub reason: String,
+        /// RFC 3339, or `NOW`.
+        #[serde(default)]
+        pub effective_at: Option<String>,
+        #[serde(default)]
+        pub compromised_since: Option<String>,
+        #[serde(default)]
+        pub note: Option<String>,
+        /// Only say what would happen.
+        #[serde(default)]
+        pub dry_run: bool,
+    }
+
+    /// What a revocation touches: its blast radius.
+    pub struct Revocation {
+        pub key_id: String,
+        pub reason: String,
+        pub effective_at: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub compromised_since: Option<String>,
+        /// Anchors in which it was, or would be, revoked.
+        pub anchors: Vec<String>,
+        /// Anchors left without a good key.
+        pub emptied: Vec<String>,
+        pub ends_signing: bool,
+        /// Stored attestations signed by the key.
+        pub attestations: u64,
+        /// Of those, which no longer pass, at most 100 named.
+        pub flipped: u64,
+        pub dry_run: bool,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub next: Vec<String>,
+    }
+
+    pub struct VerifyKey {
+        /// `sign`.
+        #[serde(default)]
+        pub operation: Option<String>,
+    }
+
+    pub struct KeyVerified {
+        pub id: String,
+        pub operation: String,
+        pub ok: bool,
+        pub store: String,
+        pub mechanism: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub slot: Option<String>,
+        pub milliseconds: f64,
+    }
+
+    pub struct Validity {
+        pub key_id: String,
+        pub at_time: String,
+        pub valid: bool,
+        pub anchors: Vec<AnchorValidity>,
+    }
+
+    pub struct AnchorValidity {
+        pub anchor_id: String,
+        pub pattern: String,
+        pub valid: bool,
+        pub added_at: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub ends_at: Option<String>,
+        /// Why, in the words of the reason codes.
+        pub reason: String,
+    }
+
+    pub struct RotationWarnings {
+        pub keys: Vec<RotationWarning>,
+    }
+
+    pub struct RotationWarning {
+        pub key_id: String,
+        pub profile: String,
+        pub age_days: u64,
+        /// `10mo`.
+        pub age: String,
+        pub max_age: String,
+        /// ok, due, overdue.
+        pub level: String,
+        /// `Rotation due in 2 months`.
+        pub warning: String,
+    }
+
+    pub struct Impact {
+        pub key_id: String,
+        pub status: String,
+        pub attestations: u64,
+        pub in_ledger: u64,
+        pub pass: u64,
+        pub fail: u64,
+        pub indeterminate: u64,
+        pub rows: Vec<ImpactRow>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub next: Vec<String>,
+    }
+
+    pub struct ImpactRow {
+        pub attestation_id: String,
+        pub subject: String,
+        pub predicate_type: String,
+        pub signed_at: String,
+        pub requested_by: String,
+        pub verdict: String,
+        pub code: String,
+        /// What it would have been had the key not ended.
+        pub before: String,
+    }
+
+    pub struct ConfigEntry {
+        pub key: String,
+        pub value: String,
+        /// flag, environment, runtime, file, default.
+        pub origin: String,
+        /// Settable at run time.
+        pub runtime: bool,
+    }
+
+    pub struct ConfigList {
+        pub entries: Vec<ConfigEntry>,
+    }
+
+    pub struct SetConfig {
+        pub value: String,
+    }
+}

@@ -1,0 +1,36 @@
+//! Wire types shared by server and client. Types only: what a field means is
+//! said here, what happens is decided elsewhere.
+//!
+//! JSON in camelCase; `keyId` is written, `keyid` is read as well.
+
+pub mod anchors;
+pub mod attestations;
+pub mod audit;
+pub mod crypto;
+pub mod keys;
+pub mod problem;
+pub mod status;
+pub mod tokens;
+pub mod verify;
+
+/// Derives what every wire type has, with OpenAPI schemas where the server
+/// asks for them.
+macro_rules! wire {
+    ($($(#[$meta:meta])* pub $kind:tt $name:ident $body:tt)+) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+        #[serde(rename_all = "camelCase")]
+        pub $kind $name $body
+    )+};
+}
+pub(crate) use wire;
+
+wire! {
+    /// A page of a listing, newest first unless said otherwise.
+    pub struct PageInfo {
+        /// Give it back as `cursor` to read on; absent on the last page.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub next_cursor: Option<String>,
+    }
+}

@@ -1,0 +1,269 @@
+//! DSSE envelopes and the bytes their signatures cover (the DSSE
+//! specification v1, `protocol.md` and `envelope.md`).
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Sha256;
+use crate::json::{self, JsonError, JsonLimits};
+
+pub const IN_TOTO_PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    pub payload_type: String,
+    pub payload: Vec<u8>,
+    pub signatures: Vec<EnvelopeSignature>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvelopeSignature {
+    /// A hint. It is not signed, so nothing may rest on it.
+    pub keyid: Option<String>,
+    pub sig: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EnvelopeLimits {
+    pub json: JsonLimits,
+    pub max_signatures: usize,
+}
+
+impl Default for EnvelopeLimits {
+    fn default() -> Self {
+        Self {
+            json: JsonLimits::default(),
+            max_signatures: 16,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EnvelopeError {
+    #[error("the envelope cannot be read")]
+    Json(#[from] JsonError),
+    #[error("the envelope's {field} is not base64")]
+    Base64 { field: &'static str },
+    #[error("the envelope has no signature")]
+    NoSignature,
+    #[error("the envelope has {count} signatures, at most {max} are allowed")]
+    TooManySignatures { count: usize, max: usize },
+}
+
+impl EnvelopeError {
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Json(e) => e.code(),
+            Self::Base64 { .. } => "envelope.base64",
+            Self::NoSignature => "envelope.no-signature",
+            Self::TooManySignatures { .. } => "envelope.too-many-signatures",
+        }
+    }
+}
+
+/// The pre-authentication encoding: what is signed.
+pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(payload.len() + payload_type.len() + 48);
+    for part in pae_parts(payload_type, payload, &head(payload_type, payload)) {
+        out.extend_from_slice(part);
+    }
+    out
+}
+
+/// SHA-256 of the pre-authentication encoding: the identity of what is signed.
+pub fn pae_digest(payload_type: &str, payload: &[u8]) -> Sha256 {
+    Sha256::of_parts(&pae_parts(payload_type, payload, &head(payload_type, payload)))
+}
+
+impl Envelope {
+    pub fn parse(bytes: &[u8], limits: &EnvelopeLimits) -> Result<Self, EnvelopeError> {
+        let wire: Wire = json::parse(bytes, &limits.json)?;
+        if wire.signatures.is_empty() {
+            return Err(EnvelopeError::NoSignature);
+        }
+        if wire.signatures.len() > limits.max_signatures {
+            let count = wire.signatures.len();
+            return Err(EnvelopeError::TooManySignatures {
+                count,
+                max: limits.max_signatures,
+            });
+        }
+        let payload = decode_base64(&wire.payload).ok_or(EnvelopeError::Base64 { field: "payload" })?;
+        let signatures = wire
+            .signatures
+            .into_iter()
+            .map(|s| {
+                let sig = decode_base64(&s.sig).ok_or(EnvelopeError::Base64 { field: "sig" })?;
+                Ok(EnvelopeSignature {
+                    keyid: s.keyid.filter(|id| !id.is_empty()),
+                    sig,
+                })
+            })
+            .collect::<Result<_, EnvelopeError>>()?;
+        Ok(Self {
+            payload_type: wire.payload_type,
+            payload,
+            signatures,
+        })
+    }
+
+    pub fn to_json(&self) -> Vec<u8> {
+        let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
+        let wire = Wire {
+            payload: encode(&self.payload),
+            payload_type: self.payload_type.clone(),
+            signatures: self
+                .signatures
+                .iter()
+                .map(|s| WireSignature {
+                    keyid: s.keyid.clone(),
+                    sig: encode(&s.sig),
+                })
+                .collect(),
+        };
+        serde_json::to_vec(&wire).unwrap_or_default()
+    }
+
+    pub fn pae(&self) -> Vec<u8> {
+        pae(&self.payload_type, &self.payload)
+    }
+
+    pub fn pae_digest(&self) -> Sha256 {
+        pae_digest(&self.payload_type, &self.payload)
+    }
+}
+
+/// Either alphabet (RFC 4648 sections 4 and 5), padded or not, but one text
+/// for one value otherwise: no mixed alphabets, no stray trailing bits.
+pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    const CONFIG: GeneralPurposeConfig = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(false);
+    const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, CONFIG);
+    const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, CONFIG);
+    STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).ok()
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire {
+    payload: String,
+    payload_type: String,
+    signatures: Vec<WireSignature>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireSignature {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    keyid: Option<String>,
+    sig: String,
+}
+
+fn head(payload_type: &str, payload: &[u8]) -> (String, String) {
+    (
+        format!("DSSEv1 {} ", payload_type.len()),
+        format!(" {} ", payload.len()),
+    )
+}
+
+fn pae_parts<'a>(payload_type: &'a str, payload: &'a [u8], head: &'a (String, String)) -> [&'a [u8]; 4] {
+    [
+        head.0.as_bytes(),
+        payload_type.as_bytes(),
+        head.1.as_bytes(),
+        payload,
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn envelope() -> Envelope {
+        Envelope {
+            payload_type: "http://example.com/HelloWorld".to_owned(),
+            payload: b"hello world".to_vec(),
+            signatures: vec![EnvelopeSignature {
+                keyid: Some("k".to_owned()),
+                sig: vec![0xfb, 0xff, 0xfe, 1],
+            }],
+        }
+    }
+
+    #[test]
+    fn encodes_the_specifications_example() {
+        assert_eq!(
+            envelope().pae(),
+            b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
+        );
+        assert_eq!(envelope().pae_digest(), Sha256::of(&envelope().pae()));
+    }
+
+    #[test]
+    fn reads_both_alphabets_and_only_one_spelling_of_each() {
+        for text in ["+//+AQ==", "+//+AQ", "-__-AQ==", "-__-AQ"] {
+            assert_eq!(
+                decode_base64(text).as_deref(),
+                Some(&[0xfb, 0xff, 0xfe, 1][..]),
+                "{text}"
+            );
+        }
+        for text in ["+/_+AQ==", "+//+AR==", "+//+A", "+//+AQ= =", "ключ"] {
+            assert_eq!(decode_base64(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_envelope() {
+        let code =
+            |text: &str| Envelope::parse(text.as_bytes(), &EnvelopeLimits::default()).map_err(|e| e.code());
+        assert_eq!(
+            code(r#"{"payload":"","payloadType":"t","signatures":[]}"#),
+            Err("envelope.no-signature")
+        );
+        assert_eq!(code(r#"{"payload":"","payloadType":"t"}"#), Err("json.shape"));
+        assert_eq!(
+            code(r#"{"payload":"!","payloadType":"t","signatures":[{"sig":"AA=="}]}"#),
+            Err("envelope.base64")
+        );
+        let many = vec![r#"{"sig":"AA=="}"#; 17].join(",");
+        assert_eq!(
+            code(&format!(
+                r#"{{"payload":"","payloadType":"t","signatures":[{many}]}}"#
+            )),
+            Err("envelope.too-many-signatures")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn survives_its_own_text(payload_type in ".{0,20}", payload: Vec<u8>, keyid in proptest::option::of(".{1,8}"), sig: Vec<u8>) {
+            let envelope = Envelope { payload_type, payload, signatures: vec![EnvelopeSignature { keyid, sig }] };
+            prop_assert_eq!(Envelope::parse(&envelope.to_json(), &EnvelopeLimits::default()), Ok(envelope));
+        }
+    }
+
+    /// What still reads after a bit flip differs in what is signed, in the
+    /// signature, or only in the key id, which is a hint and decides nothing.
+    #[test]
+    fn no_flipped_bit_goes_unnoticed_but_in_the_hint() {
+        let original = envelope();
+        let bytes = original.to_json();
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let Ok(read) = Envelope::parse(&flipped, &EnvelopeLimits::default()) else {
+                continue;
+            };
+            let same = read.pae_digest() == original.pae_digest()
+                && read.signatures[0].sig == original.signatures[0].sig;
+            assert!(
+                !same || read.signatures[0].keyid != original.signatures[0].keyid,
+                "bit {bit}"
+            );
+        }
+    }
+}

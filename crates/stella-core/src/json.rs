@@ -1,0 +1,273 @@
+//! Strict JSON intake: what two readers could read differently is refused.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+
+/// Bounds of one document; settings under `limits.`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JsonLimits {
+    pub max_bytes: usize,
+    pub max_depth: usize,
+}
+
+impl Default for JsonLimits {
+    fn default() -> Self {
+        Self {
+            max_bytes: 32 * 1024 * 1024,
+            max_depth: 64,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    #[error("the document has {size} bytes, at most {max} are allowed")]
+    TooLarge { size: usize, max: usize },
+    #[error("the JSON nests deeper than {max} levels")]
+    TooDeep { max: usize },
+    #[error("the JSON object has the key {key:?} twice (line {line})")]
+    DuplicateKey { key: String, line: usize },
+    #[error("not UTF-8: byte {at} is not part of a character")]
+    Utf8 { at: usize },
+    #[error("not JSON: {message} (line {line}, column {column})")]
+    Syntax {
+        message: String,
+        line: usize,
+        column: usize,
+    },
+    #[error("not the expected JSON: {message}")]
+    Shape { message: String },
+}
+
+impl JsonError {
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "json.too-large",
+            Self::TooDeep { .. } => "json.too-deep",
+            Self::DuplicateKey { .. } => "json.duplicate-key",
+            Self::Utf8 { .. } => "json.utf8",
+            Self::Syntax { .. } => "json.syntax",
+            Self::Shape { .. } => "json.shape",
+        }
+    }
+}
+
+/// Whether the bytes are one JSON text without duplicate keys (RFC 8259
+/// section 4 leaves those to the reader, so no two need agree).
+pub fn check(bytes: &[u8], limits: &JsonLimits) -> Result<(), JsonError> {
+    if bytes.len() > limits.max_bytes {
+        return Err(JsonError::TooLarge {
+            size: bytes.len(),
+            max: limits.max_bytes,
+        });
+    }
+    let text = std::str::from_utf8(bytes).map_err(|e| JsonError::Utf8 { at: e.valid_up_to() })?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    // The bound below is ours, so that it can be set and is told clearly.
+    deserializer.disable_recursion_limit();
+    let mut refused = None;
+    let seed = Strict {
+        left: limits.max_depth.min(MAX_DEPTH),
+        refused: &mut refused,
+    };
+    let outcome = seed
+        .deserialize(&mut deserializer)
+        .and_then(|()| deserializer.end());
+    outcome.map_err(|e| match refused {
+        Some(Refused::Depth) => JsonError::TooDeep {
+            max: limits.max_depth.min(MAX_DEPTH),
+        },
+        Some(Refused::Duplicate(key)) => JsonError::DuplicateKey { key, line: e.line() },
+        None => syntax(&e),
+    })
+}
+
+/// Checked first, then read into its type; unknown fields are the type's affair.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8], limits: &JsonLimits) -> Result<T, JsonError> {
+    check(bytes, limits)?;
+    serde_json::from_slice(bytes).map_err(|e| JsonError::Shape {
+        message: without_position(&e),
+    })
+}
+
+/// Ours, whatever the setting: each level costs stack.
+const MAX_DEPTH: usize = 120;
+
+/// Up to here keys are compared one by one, which is faster and allocates less.
+const LINEAR_KEYS: usize = 16;
+
+enum Refused {
+    Depth,
+    Duplicate(String),
+}
+
+/// Walks a value and keeps nothing of it but the keys of open objects.
+struct Strict<'a> {
+    left: usize,
+    refused: &'a mut Option<Refused>,
+}
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Strict<'_> {
+    fn descend<E: serde::de::Error>(&mut self) -> Result<usize, E> {
+        self.left.checked_sub(1).ok_or_else(|| {
+            *self.refused = Some(Refused::Depth);
+            E::custom("too deep")
+        })
+    }
+}
+
+impl<'de> Visitor<'de> for Strict<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
+        let left = self.descend()?;
+        while seq
+            .next_element_seed(Strict {
+                left,
+                refused: self.refused,
+            })?
+            .is_some()
+        {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        let left = self.descend()?;
+        let mut few: Vec<Cow<'de, str>> = Vec::new();
+        let mut many: HashSet<Cow<'de, str>> = HashSet::new();
+        while let Some(Key(key)) = map.next_key()? {
+            let known = few.contains(&key) || many.contains(&key);
+            if known {
+                let shown = key.chars().take(64).collect();
+                *self.refused = Some(Refused::Duplicate(shown));
+                return Err(A::Error::custom("duplicate key"));
+            }
+            if few.len() < LINEAR_KEYS {
+                few.push(key);
+            } else {
+                many.insert(key);
+            }
+            map.next_value_seed(Strict {
+                left,
+                refused: self.refused,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Borrowed unless it had escapes.
+struct Key<'de>(Cow<'de, str>);
+
+impl<'de> serde::Deserialize<'de> for Key<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct V;
+        impl<'de> Visitor<'de> for V {
+            type Value = Key<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E>(self, s: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(s)))
+            }
+
+            fn visit_str<E>(self, s: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(s.to_owned())))
+            }
+        }
+        d.deserialize_str(V)
+    }
+}
+
+fn syntax(e: &serde_json::Error) -> JsonError {
+    JsonError::Syntax {
+        message: without_position(e),
+        line: e.line(),
+        column: e.column(),
+    }
+}
+
+fn without_position(e: &serde_json::Error) -> String {
+    let text = e.to_string();
+    text.split(" at line ").next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(text: &[u8]) -> &'static str {
+        check(
+            text,
+            &JsonLimits {
+                max_bytes: 4096,
+                max_depth: 8,
+            },
+        )
+        .map_or_else(|e| e.code(), |()| "ok")
+    }
+
+    #[test]
+    fn what_two_readers_could_read_differently_is_refused() {
+        assert_eq!(code(br#"{"a":[1,2.5e3,null,true,"x"],"b":{"a":{}}}"#), "ok");
+        assert_eq!(code(br#"{"a":1,"b":{"c":1,"c":2}}"#), "json.duplicate-key");
+        assert_eq!(code(br#"{"a":1,"\u0061":2}"#), "json.duplicate-key");
+        assert_eq!(code(b"[[[[[[[[]]]]]]]]"), "ok");
+        assert_eq!(code(b"[[[[[[[[[]]]]]]]]]"), "json.too-deep");
+        assert_eq!(code(b"{\"a\":\"\xff\"}"), "json.utf8");
+        assert_eq!(code(b"{} {}"), "json.syntax");
+        assert_eq!(code(b""), "json.syntax");
+        assert_eq!(code(b"{\"a\":1,}"), "json.syntax");
+        assert_eq!(code(&vec![b' '; 5000]), "json.too-large");
+    }
+
+    #[test]
+    fn duplicates_are_found_among_many_keys() {
+        let mut object: String = (0..200).map(|i| format!("\"k{i}\":0,")).collect();
+        object.push_str("\"k7\":1");
+        assert_eq!(code(format!("{{{object}}}").as_bytes()), "json.duplicate-key");
+        let object = object.replace("\"k7\":1", "\"k200\":1");
+        assert_eq!(code(format!("{{{object}}}").as_bytes()), "ok");
+    }
+}

@@ -1,0 +1,315 @@
+//! The fold of the events: what is trusted at the head of a log.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::digest::Sha256;
+use crate::id::{AnchorId, AttestationId, KeyId, ProfileName};
+use crate::purl::{PurlPattern, SubjectName};
+use crate::time::Timestamp;
+use crate::trust::anchor::{AnchorKey, AnchorStatus, PolicyVersion, TrustAnchor};
+use crate::trust::event::{Event, EventBody, KeyEntered};
+use crate::trust::key::{Custody, KeyRecord, KeyState, OwnKey, Phase};
+use crate::trust::reason::{KeyEnd, RevokeReason};
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrustState {
+    /// The sequence number of the last event applied; 0 for none.
+    pub head: u64,
+    /// When it was recorded; a later event is never recorded before it, so
+    /// that "as of" has one answer even where the clock was set back.
+    pub recorded_at: Option<Timestamp>,
+    pub keys: BTreeMap<KeyId, KeyRecord>,
+    pub anchors: BTreeMap<AnchorId, TrustAnchor>,
+    pub withdrawn: HashMap<Sha256, Withdrawal>,
+    pub superseded: HashMap<Sha256, Supersession>,
+    pub settings: BTreeMap<String, String>,
+    by_material: HashMap<Sha256, KeyId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Withdrawal {
+    pub reason: RevokeReason,
+    pub note: Option<String>,
+    pub at: Timestamp,
+    pub actor: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Supersession {
+    pub successor: AttestationId,
+    pub at: Timestamp,
+}
+
+/// A log that does not follow its own rules. Deciding refuses such events, so
+/// meeting one while reading means that the log was altered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Corrupt {
+    #[error("event {found} follows event {head}: the sequence has a gap")]
+    Gap { head: u64, found: u64 },
+    #[error("event {0} names a key that no earlier event entered")]
+    NoSuchKey(u64),
+    #[error("event {0} names a trust anchor that no earlier event created")]
+    NoSuchAnchor(u64),
+    #[error("event {0} enters a key, a key's material or an anchor a second time")]
+    Twice(u64),
+}
+
+impl TrustState {
+    pub fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Result<Self, Corrupt> {
+        let mut state = Self::default();
+        for event in events {
+            state.apply(event)?;
+        }
+        Ok(state)
+    }
+
+    pub fn apply(&mut self, event: &Event) -> Result<(), Corrupt> {
+        let sequence = event.sequence;
+        if sequence != self.head + 1 {
+            return Err(Corrupt::Gap {
+                head: self.head,
+                found: sequence,
+            });
+        }
+        self.change(event)?;
+        if let Some(key) = event.body.key_id().and_then(|id| self.keys.get_mut(id)) {
+            key.version = sequence;
+        }
+        self.head = sequence;
+        self.recorded_at = Some(event.recorded_at);
+        Ok(())
+    }
+
+    /// What the state would be with these events as well. Only for deciding:
+    /// the events have no ids yet, so nothing of this is ever stored.
+    pub fn preview(&mut self, events: &[EventBody], now: Timestamp) {
+        for body in events {
+            let event = Event {
+                sequence: self.head + 1,
+                id: crate::id::EventId(uuid::Uuid::nil()),
+                recorded_at: now,
+                actor: String::new(),
+                body: body.clone(),
+            };
+            // Deciding never yields events that contradict the state they
+            // were decided on; if it did, the store's own fold refuses them.
+            if self.apply(&event).is_err() {
+                return;
+            }
+        }
+    }
+
+    pub fn key_of_material(&self, fingerprint: &Sha256) -> Option<&KeyRecord> {
+        self.by_material.get(fingerprint).and_then(|id| self.keys.get(id))
+    }
+
+    /// The key that signs for a profile, whether or not its life has run out.
+    pub fn active_key(&self, profile: &ProfileName, now: Timestamp) -> Option<&KeyRecord> {
+        self.keys.values().find(|k| {
+            k.profile() == Some(profile)
+                && k.state(now) == KeyState::Active
+                && k.key_type == crate::trust::KeyType::Signing
+        })
+    }
+
+    /// The anchors of the one pattern that decides about this name, and no other.
+    pub fn deciding(&self, name: &SubjectName) -> Vec<&TrustAnchor> {
+        crate::purl::most_specific(self.anchors.values().map(|a| (&a.pattern, a)), name)
+    }
+
+    /// All anchors whose pattern matches, the deciding ones first.
+    pub fn matching(&self, name: &SubjectName) -> Vec<&TrustAnchor> {
+        let mut found: Vec<_> = self
+            .anchors
+            .values()
+            .filter(|a| a.pattern.matches(name))
+            .collect();
+        found.sort_by_key(|a| std::cmp::Reverse(a.pattern.specificity()));
+        found
+    }
+
+    pub fn anchors_with_pattern(&self, pattern: &PurlPattern) -> impl Iterator<Item = &TrustAnchor> {
+        self.anchors.values().filter(move |a| a.pattern == *pattern)
+    }
+
+    /// Anchors in which the key stands unrevoked.
+    pub fn anchors_holding(&self, id: &KeyId) -> impl Iterator<Item = &TrustAnchor> {
+        self.anchors.values().filter(move |a| a.holds(id))
+    }
+
+    fn change(&mut self, event: &Event) -> Result<(), Corrupt> {
+        let (sequence, at) = (event.sequence, event.recorded_at);
+        match &event.body {
+            EventBody::KeyGenerated(entered) | EventBody::KeyImported(entered) => {
+                self.enter(entered, event)?
+            }
+            EventBody::KeyActivated { key_id } => self.set_phase(key_id, Phase::Active, sequence)?,
+            EventBody::KeyRetiring { key_id, until, .. } => {
+                self.set_phase(key_id, Phase::Retiring { until: *until }, sequence)?;
+            }
+            EventBody::KeyRetired { key_id } => self.set_phase(key_id, Phase::Retired, sequence)?,
+            EventBody::KeyAdded {
+                anchor_id,
+                key_id,
+                added_at,
+                expires_at,
+            } => {
+                if !self.keys.contains_key(key_id) {
+                    return Err(Corrupt::NoSuchKey(sequence));
+                }
+                let anchor = self.anchor_mut(*anchor_id, sequence)?;
+                if anchor.key(key_id).is_some() {
+                    return Err(Corrupt::Twice(sequence));
+                }
+                anchor.keys.push(AnchorKey {
+                    key_id: key_id.clone(),
+                    added_at: *added_at,
+                    recorded_at: at,
+                    expires_at: *expires_at,
+                    end: None,
+                });
+                anchor.policy_version.raise();
+            }
+            EventBody::KeyRevoked {
+                anchor_id,
+                key_id,
+                reason,
+                effective_at,
+                compromised_since,
+                note,
+            } => {
+                let end = KeyEnd {
+                    reason: *reason,
+                    effective_at: *effective_at,
+                    recorded_at: at,
+                    compromised_since: *compromised_since,
+                    note: note.clone(),
+                };
+                self.revoke(*anchor_id, key_id, end, sequence)?;
+            }
+            EventBody::AnchorCreated {
+                anchor_id,
+                purl_pattern,
+                policy,
+            } => {
+                let anchor = TrustAnchor {
+                    id: *anchor_id,
+                    pattern: purl_pattern.clone(),
+                    status: AnchorStatus::Active,
+                    policy: policy.clone(),
+                    policy_version: PolicyVersion::FIRST,
+                    created_at: at,
+                    keys: Vec::new(),
+                };
+                if self.anchors.insert(*anchor_id, anchor).is_some() {
+                    return Err(Corrupt::Twice(sequence));
+                }
+            }
+            EventBody::AnchorUpdated { anchor_id, policy } => {
+                let anchor = self.anchor_mut(*anchor_id, sequence)?;
+                anchor.policy = policy.clone();
+                anchor.policy_version.raise();
+            }
+            EventBody::AnchorDisabled { anchor_id, .. } => {
+                let anchor = self.anchor_mut(*anchor_id, sequence)?;
+                anchor.status = AnchorStatus::Disabled;
+                anchor.policy_version.raise();
+            }
+            EventBody::AnchorEnabled { anchor_id, .. } => {
+                let anchor = self.anchor_mut(*anchor_id, sequence)?;
+                anchor.status = AnchorStatus::Active;
+                anchor.policy_version.raise();
+            }
+            EventBody::ConfigSet { key, value } => {
+                self.settings.insert(key.clone(), value.clone());
+            }
+            EventBody::ConfigUnset { key } => {
+                self.settings.remove(key);
+            }
+            EventBody::AttestationWithdrawn { pae, reason, note } => {
+                let withdrawal = Withdrawal {
+                    reason: *reason,
+                    note: note.clone(),
+                    at,
+                    actor: event.actor.clone(),
+                };
+                self.withdrawn.entry(*pae).or_insert(withdrawal);
+            }
+            EventBody::AttestationSuperseded { pae, successor } => {
+                self.superseded.insert(
+                    *pae,
+                    Supersession {
+                        successor: *successor,
+                        at,
+                    },
+                );
+            }
+            EventBody::TokenCreated { .. } | EventBody::TokenRevoked { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, entered: &KeyEntered, event: &Event) -> Result<(), Corrupt> {
+        let material = entered.public_key.fingerprint();
+        if self.keys.contains_key(&entered.key_id) || self.by_material.contains_key(&material) {
+            return Err(Corrupt::Twice(event.sequence));
+        }
+        let custody = entered.custody.as_ref().map_or(Custody::External, |c| {
+            Custody::Own(OwnKey {
+                profile: c.profile.clone(),
+                store: c.store.clone(),
+                not_after: c.not_after,
+                phase: if c.standby { Phase::Standby } else { Phase::Pending },
+            })
+        });
+        let record = KeyRecord {
+            id: entered.key_id.clone(),
+            public_key: entered.public_key.clone(),
+            key_type: entered.key_type,
+            created_at: entered.created_at,
+            entered_at: event.recorded_at,
+            custody,
+            end: None,
+            version: event.sequence,
+        };
+        self.by_material.insert(material, entered.key_id.clone());
+        self.keys.insert(entered.key_id.clone(), record);
+        Ok(())
+    }
+
+    fn set_phase(&mut self, id: &KeyId, phase: Phase, sequence: u64) -> Result<(), Corrupt> {
+        match self.keys.get_mut(id).map(|k| &mut k.custody) {
+            Some(Custody::Own(own)) => {
+                own.phase = phase;
+                Ok(())
+            }
+            _ => Err(Corrupt::NoSuchKey(sequence)),
+        }
+    }
+
+    fn revoke(
+        &mut self,
+        anchor: Option<AnchorId>,
+        id: &KeyId,
+        end: KeyEnd,
+        sequence: u64,
+    ) -> Result<(), Corrupt> {
+        match anchor {
+            Some(anchor_id) => {
+                let anchor = self.anchor_mut(anchor_id, sequence)?;
+                let key = anchor.key_mut(id).ok_or(Corrupt::NoSuchKey(sequence))?;
+                key.end = Some(end);
+                anchor.policy_version.raise();
+            }
+            None => {
+                let key = self.keys.get_mut(id).ok_or(Corrupt::NoSuchKey(sequence))?;
+                key.end = Some(end);
+            }
+        }
+        Ok(())
+    }
+
+    fn anchor_mut(&mut self, id: AnchorId, sequence: u64) -> Result<&mut TrustAnchor, Corrupt> {
+        self.anchors.get_mut(&id).ok_or(Corrupt::NoSuchAnchor(sequence))
+    }
+}

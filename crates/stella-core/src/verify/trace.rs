@@ -1,0 +1,97 @@
+//! The trace of a verdict: every check in order, the same on success and on
+//! failure.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::verify::code::Code;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Check {
+    /// `envelope`, `anchor`, `signature`, ...
+    pub name: &'static str,
+    pub status: CheckStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+    pub detail: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<Check>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckStatus {
+    Pass,
+    Warn,
+    Fail,
+    Unknown,
+    /// Not asked for here.
+    Skip,
+}
+
+impl CheckStatus {
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            Self::Pass => "✓",
+            Self::Warn => "!",
+            Self::Fail => "✗",
+            Self::Unknown => "?",
+            Self::Skip => "–",
+        }
+    }
+}
+
+impl Check {
+    pub fn pass(name: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            name,
+            status: CheckStatus::Pass,
+            code: None,
+            detail: detail.into(),
+            children: Vec::new(),
+        }
+    }
+
+    pub fn skip(name: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            status: CheckStatus::Skip,
+            ..Self::pass(name, detail)
+        }
+    }
+
+    pub fn warn(name: &'static str, code: Code, detail: impl Into<String>) -> Self {
+        Self {
+            status: CheckStatus::Warn,
+            code: Some(code),
+            ..Self::pass(name, detail)
+        }
+    }
+
+    /// Failed or unknown, as the code says.
+    pub fn stop(name: &'static str, code: Code, detail: impl Into<String>) -> Self {
+        let status = match code.verdict() {
+            crate::verify::Verdict::Pass => CheckStatus::Pass,
+            crate::verify::Verdict::Fail => CheckStatus::Fail,
+            crate::verify::Verdict::Indeterminate => CheckStatus::Unknown,
+        };
+        Self {
+            status,
+            code: Some(code),
+            ..Self::pass(name, detail)
+        }
+    }
+
+    #[must_use]
+    pub fn with(mut self, children: Vec<Self>) -> Self {
+        self.children = children;
+        self
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:<11} {}", self.status.symbol(), self.name, self.detail)
+    }
+}

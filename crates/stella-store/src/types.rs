@@ -1,0 +1,314 @@
+//! What goes in and out of a store. A populated type is a valid one.
+
+use serde_json::Value;
+use stella_core::digest::Sha256;
+use stella_core::id::{AnchorId, AttestationId, EventId, KeyId, ProfileName, TokenId};
+use stella_core::statement::Subject;
+use stella_core::time::Timestamp;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    Done,
+    /// Somebody else appended first: read, decide again.
+    HeadMoved {
+        head: u64,
+    },
+}
+
+/// A private key as only its store can open it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedKeyRow {
+    pub key_id: KeyId,
+    pub blob: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// `KEY_*`, `KEY_ADDED`; `None` for all.
+    pub event_type: Option<String>,
+    pub key_id: Option<KeyId>,
+    pub anchor_id: Option<AnchorId>,
+    pub actor: Option<String>,
+    pub from: Option<Timestamp>,
+    /// Exclusive.
+    pub to: Option<Timestamp>,
+    /// Continue below this sequence number (newest first).
+    pub before: Option<u64>,
+    pub limit: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRow {
+    pub sequence: u64,
+    pub event_id: EventId,
+    pub event_type: String,
+    pub key_id: Option<KeyId>,
+    pub anchor_id: Option<AnchorId>,
+    pub actor: String,
+    pub timestamp: Timestamp,
+    pub details: Value,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AttestationState {
+    /// Durable, not signed yet, will be tried again.
+    Recorded,
+    Signed,
+    /// Set aside: the record itself was refused.
+    Failed,
+    /// Its requester may no longer ask for it; waits for an approver.
+    Held,
+}
+
+impl AttestationState {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Recorded => "recorded",
+            Self::Signed => "signed",
+            Self::Failed => "failed",
+            Self::Held => "held",
+        }
+    }
+
+    pub fn parse(s: &str) -> Option<Self> {
+        [Self::Recorded, Self::Signed, Self::Failed, Self::Held]
+            .into_iter()
+            .find(|v| v.as_str() == s)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttestationRow {
+    pub id: AttestationId,
+    pub pae: Sha256,
+    pub payload_type: String,
+    pub payload: Vec<u8>,
+    /// The wire URI.
+    pub predicate_type: String,
+    pub subjects: Vec<Subject>,
+    /// Which profile is to sign; `None` for an import.
+    pub profile: Option<ProfileName>,
+    pub state: AttestationState,
+    pub requested: Requested,
+    pub created_at: Timestamp,
+    /// Present exactly when signed.
+    pub signed: Option<SignedPart>,
+    pub attempts: Attempts,
+    pub supersedes: Option<AttestationId>,
+    pub imported: bool,
+}
+
+/// Who asked for it, apart from the key that signs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requested {
+    pub identity: String,
+    pub token: Option<TokenId>,
+    /// The authority that was checked, to be checked again before a late signature.
+    pub authority: Value,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedPart {
+    /// The exact bytes of the DSSE envelope.
+    pub envelope: Vec<u8>,
+    /// The key that signed here; `None` for an import.
+    pub key_id: Option<KeyId>,
+    /// When this store recorded the signature.
+    pub recorded_at: Timestamp,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attempts {
+    pub count: u32,
+    pub last_error: Option<String>,
+    pub last_at: Option<Timestamp>,
+    pub next_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone)]
+pub struct NewAttestation {
+    pub id: AttestationId,
+    pub pae: Sha256,
+    pub payload_type: String,
+    pub payload: Vec<u8>,
+    pub predicate_type: String,
+    pub subjects: Vec<Subject>,
+    pub profile: Option<ProfileName>,
+    pub requested: Requested,
+    pub created_at: Timestamp,
+    pub supersedes: Option<AttestationId>,
+    pub imported: bool,
+    pub outcome: Outcome,
+    pub idempotency: Option<IdempotencyRow>,
+}
+
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    Signed(Signed),
+    /// Not signed: why, and when it is tried again.
+    Recorded(Attempt),
+}
+
+#[derive(Debug, Clone)]
+pub struct Signed {
+    pub envelope: Vec<u8>,
+    pub recorded_at: Timestamp,
+    /// Absent for an import, which never enters the ledger.
+    pub by: Option<SignedHere>,
+}
+
+#[derive(Debug, Clone)]
+pub struct SignedHere {
+    pub key_id: KeyId,
+    /// The key's version when it was chosen; the store refuses if it moved.
+    pub key_version: u64,
+    pub ledger: LedgerKey,
+    pub requested_by: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    pub state: AttestationState,
+    pub error: String,
+    pub at: Timestamp,
+    pub next_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inserted {
+    Done,
+    /// The key changed since it was chosen: choose and sign again.
+    KeyMoved,
+    /// This identity used this idempotency key before.
+    Repeated(IdempotencyRow),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignatureStored {
+    Done,
+    KeyMoved,
+    /// Somebody else signed it meanwhile.
+    AlreadySigned,
+    NotFound,
+}
+
+/// What identifies one signature: what was signed, by which key, which bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LedgerKey {
+    pub pae: Sha256,
+    pub spki: Sha256,
+    pub signature: Sha256,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerEntry {
+    pub signed_at: Timestamp,
+    pub attestation: AttestationId,
+    pub requested_by: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyRow {
+    pub identity: String,
+    pub key: String,
+    /// Binds the route and the request's content.
+    pub request: Sha256,
+    pub attestations: Vec<AttestationId>,
+    pub at: Timestamp,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct AttestationFilter {
+    pub state: Option<AttestationState>,
+    pub predicate_type: Option<String>,
+    /// Exact canonical subject name.
+    pub subject: Option<String>,
+    pub key_id: Option<KeyId>,
+    pub identity: Option<String>,
+    pub since: Option<Timestamp>,
+    /// By last attempt, for `retry --last`.
+    pub attempted_since: Option<Timestamp>,
+    /// Newest first, continue before this id.
+    pub before: Option<AttestationId>,
+    pub limit: usize,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QueueFigures {
+    pub recorded: u64,
+    pub signed: u64,
+    pub failed: u64,
+    pub held: u64,
+    pub oldest_unsigned: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerdictRow {
+    pub anchor: AnchorId,
+    pub attestation: AttestationId,
+    pub policy_version: String,
+    pub verdict: String,
+    pub code: String,
+    pub at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRow {
+    pub id: TokenId,
+    pub name: String,
+    /// SHA-256 of the secret; the secret itself is never stored.
+    pub hash: Sha256,
+    /// Role and scopes, as the server wrote them.
+    pub authority: Value,
+    pub created_at: Timestamp,
+    pub created_by: String,
+    pub expires_at: Timestamp,
+    pub revoked_at: Option<Timestamp>,
+    pub last_used_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone)]
+pub enum TokenChange {
+    Create(TokenRow),
+    Revoke { id: TokenId, at: Timestamp },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogRow {
+    pub at: Timestamp,
+    /// `error`, `warn`, `info`.
+    pub level: String,
+    /// `signing`, `verification`, `hsm`, `config`, ...
+    pub component: String,
+    pub message: String,
+    pub fields: Value,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct LogFilter {
+    /// This level and worse.
+    pub level: Option<String>,
+    pub since: Option<Timestamp>,
+    /// Case-insensitive, in component or message.
+    pub contains: Option<String>,
+    pub limit: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreDescription {
+    pub driver: &'static str,
+    pub place: String,
+    pub schema_version: u32,
+    pub head: u64,
+}
+
+/// Every finding is one thing that is wrong, in words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VerifyReport {
+    pub events: u64,
+    pub attestations: u64,
+    pub ledger_entries: u64,
+    /// The head of the hash chain, to be kept elsewhere.
+    pub chain_head: String,
+    pub findings: Vec<String>,
+}
