@@ -1,0 +1,152 @@
+//! `keys generate`.
+
+use stella_core::alg::Algorithm;
+use stella_core::api::keys::{GenerateKey, Key};
+use stella_core::id::{KeyId, ProfileName};
+use stella_core::time::Timestamp;
+use stella_core::trust::decide::key::{NewOwnKey, check_free, enter_own};
+use stella_core::trust::{KeyType, TrustState};
+use stella_keys::Sign as _;
+use stella_keys::software::SoftwareKey;
+use stella_store::SealedKeyRow;
+
+use crate::app::error::{Error, Result};
+use crate::app::trust::Decision;
+use crate::app::{App, Caller, signers, values};
+use crate::config::Profile;
+
+impl App {
+    pub async fn generate_key(&self, caller: &Caller, request: GenerateKey) -> Result<Key> {
+        let state = self.trust_head().await?;
+        let (profile_name, profile) = self.profile_for(&request)?;
+        let key_type = key_type(request.key_type.as_deref())?;
+        let id = match request.key_id.as_deref().filter(|id| !id.is_empty()) {
+            Some(id) => values::key_id(id)?,
+            None => fresh_id(&state, &profile_name, self.now())?,
+        };
+        check_free(&state, &id, None)?;
+        if signers::scheme(&profile.key_store) != "software" {
+            return Err(signers::unsupported(&profile.key_store));
+        }
+        let mut entropy = self.key_entropy();
+        let key = SoftwareKey::generate(profile.algorithm, &mut entropy)
+            .map_err(|e| Error::unavailable(e.code(), e.to_string()))?;
+        let sealed = key
+            .seal(self.signers.sealer()?, &id, &mut entropy)
+            .map_err(|e| Error::unavailable(e.code(), e.to_string()))?;
+        let row = SealedKeyRow {
+            key_id: id.clone(),
+            blob: sealed
+                .to_bytes()
+                .map_err(|e| Error::unavailable(e.code(), e.to_string()))?,
+        };
+        let max_age = i32::try_from(profile.max_age_months).unwrap_or(i32::MAX);
+        let ((), state) = self
+            .change(caller, |state, now| {
+                let new = NewOwnKey {
+                    key_id: id.clone(),
+                    key_type,
+                    public_key: key.public_key().clone(),
+                    profile: profile_name.clone(),
+                    store: profile.key_store.clone(),
+                    created_at: now,
+                    not_after: Some(now.plus_months(max_age)),
+                    standby: request.standby,
+                    imported: false,
+                };
+                let mut decision = Decision::new(enter_own(state, new, now)?, ());
+                decision.sealed_keys.push(row.clone());
+                Ok(decision)
+            })
+            .await?;
+        let record = state
+            .keys
+            .get(&id)
+            .ok_or_else(|| Error::internal("the new key is not in the state"))?;
+        Ok(super::view(record, &state, self.now()))
+    }
+
+    /// The profile asked for, or the one of the algorithm; they must agree.
+    fn profile_for(&self, request: &GenerateKey) -> Result<(ProfileName, &Profile)> {
+        let profiles = &self.settings.profiles;
+        let algorithm = request
+            .algorithm
+            .as_deref()
+            .map(|text| {
+                text.parse::<Algorithm>()
+                    .map_err(|e| Error::invalid("key.algorithm", e))
+            })
+            .transpose()?;
+        let name = match (&request.profile, algorithm) {
+            (Some(name), _) => values::profile(name)?,
+            (None, Some(wanted)) => profiles
+                .iter()
+                .find(|(_, p)| p.algorithm == wanted)
+                .map(|(name, _)| name.clone())
+                .ok_or_else(|| Error::not_found("profile.none", format!("no profile signs with {wanted}")))?,
+            (None, None) => values::profile("default")?,
+        };
+        let profile = profiles.get(&name).ok_or_else(|| {
+            let known: Vec<_> = profiles.keys().map(ProfileName::as_str).collect();
+            Error::not_found(
+                "profile.unknown",
+                format!("no profile named {name}; there are {}", known.join(", ")),
+            )
+            .next("stella config list")
+        })?;
+        match algorithm {
+            Some(wanted) if wanted != profile.algorithm => Err(Error::invalid(
+                "key.algorithm",
+                format!(
+                    "profile {name} signs with {}, not with {wanted}",
+                    profile.algorithm
+                ),
+            )),
+            _ => Ok((name, profile)),
+        }
+    }
+
+    pub(crate) fn key_entropy(&self) -> impl stella_keys::entropy::Entropy + use<> {
+        KeyEntropy(std::sync::Arc::clone(&self.entropy))
+    }
+}
+
+/// The instance's randomness in the form that key stores take it.
+struct KeyEntropy(std::sync::Arc<dyn crate::entropy::Entropy>);
+
+impl stella_keys::entropy::Entropy for KeyEntropy {
+    fn fill(&mut self, out: &mut [u8]) -> std::result::Result<(), stella_keys::entropy::EntropyError> {
+        self.0
+            .fill(out)
+            .map_err(|e| stella_keys::entropy::EntropyError(e.to_string()))
+    }
+}
+
+fn key_type(text: Option<&str>) -> Result<KeyType> {
+    match text.unwrap_or("signing") {
+        "signing" => Ok(KeyType::Signing),
+        "log" => Ok(KeyType::Log),
+        "timestamp" => Ok(KeyType::Timestamp),
+        "feed" => Ok(KeyType::Feed),
+        other => Err(Error::invalid(
+            "key.type",
+            format!("{other:?} is not a key type: use signing, log, timestamp or feed"),
+        )),
+    }
+}
+
+/// `default-20250201`, then `default-20250201-2`.
+fn fresh_id(state: &TrustState, profile: &ProfileName, now: Timestamp) -> Result<KeyId> {
+    let day: String = now.fixed_width().chars().take(10).filter(|c| *c != '-').collect();
+    (1..=10_000)
+        .map(|n| {
+            if n == 1 {
+                format!("{profile}-{day}")
+            } else {
+                format!("{profile}-{day}-{n}")
+            }
+        })
+        .filter_map(|text| text.parse::<KeyId>().ok())
+        .find(|id| !state.keys.contains_key(id))
+        .ok_or_else(|| Error::conflict("key.id", "no free key id for this day; give one with --key-id"))
+}

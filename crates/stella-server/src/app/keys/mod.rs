@@ -1,0 +1,43 @@
+//! Keys: one file a use case.
+
+mod generate;
+mod list;
+
+pub use list::KeyFilter;
+
+use stella_core::api::keys::Key;
+use stella_core::time::Timestamp;
+use stella_core::trust::{KeyRecord, TrustState};
+
+/// A key as the API shows it.
+pub fn view(key: &KeyRecord, state: &TrustState, now: Timestamp) -> Key {
+    let own = key.own();
+    let mut notes = Vec::new();
+    if own.is_some_and(|o| o.store.starts_with("software")) {
+        notes.push("held in software: not a validated module".to_owned());
+    }
+    if key.has_expired(now) {
+        notes.push("past the age its profile allows: signs nothing new".to_owned());
+    }
+    Key {
+        id: key.id.to_string(),
+        profile: own.map(|o| o.profile.to_string()),
+        key_type: key.key_type.to_string(),
+        algorithm: key.public_key.algorithm().to_string(),
+        status: key.state(now).to_string(),
+        key_store: own.map(|o| o.store.clone()),
+        public_key: key.public_key.to_pem(),
+        fingerprint: key.public_key.fingerprint().to_hex(),
+        created_at: key.created_at.map(|t| t.to_string()),
+        not_after: own.and_then(|o| o.not_after).map(|t| t.to_string()),
+        revoked_at: key.end.as_ref().map(|e| e.effective_at.to_string()),
+        revoke_reason: key.end.as_ref().map(|e| e.reason.to_string()),
+        compromised_since: key
+            .end
+            .as_ref()
+            .and_then(|e| e.compromised_since)
+            .map(|t| t.to_string()),
+        anchors: state.anchors_holding(&key.id).map(|a| a.id.to_string()).collect(),
+        notes,
+    }
+}

@@ -1,0 +1,47 @@
+//! The use cases, one file each. No web framework, no SQL, no PKCS#11 here.
+
+pub mod caller;
+pub mod error;
+pub mod keys;
+pub mod signers;
+pub mod tokens;
+pub mod trust;
+pub mod values;
+
+use std::sync::Arc;
+
+use stella_core::time::{Clock, Timestamp};
+use stella_store::Store;
+
+use crate::config::Settings;
+use crate::entropy::Entropy;
+
+pub use caller::{Caller, Permission, Role};
+pub use error::{Error, ErrorKind, Result};
+
+/// What every use case works with. Cheap to share, safe to use from many
+/// tasks at once.
+pub struct App {
+    pub store: Arc<dyn Store>,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    pub settings: Settings,
+    pub trust: trust::Trust,
+    pub signers: signers::Signers,
+    /// What `status` says this instance is.
+    pub target: Target,
+}
+
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The home, for people.
+    pub place: String,
+    /// embedded, server.
+    pub mode: &'static str,
+}
+
+impl App {
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}

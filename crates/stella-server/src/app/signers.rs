@@ -1,0 +1,110 @@
+//! From a key's record to something that signs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use stella_core::id::KeyId;
+use stella_core::trust::KeyRecord;
+use stella_keys::Sign;
+use stella_keys::software::{SealedKey, Sealer, SoftwareKey};
+use tokio::sync::RwLock;
+
+use crate::app::App;
+use crate::app::error::{Error, Result};
+
+/// Opened keys are kept: a key's material never changes under its id.
+pub struct Signers {
+    /// Present where software keys can be sealed and opened here.
+    pub sealer: Option<Arc<Sealer>>,
+    open: RwLock<HashMap<KeyId, Arc<dyn Sign>>>,
+}
+
+impl Signers {
+    pub fn new(sealer: Option<Sealer>) -> Self {
+        Self {
+            sealer: sealer.map(Arc::new),
+            open: RwLock::default(),
+        }
+    }
+
+    pub fn sealer(&self) -> Result<&Sealer> {
+        self.sealer.as_deref().ok_or_else(|| {
+            Error::unavailable(
+                "key-store.no-sealing-key",
+                "software keys cannot be opened: the sealing key is not here",
+            )
+            .next("restore sealing.key into the home from your backup")
+        })
+    }
+}
+
+/// The kind of store a URI names.
+pub fn scheme(uri: &str) -> &str {
+    uri.split_once("://").map_or(uri, |(scheme, _)| scheme)
+}
+
+impl App {
+    /// Something that signs with this key. What it signs must go through
+    /// [`stella_keys::sign_verified`].
+    pub async fn signer(&self, key: &KeyRecord) -> Result<Arc<dyn Sign>> {
+        if let Some(open) = self.signers.open.read().await.get(&key.id) {
+            return Ok(Arc::clone(open));
+        }
+        let Some(own) = key.own() else {
+            return Err(Error::conflict(
+                "key.external",
+                format!("{} only verifies here: its private half is elsewhere", key.id),
+            ));
+        };
+        let signer: Arc<dyn Sign> = match scheme(&own.store) {
+            "software" => Arc::new(self.open_software(key).await?),
+            _ => return Err(unsupported(&own.store)),
+        };
+        if signer.public_key() != &key.public_key {
+            return Err(Error::unavailable(
+                "key-store.other-key",
+                format!("the store holds another key under the name {}", key.id),
+            )
+            .next("stella db verify"));
+        }
+        self.signers
+            .open
+            .write()
+            .await
+            .insert(key.id.clone(), Arc::clone(&signer));
+        Ok(signer)
+    }
+
+    async fn open_software(&self, key: &KeyRecord) -> Result<SoftwareKey> {
+        let blob = self.store.sealed_key(&key.id).await?.ok_or_else(|| {
+            Error::unavailable(
+                "key-store.key-missing",
+                format!("the sealed key {} is not in the store", key.id),
+            )
+            .next("stella db verify")
+        })?;
+        let refuse = |e: stella_keys::software::OpenError| {
+            Error::unavailable(e.code(), format!("the key {} cannot be opened: {e}", key.id))
+                .next("stella db verify")
+        };
+        let sealed = SealedKey::from_bytes(&blob).map_err(refuse)?;
+        SoftwareKey::open(
+            &sealed,
+            self.signers.sealer()?,
+            &key.id,
+            key.public_key.algorithm(),
+        )
+        .map_err(refuse)
+    }
+}
+
+pub fn unsupported(uri: &str) -> Error {
+    Error::unavailable(
+        "key-store.unsupported",
+        format!(
+            "this build has no key store for {}",
+            uri.split('?').next().unwrap_or(uri)
+        ),
+    )
+    .next("stella crypto providers list")
+}

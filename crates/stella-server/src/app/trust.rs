@@ -1,0 +1,149 @@
+//! The trust state in memory, kept at the head of the event log, and the one
+//! way to change it.
+
+use std::sync::Arc;
+
+use stella_core::id::EventId;
+use stella_core::time::Timestamp;
+use stella_core::trust::decide::Refusal;
+use stella_core::trust::{Event, EventBody, TrustState};
+use stella_store::{Appended, SealedKeyRow, Store, TokenChange};
+use tokio::sync::Mutex;
+
+use crate::app::error::{Error, Result};
+use crate::app::{App, Caller};
+use crate::entropy;
+
+/// How many events are read at a time.
+const PAGE: usize = 10_000;
+
+/// How often a change is decided anew when others change the state meanwhile.
+const MAX_TRIES: usize = 50;
+
+#[derive(Default)]
+pub struct Trust {
+    current: Mutex<Arc<TrustState>>,
+}
+
+/// What a decision wants recorded, with what it found out on the way.
+pub struct Decision<T> {
+    pub events: Vec<EventBody>,
+    pub sealed_keys: Vec<SealedKeyRow>,
+    pub tokens: Vec<TokenChange>,
+    pub answer: T,
+}
+
+impl<T> Decision<T> {
+    pub fn new(events: Vec<EventBody>, answer: T) -> Self {
+        Self {
+            events,
+            sealed_keys: Vec::new(),
+            tokens: Vec::new(),
+            answer,
+        }
+    }
+}
+
+impl Trust {
+    /// The state at the head of the log, as of this call: changes made by
+    /// other processes on the same store are seen.
+    pub async fn head(&self, store: &dyn Store) -> Result<Arc<TrustState>> {
+        let mut current = self.current.lock().await;
+        loop {
+            let events = store.events_after(current.head, PAGE).await?;
+            if events.is_empty() {
+                return Ok(Arc::clone(&current));
+            }
+            let mut state = TrustState::clone(&current);
+            for event in &events {
+                state.apply(event).map_err(|why| {
+                    Error::new(crate::app::ErrorKind::Internal, "store.corrupt", why.to_string())
+                        .next("stella db verify")
+                })?;
+            }
+            *current = Arc::new(state);
+        }
+    }
+
+    /// The state as this server knew it at an earlier moment.
+    pub async fn as_of(&self, store: &dyn Store, moment: Timestamp) -> Result<Arc<TrustState>> {
+        let mut state = TrustState::default();
+        loop {
+            let events = store.events_after(state.head, PAGE).await?;
+            let done = events.len() < PAGE;
+            for event in &events {
+                if event.recorded_at > moment {
+                    return Ok(Arc::new(state));
+                }
+                state
+                    .apply(event)
+                    .map_err(|why| Error::internal(why.to_string()))?;
+            }
+            if done {
+                return Ok(Arc::new(state));
+            }
+        }
+    }
+}
+
+impl App {
+    pub async fn trust_head(&self) -> Result<Arc<TrustState>> {
+        self.trust.head(self.store.as_ref()).await
+    }
+
+    /// Decides on the state at the head and appends what was decided, again
+    /// and again until nobody else got in between. `decide` may run several
+    /// times and must have no effect outside.
+    pub async fn change<T>(
+        &self,
+        caller: &Caller,
+        mut decide: impl FnMut(&TrustState, Timestamp) -> std::result::Result<Decision<T>, Refusal>,
+    ) -> Result<(T, Arc<TrustState>)> {
+        for _ in 0..MAX_TRIES {
+            let state = self.trust_head().await?;
+            let now = state
+                .recorded_at
+                .map_or_else(|| self.now(), |last| last.max(self.now()));
+            let decision = decide(&state, now)?;
+            if decision.events.is_empty() && decision.sealed_keys.is_empty() && decision.tokens.is_empty() {
+                return Ok((decision.answer, state));
+            }
+            let mut after = TrustState::clone(&state);
+            let mut events = Vec::with_capacity(decision.events.len());
+            for body in decision.events {
+                let id = EventId::new(now, entropy::id_bytes(self.entropy.as_ref())?);
+                let event = Event {
+                    sequence: after.head + 1,
+                    id,
+                    recorded_at: now,
+                    actor: caller.identity.clone(),
+                    body,
+                };
+                after
+                    .apply(&event)
+                    .map_err(|why| Error::internal(format!("a decision broke the rules: {why}")))?;
+                events.push(event);
+            }
+            let after = Arc::new(after);
+            let appended = self
+                .store
+                .append(
+                    state.head,
+                    events,
+                    Arc::clone(&after),
+                    decision.sealed_keys,
+                    decision.tokens,
+                )
+                .await?;
+            match appended {
+                Appended::Done => return Ok((decision.answer, after)),
+                Appended::HeadMoved { .. } => {}
+            }
+        }
+        Err(Error::unavailable(
+            "store.contended",
+            "others kept changing the same state; nothing was done",
+        )
+        .next("repeat the command"))
+    }
+}

@@ -1,0 +1,88 @@
+//! Values as people write them in requests, parsed once.
+
+use stella_core::id::{AnchorId, KeyId, ProfileName};
+use stella_core::time::Timestamp;
+use stella_core::trust::decide::anchor::Scope;
+use stella_core::trust::{TrustAnchor, TrustState};
+use uuid::Uuid;
+
+use crate::app::error::{Error, Result};
+
+/// RFC 3339, a bare date (its first instant, UTC), or `NOW`.
+pub fn time(text: &str, now: Timestamp) -> Result<Timestamp> {
+    if text.eq_ignore_ascii_case("now") {
+        return Ok(now);
+    }
+    let full = if text.len() == 10 {
+        format!("{text}T00:00:00Z")
+    } else {
+        text.to_owned()
+    };
+    full.parse().map_err(|_| {
+        Error::invalid(
+            "time.syntax",
+            format!("{text:?} is not a time: write RFC 3339 such as 2025-02-01T00:00:00Z, a date, or NOW"),
+        )
+    })
+}
+
+/// The end of a range: a bare date means the whole day, so its end is the next one.
+pub fn range_end(text: &str, now: Timestamp) -> Result<Timestamp> {
+    let start = time(text, now)?;
+    Ok(if text.len() == 10 {
+        start.saturating_add(std::time::Duration::from_secs(86_400))
+    } else {
+        start
+    })
+}
+
+pub fn key_id(text: &str) -> Result<KeyId> {
+    text.parse().map_err(|e| Error::invalid("key.id", e))
+}
+
+pub fn profile(text: &str) -> Result<ProfileName> {
+    text.parse().map_err(|e| Error::invalid("profile.name", e))
+}
+
+/// A whole id, or a prefix that only one anchor has; `550e8400...` is one.
+pub fn anchor<'a>(state: &'a TrustState, text: &str) -> Result<&'a TrustAnchor> {
+    let prefix = text
+        .trim_end_matches("...")
+        .trim_end_matches('…')
+        .to_ascii_lowercase();
+    if let Some(found) = Uuid::try_parse(&prefix)
+        .ok()
+        .and_then(|id| state.anchors.get(&AnchorId(id)))
+    {
+        return Ok(found);
+    }
+    let unknown = || {
+        Error::not_found("anchor.unknown", format!("trust anchor not found: {text}"))
+            .next("stella anchor list")
+    };
+    if prefix.len() < 4 {
+        return Err(unknown());
+    }
+    let mut found = state
+        .anchors
+        .values()
+        .filter(|a| a.id.to_string().starts_with(&prefix));
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one),
+        (Some(_), Some(_)) => Err(Error::invalid(
+            "anchor.ambiguous",
+            format!("more than one trust anchor begins with {prefix}"),
+        )
+        .next("stella anchor list")),
+        (None, _) => Err(unknown()),
+    }
+}
+
+/// `ALL`, or one anchor.
+pub fn scope(state: &TrustState, text: &str) -> Result<Scope> {
+    if text == "ALL" {
+        Ok(Scope::All)
+    } else {
+        anchor(state, text).map(|a| Scope::One(a.id))
+    }
+}

@@ -1,0 +1,18 @@
+//! The one place that asks the operating system for the time.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use stella_core::time::{Clock, Timestamp};
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let micros = match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
+            Err(before) => -i64::try_from(before.duration().as_micros()).unwrap_or(i64::MAX),
+        };
+        Timestamp::from_micros(micros)
+    }
+}

@@ -1,0 +1,85 @@
+//! Which route needs which permission. A route that is not in this table is
+//! refused to everybody; a test holds the table against the routes.
+
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::Method;
+
+use crate::app::{App, Caller, Error, Permission};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    Public,
+    Needs(Permission),
+}
+
+use Access::Needs;
+use Permission as P;
+
+pub const TABLE: &[(Method, &str, Access)] = &[
+    (Method::GET, "/v1/signer/keys", Needs(P::ReadKeys)),
+    (Method::POST, "/v1/signer/keys", Needs(P::ManageKeys)),
+    (Method::GET, "/v1/signer/keys/{id}", Needs(P::ReadKeys)),
+];
+
+pub fn access(method: &Method, path: &str) -> Option<Access> {
+    // HEAD is answered by the GET handler.
+    let method = if method == Method::HEAD {
+        &Method::GET
+    } else {
+        method
+    };
+    TABLE
+        .iter()
+        .find(|(m, p, _)| m == method && *p == path)
+        .map(|(.., access)| *access)
+}
+
+pub async fn authorize(
+    State(_): State<Arc<App>>,
+    path: MatchedPath,
+    request: Request,
+    next: Next,
+) -> Response {
+    let allowed = match access(request.method(), path.as_str()) {
+        Some(Access::Public) => Ok(()),
+        Some(Needs(permission)) => match request.extensions().get::<Caller>() {
+            Some(caller) => caller.require(permission),
+            None => Err(super::peer::unauthenticated()),
+        },
+        None => Err(Error::denied(
+            "access.undeclared",
+            "this route has no declared access; it is refused to everybody",
+        )),
+    };
+    match allowed {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_route_is_in_the_table_and_nothing_else_is() {
+        let document = serde_json::to_value(super::super::openapi()).expect("the document is JSON");
+        let mut routes = BTreeSet::new();
+        for (path, operations) in document["paths"].as_object().expect("paths") {
+            for method in operations.as_object().expect("operations").keys() {
+                routes.insert((method.to_uppercase(), path.clone()));
+            }
+        }
+        let table: BTreeSet<_> = TABLE
+            .iter()
+            .map(|(m, p, _)| (m.to_string(), (*p).to_owned()))
+            .collect();
+        assert_eq!(table.len(), TABLE.len(), "a route is declared twice");
+        assert_eq!(routes, table);
+    }
+}

@@ -1,0 +1,55 @@
+//! Extractors whose refusals are ours.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use stella_core::json::{self, JsonLimits};
+
+use crate::app::{App, Caller, Error, ErrorKind};
+
+/// JSON whatever the Content-Type says, so that a plain `curl -d` works;
+/// duplicate keys and excessive depth are refused. An empty body is `{}`.
+pub struct Body<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Error> {
+        let limits = &app.settings.limits;
+        let bytes = Bytes::from_request(request, app).await.map_err(|rejection| {
+            if rejection.status() == http::StatusCode::PAYLOAD_TOO_LARGE {
+                let limit = limits.max_body_bytes;
+                Error::new(
+                    ErrorKind::TooLarge,
+                    "body.too-large",
+                    format!("the body is over {limit} bytes (limits.maxBodyBytes)"),
+                )
+            } else {
+                Error::invalid("body.unreadable", rejection.body_text())
+            }
+        })?;
+        let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        let bounds = JsonLimits {
+            max_bytes: limits.max_body_bytes,
+            max_depth: limits.max_json_depth,
+        };
+        json::parse(bytes, &bounds)
+            .map(Body)
+            .map_err(|e| Error::invalid(e.code(), e))
+    }
+}
+
+/// The identity that `authenticate` found.
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(super::peer::unauthenticated)
+    }
+}

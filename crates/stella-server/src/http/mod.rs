@@ -1,0 +1,52 @@
+//! The HTTP API: extract, use case, respond. One file a resource; a route is
+//! its handler there, one line in [`routes`] and one in [`access::TABLE`].
+
+pub mod access;
+pub mod extract;
+pub mod keys;
+pub mod peer;
+pub mod problem;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Stella",
+    description = "Sign supply-chain evidence and verify it at any point in time.",
+    license(name = "Apache-2.0", identifier = "Apache-2.0")
+))]
+struct Document;
+
+/// Every route of the product.
+fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(keys::list, keys::generate))
+        .routes(routes!(keys::show))
+}
+
+/// The OpenAPI 3.1 document of [`routes`].
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routes().into_openapi()
+}
+
+/// The router that the server serves and the embedded client calls. Whoever
+/// hands it a request must have put a [`peer::Peer`] into its extensions.
+pub fn router(app: Arc<App>) -> Router {
+    let (router, _) = routes().split_for_parts();
+    let max_body = app.settings.limits.max_body_bytes;
+    router
+        .route_layer(from_fn_with_state(Arc::clone(&app), access::authorize))
+        .layer(from_fn_with_state(Arc::clone(&app), peer::authenticate))
+        .layer(from_fn(problem::fill_in))
+        .layer(DefaultBodyLimit::max(max_body))
+        .with_state(app)
+}

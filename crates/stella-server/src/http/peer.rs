@@ -1,0 +1,70 @@
+//! Who is at the other end: this process itself, a local user, or somebody on
+//! the network with a token.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::AUTHORIZATION;
+
+use crate::app::{App, Caller, Error, ErrorKind};
+
+/// Put into a request's extensions by whatever accepted the connection.
+#[derive(Debug, Clone)]
+pub enum Peer {
+    /// The command runs in this very process.
+    Embedded {
+        user: String,
+    },
+    /// Over the Unix socket; the kernel says who.
+    Local {
+        uid: u32,
+        user: String,
+    },
+    Network,
+}
+
+/// Turns the peer into a [`Caller`]. No caller is put in where nobody proved
+/// who they are; what needs one is then refused.
+pub async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let caller = match request.extensions().get::<Peer>() {
+        Some(Peer::Embedded { user }) => Some(Caller::owner(format!("local:{user}"))),
+        Some(Peer::Local { uid, user }) => local(*uid, user),
+        Some(Peer::Network) => match bearer(&request) {
+            None => None,
+            Some(secret) => match app.token_caller(&secret).await {
+                Ok(caller) => Some(caller),
+                Err(error) => return error.into_response(),
+            },
+        },
+        None => None,
+    };
+    if let Some(caller) = caller {
+        request.extensions_mut().insert(caller);
+    }
+    next.run(request).await
+}
+
+pub fn unauthenticated() -> Error {
+    Error::new(
+        ErrorKind::Unauthenticated,
+        "access.unauthenticated",
+        "no valid token was presented",
+    )
+    .next("give one with --token or STELLA_TOKEN; stella token create makes one")
+}
+
+/// The server's own user and root own the home; nobody else does.
+fn local(uid: u32, user: &str) -> Option<Caller> {
+    let me = rustix::process::geteuid().as_raw();
+    (uid == me || uid == 0).then(|| Caller::owner(format!("local:{user}")))
+}
+
+fn bearer(request: &Request) -> Option<String> {
+    let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, secret) = value.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| secret.trim().to_owned())
+}

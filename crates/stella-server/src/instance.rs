@@ -1,0 +1,1 @@
+//! An instance: a home opened, its parts put together.

@@ -1,0 +1,1 @@
+//! `stella serve`: the instance behind a socket and, if asked for, TCP.
