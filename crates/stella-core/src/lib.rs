@@ -6,6 +6,7 @@
 //! lets one verdict be computed again, years later, to the same answer.
 #![forbid(unsafe_code)]
 
+pub mod alg;
 pub mod digest;
 pub mod id;
 pub mod time;
