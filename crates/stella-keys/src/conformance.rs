@@ -1,0 +1,95 @@
+//! The suite that every key store passes. It panics at the first thing that
+//! does not hold, like any test.
+
+use std::thread;
+
+use stella_core::alg::{Algorithm, PublicKey};
+
+use crate::{Sign, sign_verified};
+
+/// `make` gives a fresh key of the algorithm, or `None` where the store does
+/// not have that algorithm. It must know at least one.
+pub fn conformance(make: impl Fn(Algorithm) -> Option<Box<dyn Sign>>) {
+    let mut tried = 0;
+    for algorithm in Algorithm::all() {
+        let Some(signer) = make(algorithm) else { continue };
+        let Some(other) = make(algorithm) else {
+            panic!("{algorithm}: a key the first time and none the second");
+        };
+        tried += 1;
+        describes_itself(&*signer, algorithm);
+        signs_messages_of_any_length(&*signer);
+        a_signature_is_of_one_message(&*signer);
+        a_signature_is_of_one_key(&*signer, &*other);
+        signs_from_many_threads(&*signer);
+    }
+    assert!(tried > 0, "the store made no key of any algorithm");
+}
+
+fn describes_itself(signer: &dyn Sign, algorithm: Algorithm) {
+    let key = signer.public_key();
+    assert_eq!(key.algorithm(), algorithm, "a key of the algorithm asked for");
+    let again = PublicKey::from_spki_der(key.spki_der());
+    assert_eq!(
+        again.as_ref(),
+        Ok(key),
+        "{algorithm}: the public key is canonical"
+    );
+    let description = signer.describe();
+    assert!(!description.store.is_empty() && !description.mechanism.is_empty());
+}
+
+fn signs_messages_of_any_length(signer: &dyn Sign) {
+    let algorithm = signer.public_key().algorithm();
+    for len in [0, 1, 64, 4_096, 4_097, 1 << 20] {
+        let message = vec![b'm'; len];
+        match sign_verified(signer, &message) {
+            Ok(signature) => assert_eq!(signature.public_key(), signer.public_key()),
+            Err(e) => panic!("{algorithm}: {len} bytes: {e}"),
+        }
+    }
+}
+
+fn a_signature_is_of_one_message(signer: &dyn Sign) {
+    let algorithm = signer.public_key().algorithm();
+    let signature = match signer.sign(b"one message") {
+        Ok(signature) => signature,
+        Err(e) => panic!("{algorithm}: {e}"),
+    };
+    for message in [&b"another message"[..], b"one messagf", b"one message\0", b""] {
+        let verdict = signer.public_key().verify(message, &signature);
+        assert!(verdict.is_err(), "{algorithm}: verifies over {message:?}");
+    }
+}
+
+fn a_signature_is_of_one_key(signer: &dyn Sign, other: &dyn Sign) {
+    let algorithm = signer.public_key().algorithm();
+    assert_ne!(
+        signer.public_key(),
+        other.public_key(),
+        "{algorithm}: two keys that are one"
+    );
+    match signer.sign(b"message") {
+        Ok(signature) => assert!(
+            other.public_key().verify(b"message", &signature).is_err(),
+            "{algorithm}: the signature of one key verifies with another"
+        ),
+        Err(e) => panic!("{algorithm}: {e}"),
+    }
+}
+
+fn signs_from_many_threads(signer: &dyn Sign) {
+    let algorithm = signer.public_key().algorithm();
+    thread::scope(|scope| {
+        for thread in 0..8 {
+            scope.spawn(move || {
+                for i in 0..16 {
+                    let message = format!("message {i} of thread {thread}");
+                    if let Err(e) = sign_verified(signer, message.as_bytes()) {
+                        panic!("{algorithm}: {message}: {e}");
+                    }
+                }
+            });
+        }
+    });
+}
