@@ -8,4 +8,5 @@
 
 pub mod digest;
 pub mod id;
+pub mod purl;
 pub mod time;
