@@ -60,6 +60,8 @@ pub enum PatternError {
     VersionAfterWildcard,
     #[error("qualifier {0} has no value: write \"{0}=*\" for any value")]
     EmptyQualifier(String),
+    #[error("\"*\" in {0} may not cut a host name short: it would match other people's hosts as well")]
+    OpenOrigin(String),
     #[error(transparent)]
     Purl(#[from] PurlError),
 }
@@ -385,6 +387,9 @@ fn qualifier_parts(query: &str) -> Result<BTreeMap<String, Part>, PatternError> 
             return Err(PatternError::EmptyQualifier(key));
         }
         let literal = decode(literal)?;
+        if is_origin(&key) && open && cuts_host(&literal) {
+            return Err(PatternError::OpenOrigin(key));
+        }
         if parts.insert(key.clone(), Part { literal, open }).is_some() {
             return Err(PurlError::QualifierTwice(key).into());
         }
@@ -420,6 +425,12 @@ fn cut_wildcard(part: &str) -> Result<(&str, bool), PatternError> {
         return Err(PatternError::Wildcard);
     }
     Ok((literal, open))
+}
+
+/// `ghcr.io*` would match `ghcr.io.example`, which somebody else may own.
+fn cuts_host(literal: &str) -> bool {
+    let after_scheme = literal.split_once("://").map_or(literal, |(_, rest)| rest);
+    !after_scheme.is_empty() && !after_scheme.contains('/')
 }
 
 fn is_origin(key: &str) -> bool {
