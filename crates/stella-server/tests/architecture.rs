@@ -10,7 +10,11 @@ fn lines(folder: &str) -> Vec<(PathBuf, usize, String)> {
     let mut open = vec![root.clone()];
     while let Some(path) = open.pop() {
         if path.is_dir() {
-            open.extend(fs::read_dir(&path).expect("a folder").map(|e| e.expect("an entry").path()));
+            open.extend(
+                fs::read_dir(&path)
+                    .expect("a folder")
+                    .map(|e| e.expect("an entry").path()),
+            );
         } else if path.extension().is_some_and(|e| e == "rs") {
             let text = fs::read_to_string(&path).expect("a source file");
             for (n, line) in text.lines().enumerate() {
@@ -24,7 +28,11 @@ fn lines(folder: &str) -> Vec<(PathBuf, usize, String)> {
 }
 
 fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the workspace").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .expect("the workspace")
+        .to_owned()
 }
 
 fn nobody_says(folder: &str, words: &[&str], except: &[&str]) {
@@ -34,26 +42,53 @@ fn nobody_says(folder: &str, words: &[&str], except: &[&str]) {
         .filter(|(.., code)| words.iter().any(|w| code.contains(w)))
         .map(|(path, n, code)| format!("{}:{n}: {}", path.display(), code.trim()))
         .collect();
-    assert!(found.is_empty(), "{folder} must not use {words:?}:\n{}", found.join("\n"));
+    assert!(
+        found.is_empty(),
+        "{folder} must not use {words:?}:\n{}",
+        found.join("\n")
+    );
 }
 
 #[test]
 fn the_core_knows_no_clock_no_file_and_no_network() {
     nobody_says(
         "crates/stella-core/src",
-        &["SystemTime", "Instant::now", "std::fs", "std::net", "tokio", "getrandom", "std::process"],
+        &[
+            "SystemTime",
+            "Instant::now",
+            "std::fs",
+            "std::net",
+            "tokio",
+            "getrandom",
+            "std::process",
+        ],
         &["purl/tests.rs", "alg/ed25519.rs"],
     );
 }
 
 #[test]
 fn use_cases_know_no_web_framework_and_no_database() {
-    nobody_says("crates/stella-server/src/app", &["axum", "utoipa", "hyper", "rusqlite", "tokio_postgres", "cryptoki"], &[]);
+    nobody_says(
+        "crates/stella-server/src/app",
+        &[
+            "axum",
+            "utoipa",
+            "hyper",
+            "rusqlite",
+            "tokio_postgres",
+            "cryptoki",
+        ],
+        &[],
+    );
 }
 
 #[test]
 fn the_time_is_asked_for_in_one_file() {
-    for folder in ["crates/stella-server/src", "crates/stella-keys/src", "crates/stella-store/src"] {
+    for folder in [
+        "crates/stella-server/src",
+        "crates/stella-keys/src",
+        "crates/stella-store/src",
+    ] {
         nobody_says(folder, &["SystemTime::now", "Timestamp::now"], &["clock.rs"]);
     }
 }
@@ -61,8 +96,21 @@ fn the_time_is_asked_for_in_one_file() {
 #[test]
 fn imports_run_one_way() {
     let forbidden = [
-        ("stella-core", vec!["stella-keys", "stella-store", "stella-server", "tokio", "axum", "rusqlite"]),
-        ("stella-keys", vec!["stella-store", "stella-server", "axum", "rusqlite"]),
+        (
+            "stella-core",
+            vec![
+                "stella-keys",
+                "stella-store",
+                "stella-server",
+                "tokio",
+                "axum",
+                "rusqlite",
+            ],
+        ),
+        (
+            "stella-keys",
+            vec!["stella-store", "stella-server", "axum", "rusqlite"],
+        ),
         ("stella-store", vec!["stella-keys", "stella-server", "axum"]),
         ("stella-server", vec!["stella-cli", "clap"]),
         ("stella-cli", vec!["stella-store", "rusqlite"]),
@@ -72,7 +120,9 @@ fn imports_run_one_way() {
         let text = fs::read_to_string(&manifest).expect("a manifest");
         let production = text.split("[dev-dependencies]").next().unwrap_or_default();
         for name in names {
-            let depends = production.lines().any(|l| l.split(['.', ' ', '=']).next() == Some(name));
+            let depends = production
+                .lines()
+                .any(|l| l.split(['.', ' ', '=']).next() == Some(name));
             assert!(!depends, "{crate_name} must not depend on {name}");
         }
     }
