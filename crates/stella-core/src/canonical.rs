@@ -105,50 +105,86 @@ fn string(s: &str, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde::Deserialize;
+    use serde_json::json;
+
     use super::*;
-
-    fn canonical(text: &str) -> String {
-        let value: Value = serde_json::from_str(text).expect("JSON");
-        String::from_utf8(to_canonical(&value).expect("canonical")).expect("UTF-8")
-    }
+    use crate::vectors;
 
     #[test]
-    fn follows_rfc_8785_section_3_2() {
-        assert_eq!(
-            canonical(
-                r#"{"numbers":[333333333.33333329,1E30,4.50,2e-3,0.000000000000000000000000001],"string":"\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/","literals":[null,true,false]}"#
-            ),
-            r#"{"literals":[null,true,false],"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27],"string":"€$\u000f\nA'B\"\\\\\"/"}"#
-        );
-        assert_eq!(
-            canonical(
-                "{\"\\u20ac\":1,\"\\r\":2,\"\\ufb33\":3,\"1\":4,\"\\ud83d\\ude00\":5,\"\\u0080\":6,\"\\u00f6\":7}"
-            ),
-            "{\"\\r\":2,\"1\":4,\"\u{80}\":6,\"ö\":7,\"€\":1,\"\u{1f600}\":5,\"\u{fb33}\":3}"
-        );
-    }
-
-    #[test]
-    fn writes_the_numbers_of_appendix_b() {
-        for (bits, text) in [
-            (0x0000_0000_0000_0001_u64, "5e-324"),
-            (0x8000_0000_0000_0000, "0"),
-            (0x7fef_ffff_ffff_ffff, "1.7976931348623157e+308"),
-            (0x4340_0000_0000_0000, "9007199254740992"),
-            (0x4430_0000_0000_0000, "295147905179352830000"),
-            (0x44b5_2d02_c7e1_4af5, "9.999999999999997e+22"),
-            (0x44b5_2d02_c7e1_4af6, "1e+23"),
-            (0x444b_1ae4_d6e2_ef4e, "999999999999999700000"),
-            (0x444b_1ae4_d6e2_ef50, "1e+21"),
-            (0x3eb0_c6f7_a0b5_ed8d, "0.000001"),
-            (0x41b3_de43_5555_5553, "333333333.3333332"),
-            (0xbecb_f647_612f_3696, "-0.0000033333333333333333"),
-            (0x4314_3ff3_c1cb_0959, "1424953923781206.2"),
-        ] {
-            let n = Number::from_f64(f64::from_bits(bits)).expect("finite");
-            assert_eq!(number(&n).as_deref(), Ok(text));
+    fn documents_come_out_as_their_vectors_say() {
+        for case in vectors::entries(&vectors::folder("jcs/documents")) {
+            let input: Value =
+                serde_json::from_slice(&vectors::read(&case.join("input.json"))).expect("JSON");
+            let expected = vectors::read(&case.join("expected.json"));
+            let canonical = to_canonical(&input).expect("canonical");
+            assert_eq!(
+                String::from_utf8_lossy(&canonical),
+                String::from_utf8_lossy(&expected),
+                "{}",
+                case.display()
+            );
+            let again: Value = serde_json::from_slice(&canonical).expect("JSON");
+            assert_eq!(to_canonical(&again), Ok(canonical), "{}", case.display());
         }
-        let large: Value = serde_json::from_str("9007199254740993").expect("JSON");
-        assert!(matches!(to_canonical(&large), Err(CanonicalError::Number(_))));
+    }
+
+    #[test]
+    fn numbers_come_out_as_appendix_b_says() {
+        #[derive(Deserialize)]
+        struct Case {
+            ieee: String,
+            expected: Option<String>,
+        }
+        let file = vectors::read(&vectors::folder("jcs/numbers.json"));
+        let cases: Vec<Case> = serde_json::from_slice(&file).expect("cases");
+        assert!(!cases.is_empty());
+        for case in cases {
+            let double = f64::from_bits(u64::from_str_radix(&case.ieee, 16).expect("hex"));
+            // Not-a-number and the infinities have no JSON form at all.
+            let written = Number::from_f64(double).map(|n| {
+                String::from_utf8(to_canonical(&Value::Number(n)).expect("canonical")).expect("text")
+            });
+            assert_eq!(written, case.expected, "{}", case.ieee);
+        }
+    }
+
+    #[test]
+    fn an_integer_that_a_double_cannot_hold_is_refused() {
+        let most = 1_i64 << 53;
+        assert_eq!(
+            of(&[most, -most]),
+            Ok(b"[9007199254740992,-9007199254740992]".to_vec())
+        );
+        for beyond in [
+            json!(most + 1),
+            json!(-most - 1),
+            json!(u64::MAX),
+            json!(i64::MIN),
+        ] {
+            assert_eq!(
+                to_canonical(&json!([{ "n": beyond }])),
+                Err(CanonicalError::Number(beyond.to_string()))
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_survives(text in ".*", key in ".*") {
+            let value = json!({ (key): text });
+            let canonical = to_canonical(&value).expect("canonical");
+            prop_assert_eq!(serde_json::from_slice::<Value>(&canonical).expect("JSON"), value);
+        }
+
+        #[test]
+        fn any_double_survives(bits in any::<u64>()) {
+            let double = f64::from_bits(bits);
+            prop_assume!(double.is_finite());
+            let canonical = of(&double).expect("canonical");
+            let read: f64 = serde_json::from_slice(&canonical).expect("a number");
+            prop_assert_eq!(read, double);
+        }
     }
 }

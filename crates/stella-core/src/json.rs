@@ -3,8 +3,12 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 /// Bounds of one document; settings under `limits.`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,11 +90,41 @@ pub fn check(bytes: &[u8], limits: &JsonLimits) -> Result<(), JsonError> {
 }
 
 /// Checked first, then read into its type; unknown fields are the type's affair.
-pub fn parse<T: DeserializeOwned>(bytes: &[u8], limits: &JsonLimits) -> Result<T, JsonError> {
+pub fn parse<'de, T: Deserialize<'de>>(bytes: &'de [u8], limits: &JsonLimits) -> Result<T, JsonError> {
     check(bytes, limits)?;
-    serde_json::from_slice(bytes).map_err(|e| JsonError::Shape {
-        message: without_position(&e),
-    })
+    serde_json::from_slice(bytes).map_err(|e| shape(&e))
+}
+
+/// A struct read from a JSON object and from nothing else: serde's derived
+/// readers also take an array of the fields in order, which other readers of
+/// the same bytes refuse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object<T>(pub T);
+
+/// An array of no more items than asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bounded<T> {
+    Within(Vec<T>),
+    Exceeded,
+}
+
+/// Reads an array out of a document that passed [`check`], up to `max` items;
+/// whatever follows the one past `max` costs neither time nor memory.
+pub fn bounded<'de, T: Deserialize<'de>>(array: &'de RawValue, max: usize) -> Result<Bounded<T>, JsonError> {
+    let mut exceeded = false;
+    let mut deserializer = serde_json::Deserializer::from_str(array.get());
+    deserializer.disable_recursion_limit();
+    let items = UpTo {
+        max,
+        exceeded: &mut exceeded,
+        item: PhantomData,
+    }
+    .deserialize(&mut deserializer);
+    match items {
+        Ok(items) => Ok(Bounded::Within(items)),
+        Err(_) if exceeded => Ok(Bounded::Exceeded),
+        Err(e) => Err(shape(&e)),
+    }
 }
 
 /// Ours, whatever the setting: each level costs stack.
@@ -220,6 +254,69 @@ impl<'de> serde::Deserialize<'de> for Key<'de> {
     }
 }
 
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct V<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for V<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        d.deserialize_map(V(PhantomData))
+    }
+}
+
+struct UpTo<'a, T> {
+    max: usize,
+    exceeded: &'a mut bool,
+    item: PhantomData<T>,
+}
+
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for UpTo<'_, T> {
+    type Value = Vec<T>;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Vec<T>, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for UpTo<'_, T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+        let mut items = Vec::new();
+        while items.len() < self.max {
+            match seq.next_element()? {
+                Some(item) => items.push(item),
+                None => return Ok(items),
+            }
+        }
+        match seq.next_element::<IgnoredAny>()? {
+            None => Ok(items),
+            Some(_) => {
+                *self.exceeded = true;
+                Err(A::Error::custom("too many items"))
+            }
+        }
+    }
+}
+
+fn shape(e: &serde_json::Error) -> JsonError {
+    JsonError::Shape {
+        message: without_position(e).chars().take(200).collect(),
+    }
+}
+
 fn syntax(e: &serde_json::Error) -> JsonError {
     JsonError::Syntax {
         message: without_position(e),
@@ -249,6 +346,13 @@ mod tests {
     }
 
     #[test]
+    fn every_vector_is_answered_with_the_code_its_folder_names() {
+        crate::vectors::walk_by_code("json", |bytes| {
+            check(bytes, &JsonLimits::default()).map_err(|e| e.code())
+        });
+    }
+
+    #[test]
     fn what_two_readers_could_read_differently_is_refused() {
         assert_eq!(code(br#"{"a":[1,2.5e3,null,true,"x"],"b":{"a":{}}}"#), "ok");
         assert_eq!(code(br#"{"a":1,"b":{"c":1,"c":2}}"#), "json.duplicate-key");
@@ -260,6 +364,34 @@ mod tests {
         assert_eq!(code(b""), "json.syntax");
         assert_eq!(code(b"{\"a\":1,}"), "json.syntax");
         assert_eq!(code(&vec![b' '; 5000]), "json.too-large");
+    }
+
+    #[test]
+    fn a_struct_is_read_from_an_object_only() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Point {
+            x: u8,
+        }
+        let read = |text: &'static str| {
+            parse::<Object<Point>>(text.as_bytes(), &JsonLimits::default()).map_err(|e| e.code())
+        };
+        assert_eq!(read(r#"{"x":1,"y":[]}"#), Ok(Object(Point { x: 1 })));
+        for other in ["[1]", "null", r#"{"x":-1}"#, "{}"] {
+            assert_eq!(read(other), Err("json.shape"), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_bounded_array_stops_past_its_bound() {
+        let read = |text: &str| {
+            let raw: &RawValue = serde_json::from_str(text).expect("JSON");
+            bounded::<u8>(raw, 2).map_err(|e| e.code())
+        };
+        assert_eq!(read("[]"), Ok(Bounded::Within(vec![])));
+        assert_eq!(read("[1,2]"), Ok(Bounded::Within(vec![1, 2])));
+        assert_eq!(read("[1,2,\"no number\"]"), Ok(Bounded::Exceeded));
+        assert_eq!(read("[1,\"x\"]"), Err("json.shape"));
+        assert_eq!(read("{}"), Err("json.shape"));
     }
 
     #[test]

@@ -20,3 +20,6 @@ pub mod statement;
 pub mod time;
 pub mod trust;
 pub mod verify;
+
+#[cfg(test)]
+mod vectors;

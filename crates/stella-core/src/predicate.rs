@@ -65,8 +65,13 @@ impl PredicateType {
         &self.0
     }
 
-    /// The name people use for it.
+    /// The name people use for it. A statement may carry a short name where a
+    /// URI belongs; that is another type, so it is shown in quotes and never
+    /// looks like the one it imitates.
     pub fn short(&self) -> Cow<'_, str> {
+        if TABLE.iter().any(|(short, _)| *short == self.0) {
+            return Cow::Owned(format!("\"{}\"", self.0));
+        }
         // Where two names share a URI the last is the more telling one.
         match TABLE.iter().rev().find(|(_, uri)| *uri == self.0) {
             Some((short, _)) => Cow::Borrowed(*short),
@@ -116,6 +121,7 @@ mod tests {
             assert_eq!(kind.as_uri(), *uri);
             assert_eq!(PredicateType::from_name(&kind.short()), Ok(kind));
         }
+        assert_eq!(PredicateType::from_wire("test").short(), "\"test\"");
         assert_eq!(
             PredicateType::from_name("https://example.com/x")
                 .expect("a URI")
