@@ -1,5 +1,7 @@
 //! What the tests share.
 
+pub mod binary;
+
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
