@@ -59,7 +59,7 @@ async fn the_runbooks_query_runs_in_the_shell() {
     let attach = format!("ATTACH '{}' AS signer", path.display());
     let query = "SELECT * FROM signer.key_audit_log WHERE event_type LIKE 'KEY_%' AND timestamp >= '2025-01-01' ORDER BY timestamp DESC;";
     let output = Command::new("sqlite3")
-        .args(["-cmd", &attach, ":memory:", query])
+        .args(["-cmd", ".timeout 5000", "-cmd", &attach, ":memory:", query])
         .output()
         .expect("sqlite3 is installed");
     let text = String::from_utf8_lossy(&output.stdout);

@@ -1,7 +1,7 @@
 //! One thread that writes, many callers in one commit.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
 use stella_core::digest::Sha256;
@@ -11,7 +11,20 @@ use super::failed;
 use crate::{Result, StoreError};
 
 pub struct Writer {
-    jobs: Sender<Job>,
+    /// Taken when the writer is dropped: the thread ends with its last job.
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Waits until everything sent is written and the database is closed, so that
+/// whoever opens the file next does not meet our lock.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.jobs.take();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
 }
 
 /// What a commit adds to the hash chain, in the order it was written.
@@ -39,9 +52,11 @@ enum StoreErrorText {
 impl Writer {
     pub fn start(connection: Connection, max_batch: usize) -> Self {
         let (jobs, inbox) = channel();
-        // Ends when the last sender is gone; what was sent before is written.
-        thread::spawn(move || write_all(&connection, &inbox, max_batch.max(1)));
-        Self { jobs }
+        let thread = thread::spawn(move || write_all(&connection, &inbox, max_batch.max(1)));
+        Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+        }
     }
 
     pub async fn run<T, F>(&self, name: &'static str, work: F) -> Result<T>
@@ -63,9 +78,12 @@ impl Writer {
             })
         });
         let gone = || StoreError::Unknown(format!("the writer ended during {name}"));
+        let ended = || StoreError::Unavailable("the writer has ended".to_owned());
         self.jobs
+            .as_ref()
+            .ok_or_else(ended)?
             .send(job)
-            .map_err(|_| StoreError::Unavailable("the writer has ended".to_owned()))?;
+            .map_err(|_| ended())?;
         answered.await.map_err(|_| gone())?
     }
 }
