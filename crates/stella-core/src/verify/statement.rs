@@ -258,7 +258,7 @@ fn count(weighed: &[Worth], threshold: u32) -> (Code, Option<Check>) {
     let code = weighed
         .iter()
         .map(|w| w.code)
-        .min_by_key(|c| closeness(*c))
+        .min_by_key(|c| (closeness(*c), *c))
         .unwrap_or(Code::SignatureInvalid);
     (code, None)
 }
