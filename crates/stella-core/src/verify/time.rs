@@ -28,6 +28,24 @@ impl Moment {
     pub const fn at(now: Timestamp) -> Self {
         Self { now, at_time: None }
     }
+
+    /// A signing time asserted by the asker, which cannot lie in the future.
+    pub fn asserting(now: Timestamp, at_time: Timestamp) -> Result<Self, InFuture> {
+        if at_time > now {
+            return Err(InFuture { now, at_time });
+        }
+        Ok(Self {
+            now,
+            at_time: Some(at_time),
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{at_time} lies in the future: it is {now}; to simulate a later verifier give --now")]
+pub struct InFuture {
+    pub now: Timestamp,
+    pub at_time: Timestamp,
 }
 
 /// What the evidence about one signature amounts to.
