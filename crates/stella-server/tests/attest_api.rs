@@ -191,7 +191,7 @@ async fn one_envelope_for_each_profile_over_the_same_payload() {
         .expect("again");
     assert_eq!(again.attestations[1].id, two.id);
     let details = world.app.show_attestation(&one.id).await.expect("details");
-    assert_eq!(details.siblings, [two.id.clone()]);
+    assert_eq!(details.siblings, std::slice::from_ref(&two.id));
     assert_eq!(details.signatures[0].ledger, "signed-here");
 }
 
