@@ -156,7 +156,25 @@ async fn a_repeated_request_is_done_once_and_a_changed_one_refused() {
         .withdraw_attestation(&world.owner, &first.id, withdraw)
         .await
         .expect("withdrawn");
-    assert_ne!(world.create(request).await.expect("anew").id, first.id);
+    let anew = world.create(request).await.expect("anew");
+    assert!(!anew.attestations[0].repeated);
+}
+
+#[tokio::test]
+async fn many_at_once_with_one_idempotency_key_are_one() {
+    let world = World::ready().await;
+    let request = about(PAD, "a", "openvex");
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (app, owner, request) = (world.app.clone(), world.owner.clone(), request.clone());
+        asking.spawn(async move { app.create_attestation(&owner, request, keyed("once")).await });
+    }
+    let mut ids = std::collections::BTreeSet::new();
+    while let Some(answer) = asking.join_next().await {
+        ids.insert(answer.expect("ran").expect("answered").id);
+    }
+    assert_eq!(ids.len(), 1);
+    assert_eq!(world.store.ledger_entries(), 1);
 }
 
 #[tokio::test]
@@ -222,6 +240,7 @@ async fn what_cannot_be_signed_is_recorded_and_signed_later() {
         "attestation.unsigned"
     );
 
+    let waiting = world.now();
     world.pass(7200);
     world.generate("k1", "default").await;
     let hour = Retry {
@@ -243,6 +262,8 @@ async fn what_cannot_be_signed_is_recorded_and_signed_later() {
         .attestation;
     assert_eq!((row.state.as_str(), row.last_error), ("signed", None));
     assert_eq!(world.verify(&id).await.code, "key.not-allowed");
+    let then = world.verify_at(&id, as_of(&waiting)).await;
+    assert_eq!(then.code, "attestation.unsigned", "it was not signed yet then");
     let logged = LogQuery {
         level: Some("error".to_owned()),
         ..LogQuery::default()
