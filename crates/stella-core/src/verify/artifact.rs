@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use crate::id::AttestationId;
 use crate::predicate::PredicateType;
 use crate::purl::SubjectName;
 use crate::statement::{DigestSet, Subject};
@@ -231,7 +232,12 @@ fn standing(v: Verifier<'_>, c: &Candidate, judgement: Judgement) -> Judgement {
     if judgement.code == Code::AttestationWithdrawn {
         return judgement;
     }
-    if let Some(s) = v.trust.superseded.get(&c.statement.pae) {
+    if let Some(s) = v
+        .trust
+        .superseded
+        .get(&c.statement.pae)
+        .filter(|s| is_older(&c.reference, s.successor))
+    {
         let detail = format!("superseded {} by {}", s.at, s.successor);
         return replaced(judgement, Code::AttestationSuperseded, detail);
     }
@@ -244,6 +250,14 @@ fn standing(v: Verifier<'_>, c: &Candidate, judgement: Judgement) -> Judgement {
         return replaced(judgement, Code::SignerNotWanted, detail);
     }
     judgement
+}
+
+/// A statement signed again keeps its PAE, so the successor itself and what
+/// came after it are not what it replaced. Ids order by time (UUIDv7).
+fn is_older(reference: &str, successor: AttestationId) -> bool {
+    reference
+        .parse::<AttestationId>()
+        .map_or(true, |id| id < successor)
 }
 
 fn bare(c: &Candidate, artifact: &Artifact, code: Code) -> Judgement {

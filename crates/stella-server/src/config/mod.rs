@@ -15,6 +15,7 @@ use stella_core::verify::VerifyPolicy;
 pub struct Settings {
     pub profiles: BTreeMap<ProfileName, Profile>,
     pub rotation: Rotation,
+    pub signing: SigningSettings,
     pub server: ServerSettings,
     pub verify: VerifyPolicy,
     pub limits: Limits,
@@ -40,6 +41,15 @@ pub struct Rotation {
     pub overlap: Duration,
     /// `on-trust`: a pending key takes over once every anchor holds it.
     pub activate_on_trust: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningSettings {
+    /// How long a key store may take for one signature.
+    pub deadline: Duration,
+    /// Until the first repetition of a signature that failed; doubled each time.
+    pub retry_first: Duration,
+    pub retry_max: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +97,16 @@ impl Default for Rotation {
     }
 }
 
+impl Default for SigningSettings {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_secs(5),
+            retry_first: Duration::from_secs(10),
+            retry_max: Duration::from_secs(600),
+        }
+    }
+}
+
 impl Default for ServerSettings {
     fn default() -> Self {
         Self {
@@ -116,6 +136,7 @@ impl Default for Settings {
         Self {
             profiles,
             rotation: Rotation::default(),
+            signing: SigningSettings::default(),
             server: ServerSettings::default(),
             verify: VerifyPolicy::default(),
             limits: Limits::default(),
