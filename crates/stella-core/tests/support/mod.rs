@@ -165,7 +165,7 @@ pub fn authority(id: &str, operator: &str) -> (String, Authority) {
     let authority = Authority {
         id: id.to_owned(),
         operator: operator.to_owned(),
-        valid_from: at("2000-01-01T00:00:00Z"),
+        valid_from: Timestamp::MIN,
         valid_until: None,
         trusted: true,
     };

@@ -215,6 +215,30 @@ fn an_authority_is_believed_within_its_window() {
     );
 }
 
+/// A clock may run ahead of ours by its own accuracy, and what it then says is
+/// that the signature exists now.
+#[test]
+fn a_witness_may_be_ahead_of_us_by_its_accuracy_and_no_more() {
+    let mut bench = rotated(None, None);
+    if let Some(anchor) = bench.trust.anchors.get_mut(&anchor_id(1)) {
+        anchor.policy.require_evidence = Some(TimeClass::Attested);
+    }
+    let ahead = |moment: Moment| {
+        around("2025-06-01T00:00:01Z").map(|when| {
+            judged(&bench, moment, |c| {
+                c.evidence = vec![attested(Bound::ExistedBy(when), None)];
+            })
+        })
+    };
+    let now = at(NOW);
+    assert_eq!(
+        ahead(Moment::at(now)),
+        [Code::Ok, Code::Ok, Code::EvidenceRequired]
+    );
+    let asserted = Moment::asserting(now, now).expect("not in the future");
+    assert_eq!(ahead(asserted), [Code::Ok, Code::Ok, Code::EvidenceRequired]);
+}
+
 #[test]
 fn a_moment_before_the_key_existed_is_no_evidence_about_it() {
     let bench = rotated(None, Some(END));
