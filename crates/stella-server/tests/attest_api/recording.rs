@@ -72,7 +72,11 @@ async fn a_repeated_request_is_done_once_and_a_changed_one_refused() {
 #[tokio::test]
 async fn many_at_once_with_one_idempotency_key_are_one() {
     let world = World::ready().await;
-    let request = about(PAD, "a", "openvex");
+    world.generate("p1", "pqc").await;
+    let request = CreateAttestation {
+        profiles: vec!["default".to_owned(), "pqc".to_owned()],
+        ..about(PAD, "a", "openvex")
+    };
     let mut asking = tokio::task::JoinSet::new();
     for _ in 0..8 {
         let (app, owner, request) = (world.app.clone(), world.owner.clone(), request.clone());
@@ -80,10 +84,12 @@ async fn many_at_once_with_one_idempotency_key_are_one() {
     }
     let mut ids = std::collections::BTreeSet::new();
     while let Some(answer) = asking.join_next().await {
-        ids.insert(answer.expect("ran").expect("answered").id);
+        let made = answer.expect("ran").expect("answered");
+        assert_eq!(made.attestations.len(), 2);
+        ids.insert((made.attestations[0].id.clone(), made.attestations[1].id.clone()));
     }
     assert_eq!(ids.len(), 1);
-    assert_eq!(world.store.ledger_entries(), 1);
+    assert_eq!(world.store.ledger_entries(), 2);
 }
 
 #[tokio::test]
