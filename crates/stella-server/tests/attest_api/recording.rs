@@ -5,8 +5,9 @@ use stella_core::trust::anchor::AnchorPolicy;
 use stella_server::app::attest::{AttestationQuery, CreateOptions};
 use stella_server::app::logs::LogQuery;
 use stella_server::app::{Caller, ErrorKind};
+use stella_server::config::Settings;
 
-use crate::support::{World, about, as_of, base64, payload, scoped};
+use crate::support::{Fault, World, about, as_of, base64, payload, scoped};
 use crate::{PAD, keyed};
 
 #[tokio::test]
@@ -72,7 +73,11 @@ async fn a_repeated_request_is_done_once_and_a_changed_one_refused() {
 #[tokio::test]
 async fn many_at_once_with_one_idempotency_key_are_one() {
     let world = World::ready().await;
-    let request = about(PAD, "a", "openvex");
+    world.generate("p1", "pqc").await;
+    let request = CreateAttestation {
+        profiles: vec!["default".to_owned(), "pqc".to_owned()],
+        ..about(PAD, "a", "openvex")
+    };
     let mut asking = tokio::task::JoinSet::new();
     for _ in 0..8 {
         let (app, owner, request) = (world.app.clone(), world.owner.clone(), request.clone());
@@ -80,10 +85,12 @@ async fn many_at_once_with_one_idempotency_key_are_one() {
     }
     let mut ids = std::collections::BTreeSet::new();
     while let Some(answer) = asking.join_next().await {
-        ids.insert(answer.expect("ran").expect("answered").id);
+        let made = answer.expect("ran").expect("answered");
+        assert_eq!(made.attestations.len(), 2);
+        ids.insert((made.attestations[0].id.clone(), made.attestations[1].id.clone()));
     }
     assert_eq!(ids.len(), 1);
-    assert_eq!(world.store.ledger_entries(), 1);
+    assert_eq!(world.store.ledger_entries(), 2);
 }
 
 #[tokio::test]
@@ -313,4 +320,53 @@ async fn a_scoped_signer_gets_nothing_outside_its_scope() {
         .await
         .expect_err("refused");
     assert_eq!(error.code, "signer.not-allowed");
+}
+
+#[tokio::test]
+async fn whatever_the_key_store_does_nothing_is_called_signed_that_is_not() {
+    let faults = [
+        (Fault::Hung, "recorded", "did not answer in time"),
+        (Fault::Lying, "recorded", "does not verify"),
+        (Fault::Down, "recorded", "unavailable"),
+        (Fault::TooSmall, "failed", "at most 1 bytes"),
+    ];
+    for (fault, state, reason) in faults {
+        let mut settings = Settings::default();
+        settings.signing.deadline = std::time::Duration::from_millis(200);
+        let world = World::with(settings).await;
+        world.generate("k1", "default").await;
+        world.anchor("pkg:npm/*", &["k1"], AnchorPolicy::default()).await;
+        let sound = world.break_key("k1", fault).await;
+        let one = world.create(about(PAD, "a", "openvex")).await.expect("recorded");
+        let two = world.create(about(PAD, "b", "openvex")).await.expect("recorded");
+        let row = &one.attestations[0];
+        assert_eq!(row.state, state);
+        let why = row.last_error.as_deref().expect("why");
+        assert!(why.starts_with("signing failed") && why.contains(reason), "{why}");
+        assert_eq!(world.store.ledger_entries(), 0);
+
+        // A store that is down is tried once for all, and costs no other record an attempt.
+        let tried = world
+            .app
+            .retry_attestations(Retry { last_seconds: None })
+            .await
+            .expect("tried");
+        assert_eq!(tried.tried, if state == "failed" { 2 } else { 1 });
+        assert_eq!((tried.signed, tried.still_unsigned), (0, 2));
+
+        world
+            .app
+            .signers
+            .keep(&"k1".parse().expect("an id"), &sound)
+            .await;
+        let tried = world
+            .app
+            .retry_attestations(Retry { last_seconds: None })
+            .await
+            .expect("tried");
+        assert_eq!((tried.signed, world.store.ledger_entries()), (2, 2));
+        for id in [one.id, two.id] {
+            assert_eq!(world.verify(&id).await.verdict, "PASS");
+        }
+    }
 }

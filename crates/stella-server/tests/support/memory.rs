@@ -146,6 +146,9 @@ impl AttestationStore for MemoryStore {
                 return Ok(Inserted::Repeated(earlier.clone()));
             }
         }
+        if tables.rows.contains_key(&new.id) {
+            return Err(StoreError::Unavailable("the id is taken".to_owned()));
+        }
         let (state, signed, attempts) = match new.outcome {
             Outcome::Signed(signed) => {
                 if !tables.stands(&signed) {

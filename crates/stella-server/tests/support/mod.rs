@@ -23,6 +23,7 @@ use stella_core::trust::anchor::AnchorPolicy;
 use stella_core::trust::decide::{anchor, key};
 use stella_core::trust::reason::RevokeReason;
 use stella_keys::software::{Sealer, SealingKey};
+use stella_keys::{Sign, SignError};
 use stella_server::app::attest::CreateOptions;
 use stella_server::app::caller::SigningScope;
 use stella_server::app::signers::Signers;
@@ -165,6 +166,23 @@ impl World {
         String::from_utf8(envelope.to_json()).expect("text")
     }
 
+    /// The key's store misbehaves from now on; answers what it was before.
+    pub async fn break_key(&self, id: &str, fault: Fault) -> Arc<dyn Sign> {
+        let trust = self.app.trust_head().await.expect("trust");
+        let id: KeyId = id.parse().expect("a key id");
+        let inner = self
+            .app
+            .signer(trust.keys.get(&id).expect("a key"))
+            .await
+            .expect("a signer");
+        let faulty: Arc<dyn Sign> = Arc::new(Faulty {
+            inner: inner.clone(),
+            fault,
+        });
+        self.app.signers.keep(&id, &faulty).await;
+        inner
+    }
+
     pub async fn create(&self, request: CreateAttestation) -> Result<Created> {
         self.app
             .create_attestation(&self.owner, request, CreateOptions::default())
@@ -253,6 +271,48 @@ impl World {
         let status = response.status().as_u16();
         let bytes = response.into_body().collect().await.expect("a body").to_bytes();
         (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+}
+
+/// A key store that misbehaves.
+pub struct Faulty {
+    pub inner: Arc<dyn Sign>,
+    pub fault: Fault,
+}
+
+#[derive(Clone, Copy)]
+pub enum Fault {
+    /// Answers long after the deadline.
+    Hung,
+    /// Answers with something that is no signature of it.
+    Lying,
+    Down,
+    /// Will never sign this message.
+    TooSmall,
+}
+
+impl Sign for Faulty {
+    fn public_key(&self) -> &stella_core::alg::PublicKey {
+        self.inner.public_key()
+    }
+
+    fn sign(&self, message: &[u8]) -> std::result::Result<Vec<u8>, SignError> {
+        match self.fault {
+            Fault::Hung => {
+                std::thread::sleep(Duration::from_millis(1_000));
+                self.inner.sign(message)
+            }
+            Fault::Lying => self.inner.sign(&[message, b"!"].concat()),
+            Fault::Down => Err(SignError::Unavailable("no token".to_owned())),
+            Fault::TooSmall => Err(SignError::MessageTooLarge {
+                limit: 1,
+                actual: message.len(),
+            }),
+        }
+    }
+
+    fn describe(&self) -> stella_keys::StoreDescription {
+        self.inner.describe()
     }
 }
 
