@@ -1,1 +1,2 @@
 pub fn main() {}
+pub mod client;
