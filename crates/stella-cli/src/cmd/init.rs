@@ -1,0 +1,13 @@
+use clap::Args;
+
+use crate::context::{Context, Outcome};
+use crate::error::CliError;
+
+#[derive(Args)]
+pub struct Init {}
+
+impl Init {
+    pub async fn run(self, _context: &Context) -> Outcome {
+        Err(CliError::failed("cli.todo", "no instance yet"))
+    }
+}
