@@ -8,6 +8,7 @@
 
 pub mod alg;
 pub mod api;
+pub mod bundle;
 pub mod canonical;
 pub mod digest;
 pub mod dsse;

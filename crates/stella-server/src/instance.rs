@@ -1,1 +1,282 @@
 //! An instance: a home opened, its parts put together.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use stella_core::api::keys::{GenerateKey, Key};
+use stella_core::id::{AnchorId, KeyId};
+use stella_core::predicate::PredicateType;
+use stella_core::purl::PurlPattern;
+use stella_core::trust::anchor::AnchorPolicy;
+use stella_core::trust::decide::anchor;
+use stella_keys::software::{Sealer, SealingKey, SealingKeyError};
+use stella_store::Store;
+
+use crate::app::trust::Decision;
+use crate::app::{App, Caller, Target, signers, trust};
+use crate::clock::SystemClock;
+use crate::config::{self, ConfigError, Settings};
+use crate::entropy::{self, SystemEntropy};
+use crate::home::{Home, HomeError, HomeLock, Locking};
+use crate::{http, user};
+
+/// A home in use. The lock goes when this is dropped.
+pub struct Instance {
+    app: Arc<App>,
+    home: Home,
+    _lock: HomeLock,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenMode {
+    /// One command, in its own process; many may run at once.
+    Embedded,
+    /// The one server of this home.
+    Server,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct OpenOptions {
+    /// Read this file instead of the usual ones.
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct InitOptions {
+    pub config: Option<PathBuf>,
+    /// Make no key, and hence an anchor that holds none.
+    pub no_key: bool,
+}
+
+/// What `init` made.
+#[derive(Debug, Clone)]
+pub struct Initialized {
+    pub home: PathBuf,
+    pub key: Option<Key>,
+    /// The anchor `test:*` for type `test`.
+    pub anchor_id: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum InstanceError {
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("the sealing key {} is missing, and the store holds keys sealed with it", .0.display())]
+    SealingKeyLost(PathBuf),
+    #[error(transparent)]
+    SealingKey(#[from] SealingKeyError),
+    #[error("this build has no store for {0}")]
+    NoSuchStore(String),
+    #[error(transparent)]
+    App(#[from] crate::app::Error),
+}
+
+impl Instance {
+    /// Makes a home with its sealing key and database, a key for the profile
+    /// `default`, and an anchor under which test statements verify.
+    pub async fn init(path: &Path, options: &InitOptions) -> Result<Initialized, InstanceError> {
+        // Read first: a mistake in the configuration leaves no half a home.
+        let settings = config::load(&config::Sources::usual(path, options.config.as_deref()))?;
+        let home = Home::create(path)?;
+        let lock = lock(&home, OpenMode::Server).await?;
+        SealingKey::create(home.path(), &mut stella_keys::entropy::SystemEntropy)?;
+        let instance = Self::assemble(home, lock, settings, OpenMode::Embedded).await?;
+        let caller = Caller::owner(format!("local:{}", user::current()));
+        let key = if options.no_key {
+            None
+        } else {
+            Some(instance.app.generate_key(&caller, first_key()).await?)
+        };
+        let anchor_id = test_anchor(&instance.app, &caller, key.as_ref()).await?;
+        Ok(Initialized {
+            home: path.to_owned(),
+            key,
+            anchor_id: anchor_id.to_string(),
+        })
+    }
+
+    /// Opens an existing home. It never makes one.
+    pub async fn open(path: &Path, mode: OpenMode, options: &OpenOptions) -> Result<Self, InstanceError> {
+        let home = Home::open(path)?;
+        let lock = lock(&home, mode).await?;
+        let settings = config::load(&config::Sources::usual(path, options.config.as_deref()))?;
+        Self::assemble(home, lock, settings, mode).await
+    }
+
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// Whoever calls it says who asks, by a [`http::peer::Peer`] in the
+    /// request's extensions.
+    pub fn router(&self) -> Router {
+        http::router(Arc::clone(&self.app))
+    }
+
+    async fn assemble(
+        home: Home,
+        lock: HomeLock,
+        settings: Settings,
+        mode: OpenMode,
+    ) -> Result<Self, InstanceError> {
+        keep_out_of_core_dumps();
+        let store = open_store(&home, &settings).await?;
+        let sealer = sealer(&home, store.as_ref()).await?;
+        let app = App {
+            store,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            settings,
+            trust: trust::Trust::default(),
+            signers: signers::Signers::new(sealer),
+            target: Target {
+                place: home.path().display().to_string(),
+                mode: match mode {
+                    OpenMode::Embedded => "embedded",
+                    OpenMode::Server => "server",
+                },
+            },
+        };
+        Ok(Self {
+            app: Arc::new(app),
+            home,
+            _lock: lock,
+        })
+    }
+}
+
+impl InstanceError {
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Home(HomeError::Missing(_)) => "home.missing",
+            Self::Home(HomeError::Foreign(_)) => "home.foreign",
+            Self::Home(HomeError::Exists(_)) => "home.exists",
+            Self::Home(HomeError::InUse(_)) => "home.in-use",
+            Self::Home(HomeError::Owner { .. } | HomeError::Mode { .. }) => "home.unsafe",
+            Self::Home(HomeError::Io { .. }) => "home.io",
+            Self::Config(e) => e.code(),
+            Self::SealingKeyLost(_) => "key-store.no-sealing-key",
+            Self::SealingKey(e) => e.code(),
+            Self::NoSuchStore(_) => "store.unsupported",
+            Self::App(e) => &e.code,
+        }
+    }
+
+    /// What mends it.
+    pub fn next(&self) -> Option<String> {
+        match self {
+            Self::Home(HomeError::Missing(path)) => Some(format!("stella --home {} init", path.display())),
+            Self::Home(HomeError::Foreign(_)) => {
+                Some("stella --home DIR init, with a folder that is empty or not there yet".to_owned())
+            }
+            Self::Home(HomeError::InUse(_)) => {
+                Some("use the server that runs there, or stop it first".to_owned())
+            }
+            Self::SealingKeyLost(_) | Self::SealingKey(_) => {
+                Some("restore sealing.key into the home from your backup, mode 600".to_owned())
+            }
+            Self::NoSuchStore(_) => Some("set store.url to sqlite: (a file in the home)".to_owned()),
+            Self::App(e) => e.next.clone(),
+            Self::Home(_) | Self::Config(_) => None,
+        }
+    }
+}
+
+/// How long a lock that is held is waited for: an embedded command next door
+/// is soon done, a server is not.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
+async fn lock(home: &Home, mode: OpenMode) -> Result<HomeLock, HomeError> {
+    let how = match mode {
+        OpenMode::Embedded => Locking::Shared,
+        OpenMode::Server => Locking::Exclusive,
+    };
+    let mut waited = Duration::ZERO;
+    loop {
+        match home.lock(how) {
+            Err(HomeError::InUse(_)) if waited < LOCK_WAIT => {
+                tokio::time::sleep(LOCK_PAUSE).await;
+                waited += LOCK_PAUSE;
+            }
+            other => return other,
+        }
+    }
+}
+
+async fn open_store(home: &Home, settings: &Settings) -> Result<Arc<dyn Store>, InstanceError> {
+    let _ = home;
+    Err(InstanceError::NoSuchStore(settings.store.url.clone()))
+}
+
+/// Absent while nothing is sealed is a home whose first key is not made yet;
+/// absent otherwise is a loss, and a new one would hide it.
+async fn sealer(home: &Home, store: &dyn Store) -> Result<Option<Sealer>, InstanceError> {
+    let path = home.sealing_key();
+    let there = path.try_exists().map_err(|source| HomeError::Io {
+        path: path.clone(),
+        source,
+    })?;
+    if !there {
+        let sealed = store.has_sealed_keys().await.map_err(crate::app::Error::from)?;
+        return if sealed {
+            Err(InstanceError::SealingKeyLost(path))
+        } else {
+            Ok(None)
+        };
+    }
+    let key = SealingKey::read(home.path())?;
+    Sealer::new(&key)
+        .map(Some)
+        .map_err(|e| crate::app::Error::unavailable("key-store.sealing", e.to_string()).into())
+}
+
+fn first_key() -> GenerateKey {
+    GenerateKey {
+        profile: Some("default".to_owned()),
+        key_id: None,
+        algorithm: None,
+        key_type: None,
+        standby: false,
+    }
+}
+
+/// `test:*`, for statements of type `test` alone: what `attest create --type
+/// test` signs verifies at once, and nothing else does.
+async fn test_anchor(app: &App, caller: &Caller, key: Option<&Key>) -> crate::app::Result<AnchorId> {
+    let broken = |e: &dyn std::fmt::Display| crate::app::Error::internal(e.to_string());
+    let pattern: PurlPattern = "test:*".parse().map_err(|e| broken(&e))?;
+    let kind = PredicateType::from_name("test").map_err(|e| broken(&e))?;
+    let keys: Vec<KeyId> = match key {
+        Some(key) => vec![key.id.parse().map_err(|e| broken(&e))?],
+        None => Vec::new(),
+    };
+    let id = AnchorId::new(app.now(), entropy::id_bytes(app.entropy.as_ref())?);
+    let policy = AnchorPolicy {
+        allowed_predicate_types: Some([kind].into_iter().collect()),
+        ..AnchorPolicy::default()
+    };
+    app.change(caller, |state, now| {
+        let events = anchor::create(state, id, pattern.clone(), policy.clone(), &keys, now)?;
+        Ok(Decision::new(events, ()))
+    })
+    .await?;
+    Ok(id)
+}
+
+/// prctl(2) PR_SET_DUMPABLE: no core file, no ptrace by the same user. Where
+/// the kernel refuses, signing goes on: it is a second line of defence.
+fn keep_out_of_core_dumps() {
+    let off = rustix::process::DumpableBehavior::NotDumpable;
+    if let Err(e) = rustix::process::set_dumpable_behavior(off) {
+        tracing::warn!("core dumps could not be switched off: {e}");
+    }
+}

@@ -12,3 +12,4 @@ pub mod home;
 pub mod http;
 pub mod instance;
 pub mod serve;
+pub mod user;

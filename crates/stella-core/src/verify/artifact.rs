@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use crate::id::AttestationId;
 use crate::predicate::PredicateType;
 use crate::purl::SubjectName;
 use crate::statement::{DigestSet, Subject};
@@ -147,7 +148,11 @@ fn candidate(v: Verifier<'_>, artifact: &Artifact, c: &Candidate, budget: &mut B
             bare(c, artifact, why)
         }
     };
-    let superseded = v.trust.superseded.get(&c.statement.pae);
+    let superseded = v
+        .trust
+        .superseded
+        .get(&c.statement.pae)
+        .filter(|s| is_older(&c.reference, s.successor));
     let judgement = match (judgement, superseded) {
         (judgement, _) if c.unsigned => replaced(
             judgement,
@@ -178,6 +183,12 @@ fn candidate(v: Verifier<'_>, artifact: &Artifact, c: &Candidate, budget: &mut B
         counts,
         judgement,
     }
+}
+
+/// A statement signed again keeps its PAE, so the successor itself and what
+/// came after it are not what it replaced. Ids order by time (UUIDv7).
+fn is_older(reference: &str, successor: AttestationId) -> bool {
+    reference.parse::<AttestationId>().is_ok_and(|id| id < successor)
 }
 
 fn bare(c: &Candidate, artifact: &Artifact, code: Code) -> Judgement {

@@ -1,12 +1,16 @@
 //! The use cases, one file each. No web framework, no SQL, no PKCS#11 here.
 
+pub mod attest;
 pub mod caller;
 pub mod error;
 pub mod keys;
+pub mod logs;
 pub mod signers;
+pub mod status;
 pub mod tokens;
 pub mod trust;
 pub mod values;
+pub mod verify;
 
 use std::sync::Arc;
 

@@ -2,12 +2,41 @@
 //!
 //! Precedence: flag, environment, runtime setting, file, default.
 
+mod document;
+mod duration;
+mod error;
+mod hsm;
+mod key_store;
+mod kms;
+mod limits;
+mod load;
+mod origin;
+mod profiles;
+mod rotation;
+mod section;
+mod server;
+mod signing;
+mod store;
+mod tokens;
+mod verify;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use stella_core::alg::Algorithm;
-use stella_core::id::ProfileName;
+use stella_core::id::{KeyId, ProfileName};
 use stella_core::verify::VerifyPolicy;
+
+pub use error::ConfigError;
+pub use hsm::{HsmModule, HsmSession, HsmSettings};
+pub use key_store::{BadKeyStore, KeyStoreUri};
+pub use kms::{AwsKms, KmsSettings};
+pub use load::{Sources, load};
+pub use origin::{Origin, Origins};
+pub use profiles::UnavailableProfile;
+pub use rotation::Alert;
+pub use store::StoreSettings;
+pub use tokens::TokenSettings;
 
 /// The configuration as the process was started with. Runtime settings are
 /// events and live in the trust state.
@@ -15,9 +44,18 @@ use stella_core::verify::VerifyPolicy;
 pub struct Settings {
     pub profiles: BTreeMap<ProfileName, Profile>,
     pub rotation: Rotation,
+    pub signing: SigningSettings,
     pub server: ServerSettings,
     pub verify: VerifyPolicy,
     pub limits: Limits,
+    pub store: StoreSettings,
+    pub tokens: TokenSettings,
+    pub hsm: HsmSettings,
+    pub kms: KmsSettings,
+    /// Profiles of the file whose algorithm this build does not have.
+    pub unavailable: BTreeMap<ProfileName, UnavailableProfile>,
+    /// Where each value that is no default came from.
+    pub origins: Origins,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +69,8 @@ pub struct Profile {
     pub exclusive: bool,
     /// Whether signing in software is permitted when its store is down.
     pub allow_software: bool,
+    /// Keys to sign with, in this order, while the profile's own store is down.
+    pub backups: Vec<KeyId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +80,19 @@ pub struct Rotation {
     pub overlap: Duration,
     /// `on-trust`: a pending key takes over once every anchor holds it.
     pub activate_on_trust: bool,
+    /// How long before a key's end it is warned about, where its profile does
+    /// not say.
+    pub warning_months: u32,
+    pub alerts: Vec<Alert>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningSettings {
+    /// How long a key store may take for one signature.
+    pub deadline: Duration,
+    /// Until the first repetition of a signature that failed; doubled each time.
+    pub retry_first: Duration,
+    pub retry_max: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +103,13 @@ pub struct ServerSettings {
     pub shutdown_grace: Duration,
     pub request_timeout: Duration,
     pub max_concurrent_requests: usize,
+    pub max_connections: usize,
+    /// How long a client may take to send a request's head.
+    pub header_read_timeout: Duration,
+    /// How long lines of the operations log are kept.
+    pub log_retention: Duration,
+    /// How often the queue of unsigned records is looked at.
+    pub queue_interval: Duration,
 }
 
 /// Bounds on what comes in; each answers with a clear error.
@@ -83,6 +143,18 @@ impl Default for Rotation {
             auto: false,
             overlap: Duration::from_secs(14 * 86_400),
             activate_on_trust: true,
+            warning_months: 2,
+            alerts: Vec::new(),
+        }
+    }
+}
+
+impl Default for SigningSettings {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_secs(5),
+            retry_first: Duration::from_secs(10),
+            retry_max: Duration::from_secs(600),
         }
     }
 }
@@ -95,6 +167,10 @@ impl Default for ServerSettings {
             shutdown_grace: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
             max_concurrent_requests: 256,
+            max_connections: 1024,
+            header_read_timeout: Duration::from_secs(10),
+            log_retention: Duration::from_secs(90 * 86_400),
+            queue_interval: Duration::from_secs(5),
         }
     }
 }
@@ -116,9 +192,16 @@ impl Default for Settings {
         Self {
             profiles,
             rotation: Rotation::default(),
+            signing: SigningSettings::default(),
             server: ServerSettings::default(),
             verify: VerifyPolicy::default(),
             limits: Limits::default(),
+            store: StoreSettings::default(),
+            tokens: TokenSettings::default(),
+            hsm: HsmSettings::default(),
+            kms: KmsSettings::default(),
+            unavailable: BTreeMap::new(),
+            origins: Origins::default(),
         }
     }
 }
@@ -132,6 +215,7 @@ impl Profile {
             warning_months: 2,
             exclusive: true,
             allow_software: true,
+            backups: Vec::new(),
         }
     }
 }

@@ -23,6 +23,40 @@ pub const TABLE: &[(Method, &str, Access)] = &[
     (Method::GET, "/v1/signer/keys", Needs(P::ReadKeys)),
     (Method::POST, "/v1/signer/keys", Needs(P::ManageKeys)),
     (Method::GET, "/v1/signer/keys/{id}", Needs(P::ReadKeys)),
+    (Method::GET, "/v1/attestations", Needs(P::ReadAttestations)),
+    (Method::POST, "/v1/attestations", Needs(P::Attest)),
+    (Method::POST, "/v1/attestations/import", Needs(P::Attest)),
+    (Method::POST, "/v1/attestations/retry", Needs(P::Attest)),
+    (Method::POST, "/v1/attestations/test-sign", Needs(P::Attest)),
+    (Method::GET, "/v1/attestations/last", Needs(P::ReadAttestations)),
+    (Method::GET, "/v1/attestations/{id}", Needs(P::ReadAttestations)),
+    (
+        Method::GET,
+        "/v1/attestations/{id}/envelope",
+        Needs(P::ReadAttestations),
+    ),
+    (
+        Method::GET,
+        "/v1/attestations/{id}/bundle",
+        Needs(P::ReadAttestations),
+    ),
+    (
+        Method::GET,
+        "/v1/attestations/{id}/integrity",
+        Needs(P::ReadAttestations),
+    ),
+    (Method::POST, "/v1/attestations/{id}/resign", Needs(P::Attest)),
+    (
+        Method::POST,
+        "/v1/attestations/{id}/withdraw",
+        Needs(P::ManageAttestations),
+    ),
+    (Method::POST, "/v1/verify/attestation", Needs(P::Verify)),
+    (Method::POST, "/v1/verify/artifact", Needs(P::Verify)),
+    (Method::POST, "/v1/verify/bundle", Needs(P::Verify)),
+    (Method::GET, "/v1/status", Needs(P::ReadStatus)),
+    (Method::GET, "/v1/logs", Needs(P::ReadAudit)),
+    (Method::POST, "/v1/db/verify", Needs(P::ManageConfig)),
 ];
 
 pub fn access(method: &Method, path: &str) -> Option<Access> {

@@ -2,10 +2,13 @@
 //! its handler there, one line in [`routes`] and one in [`access::TABLE`].
 
 pub mod access;
+pub mod attestations;
 pub mod extract;
 pub mod keys;
 pub mod peer;
 pub mod problem;
+pub mod status;
+pub mod verify;
 
 use std::sync::Arc;
 
@@ -31,6 +34,23 @@ fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(keys::list, keys::generate))
         .routes(routes!(keys::show))
+        .routes(routes!(attestations::list, attestations::create))
+        .routes(routes!(attestations::import))
+        .routes(routes!(attestations::retry))
+        .routes(routes!(attestations::test_sign))
+        .routes(routes!(attestations::last))
+        .routes(routes!(attestations::show))
+        .routes(routes!(attestations::envelope))
+        .routes(routes!(attestations::bundle))
+        .routes(routes!(attestations::integrity))
+        .routes(routes!(attestations::resign))
+        .routes(routes!(attestations::withdraw))
+        .routes(routes!(verify::attestation))
+        .routes(routes!(verify::artifact))
+        .routes(routes!(verify::bundle))
+        .routes(routes!(status::status))
+        .routes(routes!(status::logs))
+        .routes(routes!(status::db_verify))
 }
 
 /// The OpenAPI 3.1 document of [`routes`].

@@ -1,0 +1,201 @@
+//! Sigstore bundles v0.3 around a DSSE envelope (sigstore protobuf-specs,
+//! `sigstore_bundle.proto`), as far as a key and not a certificate vouches.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::dsse::{Envelope, EnvelopeError, EnvelopeLimits};
+use crate::json::{self, JsonError};
+
+pub const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+
+/// An envelope with the exact bytes it was read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    pub envelope: Envelope,
+    /// Of the envelope alone, also where it came inside a bundle.
+    pub envelope_bytes: Vec<u8>,
+    /// It came inside a bundle.
+    pub bundled: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BundleError {
+    #[error("the document cannot be read: {0}")]
+    Json(#[from] JsonError),
+    #[error("the bundle's media type is {0:?}, not that of a Sigstore bundle v0.3")]
+    MediaType(String),
+    #[error("the bundle holds no DSSE envelope")]
+    NoEnvelope,
+    #[error("a Sigstore bundle holds exactly one signature, this one {0}")]
+    Signatures(usize),
+    #[error("{0}")]
+    Envelope(EnvelopeError),
+}
+
+impl BundleError {
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Json(e) => e.code(),
+            Self::MediaType(_) => "bundle.media-type",
+            Self::NoEnvelope => "bundle.no-envelope",
+            Self::Signatures(_) => "bundle.signatures",
+            Self::Envelope(e) => e.code(),
+        }
+    }
+}
+
+impl Document {
+    /// A DSSE envelope or a Sigstore bundle. Fields of a bundle that are not
+    /// known here are ignored; nothing rests on them.
+    pub fn parse(bytes: &[u8], limits: &EnvelopeLimits) -> Result<Self, BundleError> {
+        json::check(bytes, &limits.json)?;
+        let wire: Wire<'_> = serde_json::from_slice(bytes).map_err(shape)?;
+        let Some(media_type) = wire.media_type else {
+            return Self::of(bytes, limits, false);
+        };
+        if !is_v0_3(&media_type) {
+            return Err(BundleError::MediaType(media_type.chars().take(100).collect()));
+        }
+        let envelope = wire.dsse_envelope.ok_or(BundleError::NoEnvelope)?;
+        let document = Self::of(envelope.get().as_bytes(), limits, true)?;
+        match document.envelope.signatures.len() {
+            1 => Ok(document),
+            n => Err(BundleError::Signatures(n)),
+        }
+    }
+
+    fn of(bytes: &[u8], limits: &EnvelopeLimits, bundled: bool) -> Result<Self, BundleError> {
+        let envelope = Envelope::parse(bytes, limits).map_err(|e| match e {
+            EnvelopeError::Json(e) => BundleError::Json(e),
+            other => BundleError::Envelope(other),
+        })?;
+        Ok(Self {
+            envelope,
+            envelope_bytes: bytes.to_vec(),
+            bundled,
+        })
+    }
+}
+
+/// The bundle of an envelope with one signature: its bytes stand inside
+/// unchanged, and the hint is the signature's key id.
+pub fn build(envelope_bytes: &[u8], limits: &EnvelopeLimits) -> Result<Vec<u8>, BundleError> {
+    let document = Document::of(envelope_bytes, limits, false)?;
+    let [signature] = document.envelope.signatures.as_slice() else {
+        return Err(BundleError::Signatures(document.envelope.signatures.len()));
+    };
+    let envelope: &RawValue = serde_json::from_slice(envelope_bytes).map_err(shape)?;
+    let out = Out {
+        media_type: MEDIA_TYPE,
+        verification_material: Material {
+            public_key: Hint {
+                hint: signature.keyid.as_deref().unwrap_or_default(),
+            },
+        },
+        dsse_envelope: envelope,
+    };
+    serde_json::to_vec(&out).map_err(shape)
+}
+
+/// Both spellings of the version that are in use.
+fn is_v0_3(media_type: &str) -> bool {
+    media_type == MEDIA_TYPE || media_type == "application/vnd.dev.sigstore.bundle+json;version=0.3"
+}
+
+fn shape(e: serde_json::Error) -> BundleError {
+    let message = e.to_string().chars().take(200).collect();
+    BundleError::Json(JsonError::Shape { message })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire<'a> {
+    #[serde(default)]
+    media_type: Option<String>,
+    #[serde(default, borrow)]
+    dsse_envelope: Option<&'a RawValue>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Out<'a> {
+    media_type: &'static str,
+    verification_material: Material<'a>,
+    dsse_envelope: &'a RawValue,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Material<'a> {
+    public_key: Hint<'a>,
+}
+
+#[derive(Serialize)]
+struct Hint<'a> {
+    hint: &'a str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dsse::EnvelopeSignature;
+
+    fn envelope(signatures: usize) -> Vec<u8> {
+        let signature = EnvelopeSignature {
+            keyid: Some("key-2025".to_owned()),
+            sig: vec![1, 2, 3],
+        };
+        Envelope {
+            payload_type: crate::dsse::IN_TOTO_PAYLOAD_TYPE.to_owned(),
+            payload: b"{}".to_vec(),
+            signatures: vec![signature; signatures],
+        }
+        .to_json()
+    }
+
+    fn code(text: &str) -> &'static str {
+        Document::parse(text.as_bytes(), &EnvelopeLimits::default()).map_or_else(|e| e.code(), |_| "ok")
+    }
+
+    #[test]
+    fn a_bundle_gives_back_the_envelopes_own_bytes() {
+        let limits = EnvelopeLimits::default();
+        let spaced = String::from_utf8(envelope(1)).expect("text").replace(':', " : ");
+        let bundle = build(spaced.as_bytes(), &limits).expect("bundle");
+        let json: serde_json::Value = serde_json::from_slice(&bundle).expect("JSON");
+        assert_eq!(json["mediaType"], MEDIA_TYPE);
+        assert_eq!(json["verificationMaterial"]["publicKey"]["hint"], "key-2025");
+        let read = Document::parse(&bundle, &limits).expect("reads");
+        assert!(read.bundled);
+        assert_eq!(read.envelope_bytes, spaced.as_bytes());
+        let bare = Document::parse(&read.envelope_bytes, &limits).expect("reads");
+        assert!(!bare.bundled);
+        assert_eq!(bare.envelope, read.envelope);
+    }
+
+    #[test]
+    fn what_is_no_bundle_is_told_apart() {
+        let limits = EnvelopeLimits::default();
+        assert_eq!(
+            build(&envelope(2), &limits).map_err(|e| e.code()),
+            Err("bundle.signatures")
+        );
+        let two = format!(
+            r#"{{"mediaType":"{MEDIA_TYPE}","dsseEnvelope":{}}}"#,
+            String::from_utf8(envelope(2)).expect("text")
+        );
+        assert_eq!(code(&two), "bundle.signatures");
+        assert_eq!(
+            code(&format!(r#"{{"mediaType":"{MEDIA_TYPE}"}}"#)),
+            "bundle.no-envelope"
+        );
+        assert_eq!(
+            code(r#"{"mediaType":"x/y","dsseEnvelope":{}}"#),
+            "bundle.media-type"
+        );
+        assert_eq!(code(r#"{"a":1,"a":2}"#), "json.duplicate-key");
+        assert_eq!(code("[]"), "json.shape");
+        assert_eq!(code("{}"), "json.shape");
+    }
+}

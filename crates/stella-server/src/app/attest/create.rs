@@ -1,0 +1,364 @@
+//! `attest create`: recorded before it is acknowledged, signed if it can be.
+
+use stella_core::api::attestations::{Attestation, CreateAttestation, Created, WouldVerify};
+use stella_core::digest::Sha256;
+use stella_core::dsse::IN_TOTO_PAYLOAD_TYPE;
+use stella_core::id::{AttestationId, ProfileName};
+use stella_core::trust::TrustState;
+use stella_core::verify::Verdict;
+use stella_store::{Attempt, AttestationRow, IdempotencyRow, Inserted, NewAttestation, Outcome, Requested};
+
+use super::sign::{MAX_TRIES, NoSignature, RETRY};
+use super::statement::Draft;
+use super::view;
+use crate::app::error::{Error, ErrorKind, Result};
+use crate::app::{App, Caller, values};
+use crate::entropy;
+
+/// What the idempotency key is bound to besides the content.
+const ROUTE: &str = "POST /v1/attestations";
+
+#[derive(Debug, Clone, Default)]
+pub struct CreateOptions {
+    pub idempotency_key: Option<String>,
+}
+
+/// What is to be stored, once for each profile.
+pub(super) struct Order<'a> {
+    pub id: AttestationId,
+    pub draft: &'a Draft,
+    pub profile: &'a ProfileName,
+    pub caller: &'a Caller,
+    /// Kept with the attestation and checked again before a late signature.
+    pub authority: serde_json::Value,
+    pub supersedes: Option<AttestationId>,
+    pub idempotency: Option<IdempotencyRow>,
+}
+
+pub(super) enum Placed {
+    Stored(Option<NoSignature>),
+    /// The idempotency key was used before, or just now by somebody else.
+    Repeated(IdempotencyRow),
+}
+
+impl App {
+    pub async fn create_attestation(
+        &self,
+        caller: &Caller,
+        request: CreateAttestation,
+        options: CreateOptions,
+    ) -> Result<Created> {
+        let draft = self.draft(&request).await?;
+        let profiles = self.profiles(&request.profiles)?;
+        for profile in &profiles {
+            caller.may_sign(&draft.statement, &draft.kind, profile)?;
+        }
+        let idempotency = match options.idempotency_key {
+            Some(key) => Some(self.idempotency(caller, key, &draft, &profiles)?),
+            None => None,
+        };
+        if let Some(mine) = &idempotency
+            && let Some(earlier) = self.store.idempotent(&mine.identity, &mine.key).await?
+        {
+            return self.again(caller, &draft, &profiles, mine, earlier).await;
+        }
+        let ids = match &idempotency {
+            Some(row) => row.attestations.clone(),
+            None => self.fresh_ids(profiles.len())?,
+        };
+        let reuse = idempotency.is_none() && !request.force && !draft.kind.is_test();
+        let mut answers = Vec::with_capacity(profiles.len());
+        for (index, (profile, id)) in profiles.iter().zip(ids).enumerate() {
+            if reuse && let Some(equal) = self.equal(caller, &draft, profile).await? {
+                answers.push(equal);
+                continue;
+            }
+            let order = Order {
+                id,
+                draft: &draft,
+                profile,
+                caller,
+                authority: authority(caller)?,
+                supersedes: None,
+                // The first carries the key for all, so that a repetition
+                // after a crash finds which ids were promised.
+                idempotency: idempotency.clone().filter(|_| index == 0),
+            };
+            match self.place(order).await? {
+                Placed::Stored(why) => answers.push(self.answer(id, why).await?),
+                Placed::Repeated(earlier) => {
+                    let mine = idempotency
+                        .as_ref()
+                        .ok_or_else(|| Error::internal("repeated without an idempotency key"))?;
+                    return self.again(caller, &draft, &profiles, mine, earlier).await;
+                }
+            }
+        }
+        created(answers)
+    }
+
+    /// Signs and stores, or stores why not. Nothing is answered before the
+    /// commit is durable.
+    pub(super) async fn place(&self, order: Order<'_>) -> Result<Placed> {
+        let identity = order.caller.identity.clone();
+        for _ in 0..MAX_TRIES {
+            let trust = self.trust_head().await?;
+            let signed = self
+                .sign_payload(&trust, order.profile, &order.draft.payload, &identity)
+                .await?;
+            let now = self.not_before(&trust);
+            let (outcome, why) = match signed {
+                Ok(signed) => (Outcome::Signed(signed), None),
+                Err(why) => (Outcome::Recorded(self.attempt(&why, 0, now)), Some(why)),
+            };
+            match self.store.insert_attestation(row(&order, now, outcome)).await? {
+                Inserted::Done => return Ok(self.placed(&order, why).await),
+                Inserted::Repeated(earlier) => return Ok(Placed::Repeated(earlier)),
+                Inserted::KeyMoved => {}
+            }
+        }
+        let why = NoSignature::contended();
+        let now = self.now();
+        let attempt: Attempt = self.attempt(&why, 0, now);
+        let stored = self
+            .store
+            .insert_attestation(row(&order, now, Outcome::Recorded(attempt)));
+        match stored.await? {
+            Inserted::Repeated(earlier) => Ok(Placed::Repeated(earlier)),
+            Inserted::Done | Inserted::KeyMoved => Ok(self.placed(&order, Some(why)).await),
+        }
+    }
+
+    async fn placed(&self, order: &Order<'_>, why: Option<NoSignature>) -> Placed {
+        if let Some(why) = &why {
+            self.log_no_signature(why, &order.id.to_string(), &order.caller.identity)
+                .await;
+        }
+        Placed::Stored(why)
+    }
+
+    /// The stored attestation, and how it would be judged right now.
+    pub(super) async fn answer(&self, id: AttestationId, why: Option<NoSignature>) -> Result<Attestation> {
+        let row = self
+            .store
+            .attestation(id)
+            .await?
+            .ok_or_else(|| Error::internal(format!("{id} was stored and is not there")))?;
+        let trust = self.trust_head().await?;
+        let mut answer = view(&row, &trust);
+        if row.signed.is_none() {
+            answer.next = Some(self.mending(why.as_ref(), &row));
+            return Ok(answer);
+        }
+        self.add_would_verify(&mut answer, &row, trust).await?;
+        Ok(answer)
+    }
+
+    async fn add_would_verify(
+        &self,
+        answer: &mut Attestation,
+        row: &AttestationRow,
+        trust: std::sync::Arc<TrustState>,
+    ) -> Result<()> {
+        let judged = self.judge_stored(&self.question_now(trust), row).await?;
+        answer.would_verify = Some(WouldVerify {
+            verdict: judged.verdict.to_string(),
+            code: judged.code.to_string(),
+            anchor_id: judged.anchor_id.map(|a| a.to_string()),
+        });
+        if judged.verdict != Verdict::Pass {
+            answer.warnings.push(format!(
+                "it would not verify: {} ({}): {}",
+                judged.verdict,
+                judged.code,
+                judged.code.meaning()
+            ));
+            let subject = judged.deciding().map(|p| p.subject.as_str()).unwrap_or("NAME");
+            answer.next = Some(match judged.anchor_id {
+                None => format!("stella anchor explain {subject}"),
+                Some(_) => format!("stella verify attestation --attestation {}", row.id),
+            });
+        }
+        Ok(())
+    }
+
+    fn mending(&self, why: Option<&NoSignature>, row: &AttestationRow) -> String {
+        let embedded = row.attempts.next_at.is_none() && self.target.mode == "embedded";
+        match why {
+            Some(why) if !why.next.contains(RETRY) => format!("{}, then {RETRY}", why.next),
+            Some(why) if why.next != RETRY => why.next.clone(),
+            _ if embedded => format!("{RETRY}, or stella serve, which keeps trying"),
+            _ => RETRY.to_owned(),
+        }
+    }
+
+    /// An equal attestation by the key that would sign now, still good.
+    async fn equal(
+        &self,
+        caller: &Caller,
+        draft: &Draft,
+        profile: &ProfileName,
+    ) -> Result<Option<Attestation>> {
+        let trust = self.trust_head().await?;
+        let Ok(active) = self.active(&trust, profile) else {
+            return Ok(None);
+        };
+        let rows = self.store.attestations_by_pae(&draft.pae).await?;
+        let by_active = |row: &&AttestationRow| {
+            row.profile.as_ref() == Some(profile)
+                && row.requested.identity == caller.identity
+                && row.signed.as_ref().and_then(|s| s.key_id.as_ref()) == Some(&active.id)
+        };
+        let Some(row) = rows.iter().filter(by_active).max_by_key(|r| r.id) else {
+            return Ok(None);
+        };
+        let judged = self.judge_stored(&self.question_now(trust), row).await?;
+        if judged.verdict != Verdict::Pass {
+            return Ok(None);
+        }
+        let mut answer = self.answer(row.id, None).await?;
+        answer.repeated = true;
+        Ok(Some(answer))
+    }
+
+    fn idempotency(
+        &self,
+        caller: &Caller,
+        key: String,
+        draft: &Draft,
+        profiles: &[ProfileName],
+    ) -> Result<IdempotencyRow> {
+        if !(1..=MAX_KEY).contains(&key.len()) || !key.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(Error::invalid(
+                "idempotency.key",
+                format!("an Idempotency-Key is 1 to {MAX_KEY} printable ASCII characters without spaces"),
+            ));
+        }
+        let names: Vec<_> = profiles.iter().map(ProfileName::as_str).collect();
+        Ok(IdempotencyRow {
+            identity: caller.identity.clone(),
+            key,
+            request: Sha256::of_parts(&[
+                ROUTE.as_bytes(),
+                b"\0",
+                names.join(",").as_bytes(),
+                b"\0",
+                &draft.payload,
+            ]),
+            attestations: self.fresh_ids(profiles.len())?,
+            at: self.now(),
+        })
+    }
+
+    /// The same request again: the same answer. What a crash left out is made up.
+    async fn again(
+        &self,
+        caller: &Caller,
+        draft: &Draft,
+        profiles: &[ProfileName],
+        mine: &IdempotencyRow,
+        earlier: IdempotencyRow,
+    ) -> Result<Created> {
+        if earlier.request != mine.request {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                "idempotency.mismatch",
+                "this Idempotency-Key was used for another request",
+            )
+            .next("repeat with a new key"));
+        }
+        let mut answers = Vec::with_capacity(profiles.len());
+        for (profile, id) in profiles.iter().zip(earlier.attestations) {
+            let mut why = None;
+            if self.store.attestation(id).await?.is_none() {
+                let order = Order {
+                    id,
+                    draft,
+                    profile,
+                    caller,
+                    authority: authority(caller)?,
+                    supersedes: None,
+                    idempotency: None,
+                };
+                if let Placed::Stored(reason) = self.place(order).await? {
+                    why = reason;
+                }
+            }
+            let mut answer = self.answer(id, why).await?;
+            answer.repeated = true;
+            answers.push(answer);
+        }
+        created(answers)
+    }
+
+    /// Known ones, each once, in the order asked; `default` when none is named.
+    fn profiles(&self, asked: &[String]) -> Result<Vec<ProfileName>> {
+        let default = ["default".to_owned()];
+        let asked = if asked.is_empty() { &default[..] } else { asked };
+        let mut out = Vec::new();
+        for name in asked {
+            let name = self.known_profile(name)?;
+            if !out.contains(&name) {
+                out.push(name);
+            }
+        }
+        Ok(out)
+    }
+
+    pub(super) fn known_profile(&self, name: &str) -> Result<ProfileName> {
+        let name = values::profile(name)?;
+        if self.settings.profiles.contains_key(&name) {
+            return Ok(name);
+        }
+        let known: Vec<_> = self.settings.profiles.keys().map(ProfileName::as_str).collect();
+        Err(Error::not_found(
+            "profile.unknown",
+            format!("no profile named {name}; there are {}", known.join(", ")),
+        )
+        .next("stella config list"))
+    }
+
+    pub(super) fn fresh_ids(&self, count: usize) -> Result<Vec<AttestationId>> {
+        let now = self.now();
+        (0..count)
+            .map(|_| Ok(AttestationId::new(now, entropy::id_bytes(self.entropy.as_ref())?)))
+            .collect()
+    }
+}
+
+const MAX_KEY: usize = 255;
+
+/// The caller as it is kept with what it had signed.
+pub(super) fn authority(caller: &Caller) -> Result<serde_json::Value> {
+    serde_json::to_value(caller).map_err(|e| Error::internal(e.to_string()))
+}
+
+fn row(order: &Order<'_>, now: stella_core::time::Timestamp, outcome: Outcome) -> NewAttestation {
+    NewAttestation {
+        id: order.id,
+        pae: order.draft.pae,
+        payload_type: IN_TOTO_PAYLOAD_TYPE.to_owned(),
+        payload: order.draft.payload.clone(),
+        predicate_type: order.draft.kind.as_uri().to_owned(),
+        subjects: order.draft.subjects(),
+        profile: Some(order.profile.clone()),
+        requested: Requested {
+            identity: order.caller.identity.clone(),
+            token: order.caller.token,
+            authority: order.authority.clone(),
+        },
+        created_at: now,
+        supersedes: order.supersedes,
+        imported: false,
+        outcome,
+        idempotency: order.idempotency.clone(),
+    }
+}
+
+fn created(attestations: Vec<Attestation>) -> Result<Created> {
+    let id = attestations
+        .first()
+        .map(|a| a.id.clone())
+        .ok_or_else(|| Error::internal("nothing was created"))?;
+    Ok(Created { id, attestations })
+}

@@ -1,0 +1,98 @@
+//! `attest list`, and the last one of whoever asks.
+
+use stella_core::api::attestations::{Attestation, AttestationList};
+use stella_core::id::AttestationId;
+use stella_core::predicate::PredicateType;
+use stella_core::purl::SubjectName;
+use stella_store::{AttestationFilter, AttestationState};
+
+use super::view;
+use crate::app::error::{Error, Result};
+use crate::app::{App, Caller, values};
+
+#[derive(Debug, Clone, Default)]
+pub struct AttestationQuery {
+    pub state: Option<String>,
+    pub predicate_type: Option<String>,
+    pub subject: Option<String>,
+    pub key_id: Option<String>,
+    pub since: Option<String>,
+    pub cursor: Option<String>,
+    pub limit: Option<usize>,
+}
+
+impl App {
+    pub async fn list_attestations(&self, query: AttestationQuery) -> Result<AttestationList> {
+        let max = self.settings.limits.max_list;
+        let limit = query.limit.unwrap_or(DEFAULT_PAGE.min(max));
+        if !(1..=max).contains(&limit) {
+            return Err(Error::invalid(
+                "list.limit",
+                format!("a page holds 1 to {max} (limits.maxList)"),
+            ));
+        }
+        let mut filter = self.filter(&query)?;
+        filter.limit = limit.saturating_add(1);
+        let mut rows = self.store.list_attestations(filter).await?;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let trust = self.trust_head().await?;
+        Ok(AttestationList {
+            next_cursor: rows.last().filter(|_| more).map(|r| r.id.to_string()),
+            attestations: rows.iter().map(|r| view(r, &trust)).collect(),
+        })
+    }
+
+    pub async fn last_attestation(&self, caller: &Caller) -> Result<Attestation> {
+        let row = self.last_row(caller).await?;
+        Ok(view(&row, self.trust_head().await?.as_ref()))
+    }
+
+    fn filter(&self, query: &AttestationQuery) -> Result<AttestationFilter> {
+        let state = query
+            .state
+            .as_deref()
+            .map(|text| {
+                AttestationState::parse(text).ok_or_else(|| {
+                    Error::invalid(
+                        "attestation.state",
+                        format!("{text:?} is not a state: use recorded, signed, failed or held"),
+                    )
+                })
+            })
+            .transpose()?;
+        let predicate_type = query
+            .predicate_type
+            .as_deref()
+            .map(|t| PredicateType::from_name(t).map_err(|e| Error::invalid("predicate.unknown", e)))
+            .transpose()?;
+        let subject = query
+            .subject
+            .as_deref()
+            .map(|s| SubjectName::parse(s).map_err(|e| Error::invalid("subject.name", format!("{s:?}: {e}"))))
+            .transpose()?;
+        let before = query
+            .cursor
+            .as_deref()
+            .map(|c| {
+                c.parse::<AttestationId>()
+                    .map_err(|_| Error::invalid("list.cursor", "this is no cursor of a listing"))
+            })
+            .transpose()?;
+        Ok(AttestationFilter {
+            state,
+            predicate_type: predicate_type.map(|t| t.as_uri().to_owned()),
+            subject: subject.map(|s| s.to_string()),
+            key_id: query.key_id.as_deref().map(values::key_id).transpose()?,
+            since: query
+                .since
+                .as_deref()
+                .map(|t| values::time(t, self.now()))
+                .transpose()?,
+            before,
+            ..AttestationFilter::default()
+        })
+    }
+}
+
+const DEFAULT_PAGE: usize = 100;

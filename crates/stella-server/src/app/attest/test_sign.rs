@@ -1,0 +1,74 @@
+//! `attest test-sign`: a nonce under a payload type of its own, never the
+//! caller's bytes.
+
+use std::time::Instant;
+
+use stella_core::api::attestations::{TestSign, TestSigned};
+use stella_core::dsse;
+use stella_core::trust::{KeyRecord, KeyState, TrustState};
+use stella_keys::Retry;
+
+use super::sign::NoSignature;
+use crate::app::error::{Error, Result};
+use crate::app::{App, Caller, values};
+
+/// No verifier of statements accepts this.
+pub const PROBE_PAYLOAD_TYPE: &str = "application/vnd.stella.probe.v1";
+
+impl App {
+    pub async fn test_sign(&self, caller: &Caller, request: TestSign) -> Result<TestSigned> {
+        let trust = self.trust_head().await?;
+        let key = self.key_to_test(&trust, &request)?;
+        let own = key
+            .own()
+            .ok_or_else(|| Error::conflict("key.external", format!("{} only verifies here", key.id)))?;
+        let signer = self.signer(key).await?;
+        let description = signer.describe();
+        let mut nonce = [0_u8; 32];
+        self.entropy.fill(&mut nonce)?;
+        let started = Instant::now();
+        let outcome = self
+            .sign_within_deadline(signer, dsse::pae(PROBE_PAYLOAD_TYPE, &nonce))
+            .await;
+        let milliseconds = started.elapsed().as_secs_f64() * 1_000.0;
+        if let Err(e) = outcome {
+            let why = NoSignature {
+                code: e.code(),
+                reason: format!("signing failed: {}: {e}", key.id),
+                next: "stella keys verify --operation sign".to_owned(),
+                retry: Retry::AfterOperator,
+            };
+            self.log_no_signature(&why, "", &caller.identity).await;
+            return Err(Error::unavailable(why.code, why.reason).next(why.next));
+        }
+        Ok(TestSigned {
+            ok: true,
+            key_id: key.id.to_string(),
+            profile: own.profile.to_string(),
+            algorithm: key.public_key.algorithm().to_string(),
+            store: description.store,
+            mechanism: description.mechanism,
+            slot: description.slot,
+            milliseconds,
+        })
+    }
+
+    fn key_to_test<'a>(&self, trust: &'a TrustState, request: &TestSign) -> Result<&'a KeyRecord> {
+        if let Some(id) = request.key_id.as_deref() {
+            let id = values::key_id(id)?;
+            let key = trust.keys.get(&id).ok_or_else(|| {
+                Error::not_found("key.unknown", format!("no key named {id}")).next("stella keys list")
+            })?;
+            return match key.state(self.not_before(trust)) {
+                ended @ (KeyState::Revoked | KeyState::Compromised) => Err(Error::conflict(
+                    "key.ended",
+                    format!("{id} is {ended}; it signs nothing"),
+                )),
+                _ => Ok(key),
+            };
+        }
+        let profile = self.known_profile(request.profile.as_deref().unwrap_or("default"))?;
+        self.active(trust, &profile)
+            .map_err(|why| Error::conflict(why.code, why.reason).next(why.next))
+    }
+}

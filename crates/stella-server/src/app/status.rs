@@ -1,0 +1,129 @@
+//! `attest status` and `db verify`.
+
+use stella_core::api::status::{DbReport, ProfileStatus, Status};
+use stella_core::id::ProfileName;
+use stella_core::trust::TrustState;
+use stella_store::QueueFigures;
+
+use crate::app::App;
+use crate::app::error::Result;
+use crate::config::Profile;
+
+impl App {
+    pub async fn status(&self) -> Result<Status> {
+        let trust = self.trust_head().await?;
+        let now = self.now();
+        let store = self.store.describe().await?;
+        let queue = self.store.queue(now).await?;
+        let mut profiles = Vec::with_capacity(self.settings.profiles.len());
+        for (name, profile) in &self.settings.profiles {
+            profiles.push(self.profile_status(&trust, name, profile).await?);
+        }
+        let mode = trust.settings.get("signing.mode").cloned();
+        Ok(Status {
+            target: self.target.place.clone(),
+            mode: self.target.mode.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            store: format!(
+                "{} {} (schema {})",
+                store.driver, store.place, store.schema_version
+            ),
+            warnings: self.warnings(&trust, &profiles, &queue, mode.as_deref()),
+            signing_mode: mode.unwrap_or_else(|| "profile".to_owned()),
+            profiles,
+            recorded: queue.recorded,
+            signed: queue.signed,
+            failed: queue.failed,
+            held: queue.held,
+            oldest_unsigned_seconds: queue.oldest_unsigned.map(|t| now.since(t).as_secs()),
+            anchors: u64::try_from(trust.anchors.len()).unwrap_or(u64::MAX),
+            event_head: trust.head,
+        })
+    }
+
+    /// Reads everything and compares.
+    pub async fn verify_store(&self) -> Result<DbReport> {
+        let place = self.store.describe().await?;
+        let report = self.store.verify().await?;
+        Ok(DbReport {
+            store: format!("{} {}", place.driver, place.place),
+            ok: report.findings.is_empty(),
+            events: report.events,
+            attestations: report.attestations,
+            ledger_entries: report.ledger_entries,
+            chain_head: report.chain_head,
+            findings: report.findings,
+        })
+    }
+
+    async fn profile_status(
+        &self,
+        trust: &TrustState,
+        name: &ProfileName,
+        profile: &Profile,
+    ) -> Result<ProfileStatus> {
+        let now = self.not_before(trust);
+        let active = trust.active_key(name, now);
+        let (can_sign, detail) = match active {
+            None => (
+                false,
+                format!("no active key; stella keys generate --profile {name}"),
+            ),
+            Some(key) if key.has_expired(now) => {
+                (false, format!("{} is past the age its profile allows", key.id))
+            }
+            Some(key) => match self.signer(key).await {
+                Ok(signer) => {
+                    let about = signer.describe();
+                    let slot = about.slot.map(|s| format!(", {s}")).unwrap_or_default();
+                    (true, format!("{}, {}{slot}", about.store, about.mechanism))
+                }
+                Err(e) => (false, e.message),
+            },
+        };
+        Ok(ProfileStatus {
+            profile: name.to_string(),
+            algorithm: profile.algorithm.to_string(),
+            key_store: profile.key_store.clone(),
+            active_key: active.map(|k| k.id.to_string()),
+            can_sign,
+            detail,
+        })
+    }
+
+    fn warnings(
+        &self,
+        trust: &TrustState,
+        profiles: &[ProfileStatus],
+        queue: &QueueFigures,
+        mode: Option<&str>,
+    ) -> Vec<String> {
+        let mut out: Vec<String> = profiles
+            .iter()
+            .filter(|p| !p.can_sign && p.active_key.is_some())
+            .map(|p| format!("profile {} cannot sign: {}", p.profile, p.detail))
+            .collect();
+        if profiles.iter().all(|p| !p.can_sign) {
+            out.push("nothing can be signed: stella keys generate --profile default".to_owned());
+        }
+        if trust.anchors.is_empty() {
+            out.push("no trust anchor: nothing verifies; stella anchor create adds one".to_owned());
+        }
+        let waiting = queue.recorded.saturating_add(queue.failed);
+        if waiting > 0 {
+            out.push(format!(
+                "{waiting} recorded without a signature: stella attest retry --failed"
+            ));
+        }
+        if queue.held > 0 {
+            out.push(format!(
+                "{} held: their requesters may no longer have them signed",
+                queue.held
+            ));
+        }
+        if mode == Some("software") {
+            out.push("software signing is on; it may not meet compliance requirements".to_owned());
+        }
+        out
+    }
+}

@@ -1,0 +1,86 @@
+//! `verify attestation`: every subject must pass.
+
+use stella_core::api::verify::{VerdictReport, VerifyAttestation};
+use stella_core::verify::{Check, Code, Judgement};
+use stella_store::AttestationRow;
+
+use super::{Judged, Question, glob, report};
+use crate::app::error::{Error, Result};
+use crate::app::{App, Caller};
+
+impl App {
+    pub async fn verify_attestation(
+        &self,
+        caller: &Caller,
+        request: VerifyAttestation,
+    ) -> Result<VerdictReport> {
+        let question = self.question(caller, &request.times).await?;
+        let row = match (&request.attestation, request.last) {
+            (Some(id), false) => self.find_attestation(id).await?,
+            (None, true) => self.last_row(caller).await?,
+            _ => {
+                return Err(Error::invalid(
+                    "verify.which",
+                    "name one attestation: give its id, or --last",
+                ));
+            }
+        };
+        if question.known_by.is_some_and(|by| row.created_at > by) {
+            return Err(Error::not_found(
+                "attestation.unknown",
+                format!("{} was not known then: it was created {}", row.id, row.created_at),
+            ));
+        }
+        let mut judged = self.judge_stored(&question, &row).await?;
+        if let Some(pattern) = request.signer.as_deref()
+            && !glob(pattern, &row.requested.identity)
+        {
+            judged = not_wanted(judged, &row, pattern);
+        }
+        let answer = assemble(&question, &row, &judged);
+        let reached = judged.parts.iter().map(|p| (row.id, p)).collect();
+        if request.signer.is_none() {
+            self.remember(&question, report::Reached(reached)).await;
+        }
+        self.log_verdict(&question, caller, &answer).await;
+        Ok(answer)
+    }
+}
+
+fn assemble(question: &Question, row: &AttestationRow, judged: &Judged) -> VerdictReport {
+    let id = row.id.to_string();
+    let mut answer = match judged.deciding() {
+        Some(part) => report::of_one(part, question.moment.now),
+        None => report::of_one(
+            &report::stopped(
+                String::new(),
+                Check::stop("attestation", judged.code, judged.code.meaning()),
+            ),
+            question.moment.now,
+        ),
+    };
+    answer.parts = judged
+        .parts
+        .iter()
+        .map(|p| report::part(Some(id.clone()), true, p))
+        .collect();
+    answer.attestation_id = Some(id);
+    answer.next = report::next(&answer, judged.code);
+    answer
+}
+
+fn not_wanted(judged: Judged, row: &AttestationRow, pattern: &str) -> Judged {
+    let code = Code::SignerNotWanted;
+    let detail = format!("requested by {}, not by {pattern}", row.requested.identity);
+    let parts: Vec<Judgement> = judged
+        .parts
+        .into_iter()
+        .map(|mut part| {
+            part.trace.push(Check::stop("signer", code, detail.clone()));
+            part.verdict = code.verdict();
+            part.code = code;
+            part
+        })
+        .collect();
+    Judged::of(parts)
+}

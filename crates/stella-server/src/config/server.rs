@@ -1,0 +1,25 @@
+//! `server`.
+
+use super::ServerSettings;
+use super::section::{Item, Result, Section};
+
+pub fn read(mut section: Section<'_>, server: &mut ServerSettings) -> Result<()> {
+    section.read("listen", &mut server.listen, |i| i.text().map(Some))?;
+    section.read("allowPlainHttp", &mut server.allow_plain_http, Item::flag)?;
+    section.read("shutdownGrace", &mut server.shutdown_grace, Item::duration)?;
+    section.read("requestTimeout", &mut server.request_timeout, Item::duration)?;
+    section.read(
+        "headerReadTimeout",
+        &mut server.header_read_timeout,
+        Item::duration,
+    )?;
+    section.read(
+        "maxConcurrentRequests",
+        &mut server.max_concurrent_requests,
+        Item::number,
+    )?;
+    section.read("maxConnections", &mut server.max_connections, Item::number)?;
+    section.read("logRetention", &mut server.log_retention, Item::duration)?;
+    section.read("queueInterval", &mut server.queue_interval, Item::duration)?;
+    section.finish()
+}

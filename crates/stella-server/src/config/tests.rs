@@ -1,0 +1,248 @@
+use super::*;
+use crate::config::{Alert, KeyStoreUri, Origin};
+use std::time::Duration;
+
+fn settings(text: &str) -> Result<Settings> {
+    read(&Node::parse(Path::new("signer.yaml"), text)?)
+}
+
+fn refusal(text: &str) -> String {
+    settings(text).expect_err(text).to_string()
+}
+
+/// As printed in the key-rotation runbook.
+const RUNBOOK: &str = r##"
+signer:
+  profiles:
+    default:
+      algorithm: "SHA256-ED25519"
+      keyStore: "kms://aws/key/stellaops-default"
+      rotation:
+        enabled: true
+        maxAgeMonths: 12
+        warningMonths: 2
+    fips:
+      algorithm: "SHA256-ECDSA-P256"
+      keyStore: "hsm://pkcs11/slot/0"
+      rotation:
+        enabled: true
+        maxAgeMonths: 6
+        warningMonths: 1
+  rotation:
+    warningMonths: 3
+    alerts:
+      - type: slack
+        channel: "#security-ops"
+      - type: email
+        recipients: ["security@example.com"]
+"##;
+
+#[test]
+fn the_runbooks_file_is_read() {
+    let settings = settings(RUNBOOK).expect("the runbook's file");
+    let names: Vec<_> = settings.profiles.keys().map(|n| n.as_str().to_owned()).collect();
+    assert_eq!(names, ["default", "fips", "pqc"]);
+    let stores: Vec<_> = settings.key_stores().into_values().collect();
+    assert_eq!(
+        stores,
+        [
+            KeyStoreUri::AwsKms {
+                key: "stellaops-default".into()
+            },
+            KeyStoreUri::Pkcs11Slot { slot: 0, query: None },
+            KeyStoreUri::Software
+        ]
+    );
+    let warnings: Vec<_> = settings.profiles.values().map(|p| p.warning_months).collect();
+    assert_eq!(warnings, [2, 1, 3]);
+    assert_eq!(
+        settings.rotation.alerts,
+        [
+            Alert::Slack {
+                channel: "#security-ops".into()
+            },
+            Alert::Email {
+                recipients: vec!["security@example.com".into()]
+            }
+        ]
+    );
+}
+
+#[test]
+fn every_section_is_read() {
+    let settings = settings(
+        r#"
+signer:
+  profiles:
+    fips: {algorithm: ecdsa-p256, keyStore: "hsm://pkcs11/token/stella", backups: [{key: fips-b}], allowSoftware: false}
+    shared: {algorithm: ed25519, exclusive: false, rotation: {enabled: false}}
+    pqc: null
+  rotation: {auto: true, overlap_days: 30, activate: manual}
+store: {url: "sqlite:/var/lib/x.db"}
+server: {listen: "127.0.0.1:8420", requestTimeout: 5s, max_connections: 7}
+signing: {deadline: 2s}
+verify: {requirePurl: true}
+limits: {maxSubjects: 3}
+tokens: {maxLife: 30d}
+hsm:
+  modules:
+    primary: {libraryPath: /usr/lib/softhsm/libsofthsm2.so, pinFile: /run/secrets/pin, env: {SOFTHSM2_CONF: /etc/softhsm2.conf}, session: {timeout: 300s, keepalive: true, keepaliveInterval: 60s}, requestTimeout: 5s, signers: 4}
+    backup: {libraryPath: /lib/b.so, pinFile: /run/b}
+kms: {aws: {region: eu-central-1, endpoint: null, requestsPerSecond: 500}}
+"#,
+    )
+    .expect("all of it");
+    let fips = settings
+        .profiles
+        .get(&"fips".parse().expect("a name"))
+        .expect("fips");
+    assert!(!fips.allow_software);
+    assert_eq!(fips.backups.len(), 1);
+    assert!(!settings.profiles.keys().any(|p| p.as_str() == "pqc"));
+    assert_eq!(settings.verify.shared_profiles.len(), 1);
+    assert!(settings.rotation.auto && !settings.rotation.activate_on_trust);
+    assert_eq!(settings.rotation.overlap, Duration::from_secs(30 * 86_400));
+    assert_eq!(settings.store.url, "sqlite:/var/lib/x.db");
+    assert_eq!(settings.server.request_timeout, Duration::from_secs(5));
+    assert_eq!(settings.server.max_connections, 7);
+    assert_eq!(settings.signing.deadline, Duration::from_secs(2));
+    assert!(settings.verify.require_purl);
+    assert_eq!(settings.limits.max_subjects, 3);
+    assert_eq!(settings.tokens.max_life, Duration::from_secs(30 * 86_400));
+    let modules: Vec<_> = settings.hsm.modules.iter().map(|m| m.name.as_str()).collect();
+    assert_eq!(modules, ["primary", "backup"], "the first is the default");
+    let aws = settings.kms.aws.expect("aws");
+    assert_eq!((aws.endpoint, aws.requests_per_second), (None, 500));
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest_and_the_line() {
+    assert_eq!(
+        refusal("signer:\n  profiles:\n    fips:\n      algorithm: ecdsa-p256\n      keystor: software://\n"),
+        "signer.yaml:5: unknown key signer.profiles.fips.keystor; did you mean keyStore?"
+    );
+    assert_eq!(
+        refusal("serve: {}\n"),
+        "signer.yaml:1: unknown key serve; did you mean server?"
+    );
+}
+
+#[test]
+fn both_spellings_are_one_key_and_once_is_enough() {
+    let camel = settings("signer: {rotation: {overlapDays: 3}}").expect("camelCase");
+    let snake = settings("signer: {rotation: {overlap_days: 3}}").expect("snake_case");
+    assert_eq!(camel.rotation, snake.rotation);
+    assert_eq!(
+        refusal("signer:\n  rotation:\n    overlapDays: 3\n    overlap_days: 4\n"),
+        "signer.yaml:4: signer.rotation.overlap_days is given twice, first at line 3"
+    );
+    assert_eq!(
+        settings("server: {}\nserver: {}\n").expect_err("twice").code(),
+        "config.syntax"
+    );
+}
+
+#[test]
+fn wrong_values_say_what_is_right() {
+    for (text, says) in [
+        ("server: {requestTimeout: 5}", "duration such as 300s"),
+        ("server: {maxConnections: 0}", "above zero"),
+        ("server: {allowPlainHttp: 1}", "true or false"),
+        ("server: 5", "must be a map"),
+        ("store: {url: \"mysql://x\"}", "sqlite:"),
+        (
+            "signer: {profiles: {x: {}}}",
+            "signer.profiles.x.algorithm is missing",
+        ),
+        ("signer: {profiles: {x: {algorithm: rsa}}}", "rsa"),
+        (
+            "signer: {profiles: {x: {algorithm: ed25519, keyStore: \"ftp://x\"}}}",
+            "hsm://pkcs11/slot/N",
+        ),
+        (
+            "signer: {profiles: {\"a b\": {algorithm: ed25519}}}",
+            "profile name",
+        ),
+        (
+            "signer: {rotation: {alerts: [{type: fax}]}}",
+            "slack, email or webhook",
+        ),
+        ("[1, 2]", "map"),
+        ("server: {listen: [", "signer.yaml"),
+    ] {
+        let said = refusal(text);
+        assert!(said.contains(says), "{text}: {said}");
+    }
+}
+
+#[test]
+fn a_profile_this_build_cannot_sign_with_is_listed_and_stops_nothing() {
+    let settings = settings(
+        "signer: {profiles: {gost: {algorithm: GOST-R-34.10-2012, keyStore: \"hsm://local/gost\"}, sm2: {algorithm: sm2}}}",
+    )
+    .expect("a file for more than this build can");
+    assert_eq!(settings.profiles.len(), 3, "the built-in ones are there");
+    let lacking: Vec<_> = settings
+        .unavailable
+        .values()
+        .map(|u| u.algorithm.as_str())
+        .collect();
+    assert_eq!(lacking, ["GOST-R-34.10-2012", "SM2-P256"]);
+}
+
+#[test]
+fn the_homes_file_goes_over_the_machines_and_the_environment_over_both() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (system, home) = (dir.path().join("etc.yaml"), dir.path().join("home.yaml"));
+    std::fs::write(
+        &system,
+        "signer: {profiles: {ci: {algorithm: ed25519, keyStore: \"kms://aws/key/a\"}}}\nserver: {listen: \"127.0.0.1:1\"}\n",
+    )
+    .expect("written");
+    std::fs::write(
+        &home,
+        "# over it\nsigner: {profiles: {ci: {key_store: \"software://\"}}}\n",
+    )
+    .expect("written");
+    let mut sources = Sources {
+        explicit: None,
+        usual: vec![system, home.clone(), dir.path().join("absent.yaml")],
+        store_url: Some("postgres://me:secret@db/stella".into()),
+    };
+    let settings = load(&sources).expect("both");
+    let ci = settings.profiles.get(&"ci".parse().expect("a name")).expect("ci");
+    assert_eq!(ci.key_store, "software://");
+    assert_eq!(settings.server.listen.as_deref(), Some("127.0.0.1:1"));
+    assert_eq!(settings.store.shown(), "postgres://...@db/stella");
+    assert_eq!(
+        settings.origins.of("store.url"),
+        Origin::Environment("STELLA_STORE")
+    );
+    let Origin::File(place) = settings.origins.of("signer.profiles.ci.keyStore") else {
+        panic!("from a file");
+    };
+    assert_eq!(
+        (place.file.as_ref(), place.line),
+        (home.display().to_string().as_str(), 2)
+    );
+    assert_eq!(settings.origins.of("server.request_timeout"), Origin::Default);
+
+    sources.explicit = Some(dir.path().join("absent.yaml"));
+    assert_eq!(
+        load(&sources).expect_err("named and absent").code(),
+        "config.unreadable"
+    );
+}
+
+#[test]
+fn no_file_or_an_empty_one_is_all_defaults() {
+    for text in ["", "# nothing\n", "---\n", "signer:\n"] {
+        let settings = settings(text).expect(text);
+        assert!(
+            settings
+                .key_stores()
+                .values()
+                .all(|s| *s == KeyStoreUri::Software)
+        );
+    }
+}

@@ -1,0 +1,44 @@
+//! `/v1/verify`. A verdict is an answer, so the status is 200 whatever it is.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use stella_core::api::problem::Problem;
+use stella_core::api::verify::{VerdictReport, VerifyArtifact, VerifyAttestation, VerifyBundle};
+
+use super::extract::Body;
+use crate::app::{App, Caller, Result};
+
+/// Judge a stored attestation; every subject must pass.
+#[utoipa::path(post, path = "/v1/verify/attestation", tag = "verify", request_body = VerifyAttestation,
+    responses((status = 200, description = "the verdict", body = VerdictReport), (status = "4XX", description = "refused", body = Problem)))]
+pub async fn attestation(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Body(request): Body<VerifyAttestation>,
+) -> Result<Json<VerdictReport>> {
+    app.verify_attestation(&caller, request).await.map(Json)
+}
+
+/// Judge an artifact by everything stored about its digest.
+#[utoipa::path(post, path = "/v1/verify/artifact", tag = "verify", request_body = VerifyArtifact,
+    responses((status = 200, description = "the verdict", body = VerdictReport), (status = "4XX", description = "refused", body = Problem)))]
+pub async fn artifact(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Body(request): Body<VerifyArtifact>,
+) -> Result<Json<VerdictReport>> {
+    app.verify_artifact(&caller, request).await.map(Json)
+}
+
+/// Judge a document that comes with the question.
+#[utoipa::path(post, path = "/v1/verify/bundle", tag = "verify", request_body = VerifyBundle,
+    responses((status = 200, description = "the verdict", body = VerdictReport), (status = "4XX", description = "refused", body = Problem)))]
+pub async fn bundle(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Body(request): Body<VerifyBundle>,
+) -> Result<Json<VerdictReport>> {
+    app.verify_bundle(&caller, request).await.map(Json)
+}
