@@ -81,6 +81,26 @@ impl Context {
         Api::connect(self).await
     }
 
+    /// The home that was named, else the user's own.
+    pub fn home(&self) -> Result<PathBuf, CliError> {
+        if let Some(home) = self.global.home.as_ref().filter(|h| !h.as_os_str().is_empty()) {
+            return Ok(home.clone());
+        }
+        let variable = |name| {
+            std::env::var_os(name)
+                .filter(|v| !v.is_empty())
+                .map(PathBuf::from)
+        };
+        variable("XDG_DATA_HOME")
+            .filter(|data| data.is_absolute())
+            .or_else(|| variable("HOME").map(|home| home.join(".local/share")))
+            .map(|data| data.join("stella"))
+            .ok_or_else(|| {
+                CliError::usage("where the home is was not said, and this user has none")
+                    .next(format!("{} --home DIR, or STELLA_HOME", self.program))
+            })
+    }
+
     pub fn now(&self) -> Timestamp {
         SystemClock.now()
     }

@@ -4,6 +4,9 @@
 use std::fmt;
 
 use stella_core::api::problem::Problem;
+use stella_server::app::ErrorKind;
+use stella_server::home::HomeError;
+use stella_server::instance::InstanceError;
 
 use crate::exit::Exit;
 
@@ -93,6 +96,29 @@ impl From<Problem> for CliError {
             next: problem.next.clone(),
             broken: false,
             problem: Some(Box::new(problem)),
+        }
+    }
+}
+
+impl From<InstanceError> for CliError {
+    fn from(error: InstanceError) -> Self {
+        let exit = match &error {
+            InstanceError::Home(HomeError::InUse(_)) => Exit::Unavailable,
+            InstanceError::Home(HomeError::Io { .. })
+            | InstanceError::SealingKeyLost(_)
+            | InstanceError::SealingKey(_) => Exit::Failed,
+            InstanceError::Home(_) | InstanceError::Config(_) | InstanceError::NoSuchStore(_) => Exit::Usage,
+            InstanceError::App(e) => match e.kind {
+                ErrorKind::Invalid | ErrorKind::TooLarge | ErrorKind::Refused => Exit::Usage,
+                ErrorKind::NotFound => Exit::NotFound,
+                ErrorKind::Unauthenticated | ErrorKind::Denied => Exit::Denied,
+                ErrorKind::Unavailable => Exit::Unavailable,
+                ErrorKind::Conflict | ErrorKind::Internal => Exit::Failed,
+            },
+        };
+        Self {
+            next: error.next(),
+            ..Self::new(exit, error.code(), &error)
         }
     }
 }
