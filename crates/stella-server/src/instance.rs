@@ -12,7 +12,7 @@ use stella_core::purl::PurlPattern;
 use stella_core::trust::anchor::AnchorPolicy;
 use stella_core::trust::decide::anchor;
 use stella_keys::software::{Sealer, SealingKey, SealingKeyError};
-use stella_store::Store;
+use stella_store::{Store, StoreError};
 
 use crate::app::trust::Decision;
 use crate::app::{App, Caller, Target, signers, trust};
@@ -71,6 +71,8 @@ pub enum InstanceError {
     SealingKey(#[from] SealingKeyError),
     #[error("this build has no store for {0}")]
     NoSuchStore(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
     #[error(transparent)]
     App(#[from] crate::app::Error),
 }
@@ -166,6 +168,9 @@ impl InstanceError {
             Self::SealingKeyLost(_) => "key-store.no-sealing-key",
             Self::SealingKey(e) => e.code(),
             Self::NoSuchStore(_) => "store.unsupported",
+            Self::Store(StoreError::Schema(_)) => "store.schema",
+            Self::Store(StoreError::Corrupt(_)) => "store.corrupt",
+            Self::Store(_) => "store.unavailable",
             Self::App(e) => &e.code,
         }
     }
@@ -184,8 +189,9 @@ impl InstanceError {
                 Some("restore sealing.key into the home from your backup, mode 600".to_owned())
             }
             Self::NoSuchStore(_) => Some("set store.url to sqlite: (a file in the home)".to_owned()),
+            Self::Store(StoreError::Corrupt(_)) => Some("stella db verify, or restore a backup".to_owned()),
             Self::App(e) => e.next.clone(),
-            Self::Home(_) | Self::Config(_) => None,
+            Self::Store(_) | Self::Home(_) | Self::Config(_) => None,
         }
     }
 }
@@ -226,7 +232,7 @@ async fn sealer(home: &Home, store: &dyn Store) -> Result<Option<Sealer>, Instan
         source,
     })?;
     if !there {
-        let sealed = store.has_sealed_keys().await.map_err(crate::app::Error::from)?;
+        let sealed = store.has_sealed_keys().await?;
         return if sealed {
             Err(InstanceError::SealingKeyLost(path))
         } else {

@@ -1,0 +1,228 @@
+//! The ways to an instance. One request, one connection: a command asks once
+//! or twice and ends.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use http::uri::{Authority, Scheme};
+use http::{HeaderMap, HeaderValue, Method, Uri, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use stella_server::http::peer::Peer;
+use stella_server::instance::Instance;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+use tower::ServiceExt;
+
+use super::{Response, Timeouts, tls};
+
+/// An answer longer than this is not from this product.
+const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
+
+pub enum Transport {
+    Embedded(Box<Instance>),
+    Socket(PathBuf),
+    Network(Base),
+}
+
+pub struct Request {
+    pub method: Method,
+    pub path: String,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+    pub safe_to_repeat: bool,
+}
+
+pub enum Failure {
+    /// Nothing of the request left this process.
+    NotSent(String),
+    /// The request, or a part of it, was on its way.
+    Broken(String),
+    TokenInClear,
+    Invalid(String),
+}
+
+impl Transport {
+    pub fn embedded(instance: Instance) -> Self {
+        Self::Embedded(Box::new(instance))
+    }
+
+    pub async fn send(&self, request: &Request, timeouts: &Timeouts) -> Result<Response, Failure> {
+        match self {
+            // No timeout: nobody but the person waits, and there is no one
+            // else to whom a slow disk could matter.
+            Self::Embedded(instance) => in_process(instance, request).await,
+            Self::Socket(path) => {
+                let stream = within(timeouts, UnixStream::connect(path)).await?;
+                exchange(stream, request, "localhost", "", timeouts).await
+            }
+            Self::Network(base) => base.send(request, timeouts).await,
+        }
+    }
+}
+
+/// `http://host:port/prefix`.
+pub struct Base {
+    tls: bool,
+    host: String,
+    port: u16,
+    authority: Authority,
+    prefix: String,
+}
+
+impl FromStr for Base {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        let refuse = |why: &str| {
+            format!("{s} is not a server's address ({why}): write https://host or http://127.0.0.1:8420")
+        };
+        let uri: Uri = s
+            .parse()
+            .map_err(|e: http::uri::InvalidUri| refuse(&e.to_string()))?;
+        let tls = match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTPS => true,
+            Some(scheme) if *scheme == Scheme::HTTP => false,
+            _ => return Err(refuse("it begins with neither https:// nor http://")),
+        };
+        let authority = uri
+            .authority()
+            .cloned()
+            .ok_or_else(|| refuse("it names no host"))?;
+        if authority.as_str().contains('@') {
+            return Err("a server's address holds no user or password: give a token with --token".to_owned());
+        }
+        if uri.query().is_some() {
+            return Err(refuse("it has a query"));
+        }
+        Ok(Self {
+            tls,
+            host: authority.host().trim_matches(['[', ']']).to_owned(),
+            port: authority.port_u16().unwrap_or(if tls { 443 } else { 80 }),
+            prefix: uri.path().trim_end_matches('/').to_owned(),
+            authority,
+        })
+    }
+}
+
+impl fmt::Display for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority, self.prefix)
+    }
+}
+
+impl Base {
+    async fn send(&self, request: &Request, timeouts: &Timeouts) -> Result<Response, Failure> {
+        let stream = within(timeouts, TcpStream::connect((self.host.as_str(), self.port))).await?;
+        if self.tls {
+            let stream = timeout(timeouts.connect, tls::connect(stream, &self.host))
+                .await
+                .map_err(|_| Failure::NotSent("TLS: no answer in time".to_owned()))?
+                .map_err(Failure::NotSent)?;
+            return exchange(stream, request, self.authority.as_str(), &self.prefix, timeouts).await;
+        }
+        // What a name resolves to is not known before; the address is.
+        let loopback = stream
+            .peer_addr()
+            .is_ok_and(|a| a.ip().to_canonical().is_loopback());
+        if !loopback && request.headers.contains_key(header::AUTHORIZATION) {
+            return Err(Failure::TokenInClear);
+        }
+        exchange(stream, request, self.authority.as_str(), &self.prefix, timeouts).await
+    }
+}
+
+async fn within<S>(
+    timeouts: &Timeouts,
+    connecting: impl Future<Output = std::io::Result<S>>,
+) -> Result<S, Failure> {
+    match timeout(timeouts.connect, connecting).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(e)) => Err(Failure::NotSent(e.to_string())),
+        Err(_) => Err(Failure::NotSent(format!(
+            "no connection within {} s",
+            timeouts.connect.as_secs_f32()
+        ))),
+    }
+}
+
+async fn exchange<S>(
+    stream: S,
+    request: &Request,
+    host: &str,
+    prefix: &str,
+    timeouts: &Timeouts,
+) -> Result<Response, Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut message = build(request, prefix, Full::new(Bytes::from(request.body.clone())))?;
+    let host = HeaderValue::try_from(host).map_err(|e| Failure::Invalid(e.to_string()))?;
+    message.headers_mut().insert(header::HOST, host);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|e| Failure::NotSent(e.to_string()))?;
+    let connection = tokio::spawn(connection);
+    let answered = timeout(timeouts.request, async {
+        let answer = sender.send_request(message).await.map_err(|e| {
+            // Hyper's word for "it never went out".
+            if e.is_canceled() {
+                Failure::NotSent(e.to_string())
+            } else {
+                Failure::Broken(e.to_string())
+            }
+        })?;
+        let (parts, body) = answer.into_parts();
+        collect(parts, body).await
+    })
+    .await;
+    connection.abort();
+    answered.unwrap_or_else(|_| {
+        let seconds = timeouts.request.as_secs_f32();
+        Err(Failure::Broken(format!("no answer within {seconds} s")))
+    })
+}
+
+async fn in_process(instance: &Instance, request: &Request) -> Result<Response, Failure> {
+    let mut message = build(request, "", Full::new(Bytes::from(request.body.clone())))?;
+    message.extensions_mut().insert(Peer::Embedded {
+        user: stella_server::user::current(),
+    });
+    let answer = match instance.router().oneshot(message).await {
+        Ok(answer) => answer,
+        Err(never) => match never {},
+    };
+    let (parts, body) = answer.into_parts();
+    collect(parts, body).await
+}
+
+fn build<B>(request: &Request, prefix: &str, body: B) -> Result<http::Request<B>, Failure> {
+    let uri: Uri = format!("{prefix}{}", request.path)
+        .parse()
+        .map_err(|e: http::uri::InvalidUri| Failure::Invalid(format!("{}: {e}", request.path)))?;
+    let mut message = http::Request::new(body);
+    *message.method_mut() = request.method.clone();
+    *message.uri_mut() = uri;
+    *message.headers_mut() = request.headers.clone();
+    Ok(message)
+}
+
+async fn collect<B>(parts: http::response::Parts, body: B) -> Result<Response, Failure>
+where
+    B: hyper::body::Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let body = Limited::new(body, MAX_ANSWER_BYTES)
+        .collect()
+        .await
+        .map_err(|e| Failure::Broken(e.to_string()))?;
+    Ok(Response {
+        status: parts.status,
+        headers: parts.headers,
+        body: body.to_bytes().to_vec(),
+    })
+}
