@@ -1,2 +1,21 @@
-pub fn main() {}
-pub mod client;
+//! The command line: a client of the HTTP API and of nothing else. It parses
+//! what was typed, asks, and prints the answer.
+#![forbid(unsafe_code)]
+
+pub mod api;
+pub mod args;
+pub mod cli;
+pub mod cmd;
+pub mod context;
+pub mod error;
+pub mod exit;
+pub mod printer;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Both binaries.
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    cli::run(&arguments).into()
+}

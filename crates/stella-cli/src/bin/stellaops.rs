@@ -1,3 +1,5 @@
-fn main() {
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
     stella_cli::main()
 }

@@ -1,0 +1,138 @@
+//! From arguments to an exit code.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches, Parser};
+
+use crate::cmd::Verb;
+use crate::context::{Context, Global};
+use crate::error::CliError;
+use crate::exit::{Exit, TABLE};
+use crate::printer::{Format, Printer};
+
+/// Sign supply-chain evidence, and gate promotions on verifying it
+#[derive(Parser)]
+#[command(
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(after_long_help = exit_codes())]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+pub fn run(arguments: &[OsString]) -> Exit {
+    let program = program_name(arguments);
+    let matches = command(program).try_get_matches_from(arguments);
+    let cli = match matches.and_then(|m| Cli::from_arg_matches(&m)) {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error, arguments),
+    };
+    let context = Context::new(cli.global, program.to_owned());
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            return context
+                .printer
+                .error(&CliError::failed("cli.runtime", format!("no threads: {e}")));
+        }
+    };
+    match runtime.block_on(cli.verb.run(&context)) {
+        Ok(exit) => exit,
+        Err(error) => context.printer.error(&error),
+    }
+}
+
+/// The whole tree, under the name it was called by.
+pub fn command(program: &'static str) -> clap::Command {
+    Cli::command().name(program).bin_name(program)
+}
+
+/// What was typed makes no sense, or asked for help.
+fn refuse(error: &clap::Error, arguments: &[OsString]) -> Exit {
+    // Nowhere left to complain if this fails; a closed pipe ends quietly.
+    let _ = error.print();
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return Exit::Done;
+    }
+    if let Some(format) = asked_format(arguments) {
+        let printer = Printer::new(format, false, false, true);
+        let text = error.render().to_string();
+        let what = text
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("error: ");
+        let problem = CliError::usage(what).to_problem();
+        let _ = printer.answer(&problem, |_| {});
+    }
+    Exit::Usage
+}
+
+/// The parser has refused, so its own answer to this is not to be had.
+fn asked_format(arguments: &[OsString]) -> Option<Format> {
+    let mut words = arguments.iter().filter_map(|a| a.to_str());
+    while let Some(word) = words.next() {
+        let value = match word {
+            "-o" | "--output" => words.next()?,
+            _ => match word.strip_prefix("--output=").or_else(|| word.strip_prefix("-o")) {
+                Some(value) => value.trim_start_matches('='),
+                None => continue,
+            },
+        };
+        return match value {
+            "json" => Some(Format::Json),
+            "yaml" => Some(Format::Yaml),
+            _ => None,
+        };
+    }
+    None
+}
+
+fn program_name(arguments: &[OsString]) -> &'static str {
+    let called = arguments
+        .first()
+        .and_then(|a| Path::new(a).file_name())
+        .and_then(OsStr::to_str);
+    match called {
+        Some("stellaops") => "stellaops",
+        _ => "stella",
+    }
+}
+
+fn exit_codes() -> String {
+    let rows: Vec<String> = TABLE
+        .iter()
+        .map(|(exit, meaning)| format!("  {:>2}  {meaning}", exit.code()))
+        .collect();
+    format!("Exit codes:\n{}", rows.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_is_well_formed() {
+        command("stella").debug_assert();
+    }
+
+    #[test]
+    fn the_wanted_format_is_known_even_when_nothing_else_is() {
+        let asked = |line: &str| {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            asked_format(&words)
+        };
+        assert_eq!(asked("stella nonsense -o json"), Some(Format::Json));
+        assert_eq!(asked("stella nonsense --output=yaml"), Some(Format::Yaml));
+        assert_eq!(asked("stella -ojson nonsense"), Some(Format::Json));
+        assert_eq!(asked("stella nonsense"), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! `anchor ...`, also as `trust-anchors ...`.
+
+mod add_key;
+mod create;
+mod disable;
+mod enable;
+mod explain;
+mod list;
+pub(crate) mod revoke_key;
+mod show;
+mod status;
+mod update;
+
+use stella_core::api::anchors::Anchor;
+use stella_core::predicate::PredicateType;
+
+use super::later::Later;
+use crate::printer::Page;
+
+super::verbs! {
+    /// Make a trust anchor
+    Create(create::Create),
+    /// List trust anchors
+    List(list::List),
+    /// Show one anchor with its key history
+    Show(show::Show),
+    /// How an anchor does: its keys and its verification success rate
+    Status(status::Status),
+    /// Which anchor judges a name, and why
+    Explain(explain::Explain),
+    /// Change what an anchor demands
+    Update(update::Update),
+    /// Make an anchor fail all it decides
+    Disable(disable::Disable),
+    /// Undo disable
+    Enable(enable::Enable),
+    /// Let a key into an anchor
+    AddKey(add_key::AddKey),
+    /// Revoke a key in an anchor
+    RevokeKey(revoke_key::RevokeKey),
+    #[command(hide = true)]
+    Add(Later),
+    #[command(hide = true)]
+    AddIntermediate(Later),
+}
+
+fn describe(page: &mut Page, anchor: &Anchor) {
+    page.field("id", &anchor.trust_anchor_id);
+    page.field("pattern", &anchor.purl_pattern);
+    page.field("status", &anchor.status);
+    page.field("policy", &anchor.policy_version);
+    page.field("keys", super::keys::or_none(&anchor.allowed_keyids.join(", ")));
+    match anchor.allowed_predicate_types.as_deref() {
+        None => page.field("types", "all"),
+        Some([]) => page.field("types", "none"),
+        Some(types) => page.field("types", short(types)),
+    }
+    if !anchor.required_predicate_types.is_empty() {
+        page.field("required types", short(&anchor.required_predicate_types));
+    }
+    page.field("threshold", anchor.threshold);
+    page.field("time evidence", format!("{} or better", anchor.min_time_evidence));
+    page.maybe("evidence", anchor.require_evidence.as_ref());
+    if anchor.require_ledger {
+        page.field("ledger", "required");
+    }
+    page.field("created", &anchor.created_at);
+    page.line("");
+    let rows = anchor.key_history.iter().map(|key| {
+        [
+            key.keyid.clone(),
+            key.algorithm.clone(),
+            key.added_at.clone(),
+            key.expires_at.clone().unwrap_or_else(|| "-".into()),
+            key.revoked_at.clone().unwrap_or_else(|| "-".into()),
+            key.revoke_reason.clone().unwrap_or_else(|| "-".into()),
+        ]
+    });
+    let header = ["Key ID", "Algorithm", "Added", "Expires", "Revoked", "Reason"];
+    page.table(header, rows, "no key was ever in it");
+}
+
+/// The names people use, where the table has one.
+fn short(types: &[String]) -> String {
+    let names: Vec<String> = types
+        .iter()
+        .map(|t| PredicateType::from_wire(t).short().into_owned())
+        .collect();
+    names.join(", ")
+}

@@ -1,0 +1,104 @@
+//! `anchor revoke-key`.
+
+use clap::Args;
+use stella_core::api::keys::{Revocation, RevokeKey as Request};
+
+use crate::api::Route;
+use crate::cmd::keys::Why;
+use crate::context::{Context, Outcome};
+use crate::exit::Exit;
+use crate::printer::Page;
+
+/// Revoke a key in an anchor, or in ALL that hold it
+#[derive(Args)]
+pub struct RevokeKey {
+    /// The anchor's id, a prefix that only it has, or ALL
+    #[arg(long, value_name = "ANCHOR_ID|ALL", required_unless_present = "anchor")]
+    anchor_id: Option<String>,
+    /// The same, positionally
+    #[arg(value_name = "ANCHOR_ID|ALL", conflicts_with = "anchor_id")]
+    anchor: Option<String>,
+    /// The key
+    #[arg(long, alias = "key", value_name = "KEY_ID")]
+    key_id: String,
+    #[command(flatten)]
+    why: Why,
+}
+
+impl RevokeKey {
+    pub async fn run(self, context: &Context) -> Outcome {
+        let anchor = self.anchor_id.or(self.anchor).unwrap_or_default();
+        let route = Route::to(&["anchors", &anchor, "keys", &self.key_id, "revoke"]);
+        revoke(context, &route, self.why.into_request()).await
+    }
+}
+
+/// Asks what it would touch, shows it, and does it.
+pub async fn revoke(context: &Context, route: &Route, request: Request) -> Outcome {
+    let api = context.api().await?;
+    let rehearsal = Request {
+        dry_run: true,
+        ..request.clone()
+    };
+    let radius: Revocation = api.post(route, &rehearsal).await?;
+    if request.dry_run {
+        context.printer.answer(&radius, |page| describe(page, &radius))?;
+        return Ok(Exit::Done);
+    }
+    context.confirm(|page| describe(page, &radius), "Revoke it?")?;
+    let done: Revocation = api.post(route, &request).await?;
+    context.printer.answer(&done, |page| {
+        page.line(format!(
+            "{} is revoked in {} as of {} ({})",
+            done.key_id,
+            anchors(done.anchors.len()),
+            done.effective_at,
+            done.reason
+        ));
+        for next in &done.next {
+            page.line(format!("  next: {next}"));
+        }
+        page.brief(&done.key_id);
+    })?;
+    Ok(Exit::Done)
+}
+
+fn describe(page: &mut Page, radius: &Revocation) {
+    page.line(format!(
+        "revoking {} ({}) as of {}",
+        radius.key_id, radius.reason, radius.effective_at
+    ));
+    page.maybe("  since", radius.compromised_since.as_ref());
+    page.field(
+        "  anchors",
+        format!("{}: {}", radius.anchors.len(), radius.anchors.join(", ")),
+    );
+    if !radius.emptied.is_empty() {
+        page.field("  without a key", radius.emptied.join(", "));
+    }
+    page.field(
+        "  signing",
+        if radius.ends_signing {
+            "ends: until a successor is active, statements are recorded, not signed"
+        } else {
+            "not affected"
+        },
+    );
+    page.field(
+        "  attestations",
+        format!(
+            "{} signed by it, {} no longer pass",
+            radius.attestations, radius.flipped
+        ),
+    );
+    for next in radius.next.iter().filter(|_| radius.dry_run) {
+        page.line(format!("  next: {next}"));
+    }
+}
+
+fn anchors(count: usize) -> String {
+    match count {
+        1 => "1 anchor".to_owned(),
+        n => format!("{n} anchors"),
+    }
+}

@@ -1,0 +1,182 @@
+//! `attest create`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use stella_core::api::attestations::{CreateAttestation, Created, SubjectInput};
+use stella_server::entropy::{Entropy, SystemEntropy};
+
+use super::{describe, exit_of, remark};
+use crate::api::{Api, Route};
+use crate::args::period::Period;
+use crate::args::subject::{self, Subject};
+use crate::args::{predicate_type, subject::image};
+use crate::cmd::files;
+use crate::context::{Context, Outcome};
+use crate::error::CliError;
+use crate::exit::Exit;
+
+/// Have a statement about subjects signed
+#[derive(Args)]
+pub struct Create {
+    /// Predicate type: a short name (cyclonedx, spdxjson, slsaprovenance1, openvex, vuln, test, ...) or a URI
+    #[arg(long = "type", value_name = "TYPE", value_parser = predicate_type)]
+    predicate_type: String,
+    /// NAME@sha256:HEX, NAME:sha256:HEX, sha256:HEX, a file, or a test name such as test:verification
+    #[arg(long = "subject", value_name = "SUBJECT", required_unless_present = "image")]
+    subjects: Vec<String>,
+    /// The predicate, as JSON; - is standard input
+    #[arg(long, value_name = "FILE")]
+    predicate: Option<PathBuf>,
+    /// Who signs: one envelope for each profile
+    #[arg(
+        long = "profile",
+        visible_alias = "profiles",
+        value_name = "PROFILE,...",
+        value_delimiter = ','
+    )]
+    profiles: Vec<String>,
+    /// Names the subject: the package URL by which it will be verified
+    #[arg(long, value_name = "PURL", conflicts_with = "image")]
+    purl: Option<String>,
+    /// A container image, REGISTRY/REPOSITORY@sha256:HEX: its package URL names the subject
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
+    /// Write the Sigstore bundle here (of several profiles: one on each line)
+    #[arg(long, value_name = "OUT")]
+    bundle: Option<PathBuf>,
+    /// Sign anew where an equal attestation exists
+    #[arg(long)]
+    force: bool,
+    /// How long to hold the answer
+    #[arg(long, default_value = "logged", value_parser = PossibleValuesParser::new(["recorded", "signed", "logged"]))]
+    wait: String,
+    /// Longest time to wait for the answer
+    #[arg(long, value_name = "PERIOD")]
+    timeout: Option<Period>,
+    /// Recorded but not yet signed is good enough: end with 0
+    #[arg(long)]
+    accept_recorded: bool,
+}
+
+impl Create {
+    pub async fn run(self, context: &Context) -> Outcome {
+        let request = CreateAttestation {
+            statement: None,
+            predicate_type: Some(self.predicate_type.clone()),
+            subjects: self.subjects(context)?,
+            predicate: self.predicate.as_deref().map(files::read_text).transpose()?,
+            profiles: self.profiles.clone(),
+            force: self.force,
+        };
+        let api = context.api().await?;
+        let created = self.send(context, &api, &request).await?;
+        if let Some(out) = &self.bundle {
+            write_bundles(context, &api, &created, out).await?;
+        }
+        context.printer.answer(&created, |page| {
+            for attestation in &created.attestations {
+                describe(page, attestation);
+            }
+            page.brief(&created.id);
+        })?;
+        for attestation in &created.attestations {
+            remark(context, attestation);
+        }
+        Ok(exit_of(&created.attestations, self.accept_recorded))
+    }
+
+    fn subjects(&self, context: &Context) -> Result<Vec<SubjectInput>, CliError> {
+        let parsed: Vec<Subject> = self
+            .subjects
+            .iter()
+            .map(|text| Subject::parse(text))
+            .collect::<Result<_, _>>()?;
+        let image = self.image.as_deref().map(image).transpose()?;
+        let purl = match &image {
+            Some((purl, _)) => Some(purl.as_str()),
+            None => self.purl.as_deref(),
+        };
+        if let (Some((purl, digest)), true) = (&image, parsed.is_empty()) {
+            let named = subject::Subject::Named {
+                name: Some(purl.clone()),
+                digest: digest.clone(),
+            };
+            return Ok(vec![named.resolve(None, false)?]);
+        }
+        if purl.is_some() && parsed.len() > 1 {
+            return Err(CliError::usage("one name was given for several subjects")
+                .next("name each one: --subject PURL@sha256:HEX"));
+        }
+        parsed
+            .into_iter()
+            .map(|subject| subject.resolve(purl, context.shows_progress()))
+            .collect()
+    }
+
+    /// A repetition over a broken connection must not sign twice; `--force`
+    /// means twice.
+    async fn send(
+        &self,
+        context: &Context,
+        api: &Api,
+        request: &CreateAttestation,
+    ) -> Result<Created, CliError> {
+        let route = Route::to(&["attestations"]).with("wait", Some(&self.wait));
+        let key = if self.force {
+            None
+        } else {
+            Some(idempotency_key()?)
+        };
+        let sending = async {
+            match &key {
+                Some(key) => api.post_once(&route, request, key).await.map(|reply| reply.value),
+                None => api.post(&route, request).await,
+            }
+        };
+        let Some(timeout) = self.timeout else {
+            return sending.await;
+        };
+        let limit = std::time::Duration::from_secs(timeout.seconds_from(context.now()));
+        tokio::time::timeout(limit, sending).await.unwrap_or_else(|_| {
+            Err(CliError::new(
+                Exit::Unavailable,
+                "cli.timeout",
+                format!("no answer within {} s", limit.as_secs()),
+            )
+            .because("whether it was recorded is not known; it is safe to ask again")
+            .next(format!("{} attest list", context.program)))
+        })
+    }
+}
+
+async fn write_bundles(context: &Context, api: &Api, created: &Created, out: &Path) -> Result<(), CliError> {
+    let mut lines = Vec::new();
+    for attestation in created.attestations.iter().filter(|a| a.state == "signed") {
+        let route = Route::to(&["attestations", &attestation.id, "bundle"]);
+        lines.push(api.bytes(&route).await?);
+    }
+    if lines.is_empty() {
+        context.printer.warn(&format!(
+            "{} was not written: there is no signature yet",
+            out.display()
+        ));
+        return Ok(());
+    }
+    let bytes = match lines.as_slice() {
+        [one] => one.clone(),
+        several => several.join(&b'\n'),
+    };
+    files::write_atomically(out, &bytes)?;
+    context.printer.detail(&format!("wrote {}", out.display()));
+    Ok(())
+}
+
+fn idempotency_key() -> Result<String, CliError> {
+    let mut bytes = [0; 16];
+    SystemEntropy
+        .fill(&mut bytes)
+        .map_err(|e| CliError::new(Exit::Unavailable, "entropy.unavailable", e))?;
+    Ok(hex::encode(bytes))
+}

@@ -1,0 +1,39 @@
+//! `config set`.
+
+use clap::Args;
+use stella_core::api::keys::{ConfigEntry, SetConfig};
+
+use crate::api::Route;
+use crate::context::{Context, Outcome};
+use crate::exit::Exit;
+
+/// Set at run time (audited; undone by unset)
+#[derive(Args)]
+pub struct Set {
+    /// Such as rotation.overlap_days
+    key: String,
+    #[arg(allow_hyphen_values = true)]
+    value: String,
+}
+
+impl Set {
+    pub async fn run(self, context: &Context) -> Outcome {
+        let route = Route::to(&["signer", "config", &self.key]);
+        let request = SetConfig { value: self.value };
+        let entry: ConfigEntry = context.api().await?.put(&route, &request).await?;
+        if signs_in_software(&entry) {
+            context
+                .printer
+                .warn("Software signing may not meet compliance requirements");
+        }
+        context.printer.answer(&entry, |page| {
+            page.line(format!("{} = {}  ({})", entry.key, entry.value, entry.origin));
+            page.brief(&entry.value);
+        })?;
+        Ok(Exit::Done)
+    }
+}
+
+fn signs_in_software(entry: &ConfigEntry) -> bool {
+    entry.key == "signing.mode" && entry.value == "software"
+}

@@ -1,0 +1,30 @@
+//! `config unset`.
+
+use clap::Args;
+use stella_core::api::keys::ConfigEntry;
+
+use crate::api::Route;
+use crate::context::{Context, Outcome};
+use crate::exit::Exit;
+
+/// Undo what was set at run time
+#[derive(Args)]
+pub struct Unset {
+    /// Such as rotation.overlap_days
+    key: String,
+}
+
+impl Unset {
+    pub async fn run(self, context: &Context) -> Outcome {
+        let route = Route::to(&["signer", "config", &self.key]);
+        let entry: ConfigEntry = context.api().await?.delete(&route).await?;
+        context.printer.answer(&entry, |page| {
+            page.line(format!(
+                "{} is back to {}  ({})",
+                entry.key, entry.value, entry.origin
+            ));
+            page.brief(&entry.value);
+        })?;
+        Ok(Exit::Done)
+    }
+}

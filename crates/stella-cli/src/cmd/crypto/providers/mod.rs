@@ -1,0 +1,8 @@
+//! `crypto providers ...`.
+
+mod list;
+
+crate::cmd::verbs! {
+    /// Providers and their algorithms
+    List(list::List),
+}

@@ -1,0 +1,66 @@
+//! Files of the caller's.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use crate::error::CliError;
+
+/// `-` is standard input.
+pub fn read_text(path: &Path) -> Result<String, CliError> {
+    let mut text = String::new();
+    let read = if path == Path::new("-") {
+        io::stdin().lock().read_to_string(&mut text)
+    } else {
+        File::open(path).and_then(|mut file| file.read_to_string(&mut text))
+    };
+    read.map(|_| text).map_err(|e| CliError::file(path, &e))
+}
+
+/// Whole or not at all, and durable once it is there: whoever reads the file
+/// sees the old bytes or the new ones.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
+    let failed = |e: io::Error| CliError::file(path, &e);
+    // A pipe or a device has nothing to replace.
+    if fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
+        return fs::write(path, bytes).map_err(failed);
+    }
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let name = path
+        .file_name()
+        .ok_or_else(|| CliError::usage(format!("{} is not a file name", path.display())))?;
+    let temporary = folder.join(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
+    let written = (|| {
+        let mut file = File::create_new(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        File::open(folder)?.sync_all()
+    })();
+    if written.is_err() {
+        // It may never have been made.
+        let _ = fs::remove_file(&temporary);
+    }
+    written.map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("bundle.json");
+        write_atomically(&path, b"one").expect("written");
+        write_atomically(&path, b"two").expect("replaced");
+        assert_eq!(read_text(&path).expect("read"), "two");
+        let left: Vec<_> = fs::read_dir(folder.path()).expect("listed").collect();
+        assert_eq!(left.len(), 1, "no temporary file stays");
+        let missing = folder.path().join("no/such/folder.json");
+        assert!(write_atomically(&missing, b"x").is_err());
+    }
+}

@@ -1,0 +1,53 @@
+//! `keys generate`.
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use stella_core::api::keys::{GenerateKey, Key};
+
+use crate::api::Route;
+use crate::context::{Context, Outcome};
+use crate::exit::Exit;
+
+/// Make a key in its profile's store
+#[derive(Args)]
+pub struct Generate {
+    /// The profile that will sign with it (default: the algorithm's)
+    #[arg(long)]
+    profile: Option<String>,
+    /// Your name for it, unique for ever (default: made from profile and date)
+    #[arg(long = "key-id", value_name = "KEY_ID")]
+    key_id: Option<String>,
+    /// Long or short name; must agree with the profile's
+    #[arg(long)]
+    algorithm: Option<String>,
+    #[arg(long = "type", default_value = "signing", value_parser = PossibleValuesParser::new(["signing", "log", "timestamp", "feed"]))]
+    key_type: String,
+    /// Accepted by anchors, signs only when the active key cannot
+    #[arg(long)]
+    standby: bool,
+}
+
+impl Generate {
+    pub async fn run(self, context: &Context) -> Outcome {
+        let request = GenerateKey {
+            profile: self.profile,
+            key_id: self.key_id,
+            algorithm: self.algorithm,
+            key_type: Some(self.key_type),
+            standby: self.standby,
+        };
+        let api = context.api().await?;
+        let key: Key = api.post(&Route::to(&["signer", "keys"]), &request).await?;
+        context.printer.answer(&key, |page| {
+            super::describe(page, &key);
+            page.brief(&key.id);
+        })?;
+        if key.status == "pending" {
+            context.printer.note(&format!(
+                "it signs once the anchors hold it\n  next: {} anchor add-key --anchor-id ALL --key-id {}",
+                context.program, key.id
+            ));
+        }
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,103 @@
+//! One file per verb; nested verbs are folders. A new verb is a file and a
+//! line in the table of its folder.
+
+pub mod anchor;
+pub mod attest;
+pub mod audit;
+pub mod completions;
+pub mod config;
+pub mod crypto;
+pub mod db;
+pub mod files;
+pub mod init;
+pub mod keys;
+pub mod later;
+pub mod man;
+pub mod serve;
+pub mod token;
+pub mod verify;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::error::CliError;
+
+/// A folder's table of verbs: the parser's enum and its dispatch.
+macro_rules! verbs {
+    ($($(#[$meta:meta])* $variant:ident($args:ty)),+ $(,)?) => {
+        // Parsed once and moved once: a box would buy nothing.
+        #[allow(clippy::large_enum_variant)]
+        #[derive(clap::Subcommand)]
+        pub enum Verb {
+            $($(#[$meta])* $variant($args)),+
+        }
+
+        impl Verb {
+            pub async fn run(self, context: &$crate::context::Context) -> $crate::context::Outcome {
+                match self {
+                    $(Self::$variant(args) => Box::pin(args.run(context)).await),+
+                }
+            }
+        }
+    };
+}
+pub(crate) use verbs;
+
+/// The answer with an `id` beside what else identifies it.
+fn with_id<T: Serialize>(value: &T, id: &str) -> Result<Value, CliError> {
+    let failed = |e| CliError::failed("cli.output", format!("the answer cannot be written: {e}"));
+    let mut value = serde_json::to_value(value).map_err(failed)?;
+    if let Value::Object(fields) = &mut value {
+        fields.insert("id".to_owned(), Value::from(id));
+    }
+    Ok(value)
+}
+
+verbs! {
+    /// Make a home: a store, a first key, and an anchor for tests
+    Init(init::Init),
+    /// Run the server
+    Serve(serve::Serve),
+    /// Signing keys and their life
+    #[command(subcommand, name = "keys", visible_alias = "key")]
+    Keys(keys::Verb),
+    /// Trust anchors: whose signatures count for what
+    #[command(subcommand, name = "anchor", visible_aliases = ["anchors", "trust-anchors", "trust-anchor"])]
+    Anchor(anchor::Verb),
+    /// Sign evidence, and look after what was signed
+    #[command(subcommand)]
+    Attest(attest::Verb),
+    /// Verify attestations, artifacts and bundles
+    Verify(verify::Verify),
+    /// Settings and where their values come from
+    #[command(subcommand)]
+    Config(config::Verb),
+    /// Who did what, and when
+    #[command(subcommand)]
+    Audit(audit::Verb),
+    /// Algorithms and the stores that sign with them
+    #[command(subcommand)]
+    Crypto(crypto::Verb),
+    /// Access tokens of the server
+    #[command(subcommand, name = "token", visible_alias = "tokens")]
+    Token(token::Verb),
+    /// The store
+    #[command(subcommand)]
+    Db(db::Verb),
+    /// Completions for a shell
+    Completions(completions::Completions),
+    /// Man pages
+    Man(man::Man),
+    #[command(hide = true)]
+    Doctor(later::Later),
+    #[command(hide = true)]
+    Feed(later::Later),
+    #[command(hide = true)]
+    Rekor(later::Later),
+    #[command(hide = true)]
+    Issuer(later::Later),
+    #[command(hide = true)]
+    Proof(later::Later),
+    #[command(hide = true)]
+    Trust(later::Later),
+}

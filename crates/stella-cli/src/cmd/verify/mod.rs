@@ -1,0 +1,112 @@
+//! `verify ...`: questions, and what a verdict looks like.
+
+mod artifact;
+mod attestation;
+mod bundle;
+mod report;
+
+use clap::{Args, Subcommand};
+use stella_core::api::verify::Times;
+
+use super::later::{self, Later};
+use crate::args::time::Moment;
+use crate::args::time_evidence;
+use crate::context::{Context, Outcome};
+use crate::error::CliError;
+
+/// Verify attestations, artifacts and bundles
+#[derive(Args)]
+#[command(subcommand_negates_reqs = true)]
+pub struct Verify {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    bundle: bundle::Bundle,
+    #[command(flatten)]
+    question: Question,
+    /// Not in this build
+    #[arg(long, hide = true, value_name = "DIGEST")]
+    proof_bundle: Option<String>,
+    /// Not in this build
+    #[arg(long, hide = true)]
+    offline: bool,
+    /// Not in this build
+    #[arg(long, hide = true, value_name = "FILE")]
+    trust_bundle: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Judge a stored attestation; every subject must pass
+    Attestation(attestation::Attestation),
+    /// Judge an artifact by everything stored about its digest
+    Artifact(artifact::Artifact),
+    #[command(hide = true)]
+    Cert(Later),
+    #[command(hide = true)]
+    CertChain(Later),
+}
+
+/// What every question takes.
+#[derive(Args)]
+#[command(next_help_heading = "The question")]
+struct Question {
+    /// Assert the signing time (RFC 3339, a date or NOW); not in the future
+    #[arg(long, value_name = "TIME")]
+    at_time: Option<Moment>,
+    /// Answer as this server would have answered then
+    #[arg(long, value_name = "TIME")]
+    as_of: Option<Moment>,
+    /// Simulate a later verifier
+    #[arg(long, value_name = "TIME")]
+    now: Option<Moment>,
+    /// The least evidence of time that counts
+    #[arg(long, value_name = "CLASS", value_parser = time_evidence())]
+    min_time_evidence: Option<String>,
+    /// Only what an identity matching this pattern asked for (* stands for
+    /// any characters)
+    #[arg(long, value_name = "PATTERN")]
+    signer: Option<String>,
+}
+
+impl Verify {
+    pub async fn run(self, context: &Context) -> Outcome {
+        if self.proof_bundle.is_some() {
+            return Err(later::missing(context, "verify --proof-bundle"));
+        }
+        if self.offline || self.trust_bundle.is_some() {
+            return Err(later::missing(context, "verify --offline"));
+        }
+        let typed_here = self.bundle.is_asked() || self.question.is_asked();
+        match self.verb {
+            Some(_) if typed_here => Err(CliError::usage(
+                "flags of the question stand after `attestation` or `artifact`, not before",
+            )
+            .next(format!("{} verify attestation --help", context.program))),
+            Some(Verb::Attestation(verb)) => verb.run(context).await,
+            Some(Verb::Artifact(verb)) => verb.run(context).await,
+            Some(Verb::Cert(verb) | Verb::CertChain(verb)) => verb.run(context).await,
+            None => self.bundle.run(self.question, context).await,
+        }
+    }
+}
+
+impl Question {
+    fn is_asked(&self) -> bool {
+        self.at_time.is_some()
+            || self.as_of.is_some()
+            || self.now.is_some()
+            || self.min_time_evidence.is_some()
+            || self.signer.is_some()
+    }
+
+    fn into_parts(self) -> (Times, Option<String>) {
+        let times = Times {
+            at_time: self.at_time.map(String::from),
+            as_of: self.as_of.map(String::from),
+            now: self.now.map(String::from),
+            min_time_evidence: self.min_time_evidence,
+        };
+        (times, self.signer)
+    }
+}

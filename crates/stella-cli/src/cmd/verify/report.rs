@@ -1,0 +1,128 @@
+//! A verdict for people: the whole trace, the same on success and on failure.
+
+use serde_json::Value;
+use stella_core::api::verify::{TraceCheck, VerdictPart, VerdictReport};
+use stella_core::predicate::PredicateType;
+
+use crate::context::{Context, Outcome};
+use crate::exit::Exit;
+use crate::printer::{Page, Paint};
+
+pub(super) fn answer(context: &Context, report: &VerdictReport) -> Outcome {
+    context.printer.answer(report, |page| {
+        describe(page, report);
+        page.brief(&report.verdict);
+    })?;
+    Ok(Exit::of_verdict(&report.verdict, &report.code))
+}
+
+fn describe(page: &mut Page, report: &VerdictReport) {
+    let kind = report.predicate_type.as_deref().unwrap_or_default();
+    headline(page, "", &report.verdict, &report.subject, kind, &report.code);
+    checks(page, 2, &report.trace);
+    // A single part says again what the report says, unless the report left
+    // saying it to the part.
+    if report.parts.len() > 1 || report.trace.is_empty() {
+        for part in &report.parts {
+            describe_part(page, part);
+        }
+    }
+    if !report.artifact_bound && report.attestation_id.is_none() {
+        page.line("  – artifact    no name was given: judged under the name the signer claims");
+    }
+    if let Some(next) = &report.next {
+        page.line(format!("  next: {next}"));
+    }
+}
+
+fn describe_part(page: &mut Page, part: &VerdictPart) {
+    let subject = match &part.attestation_id {
+        Some(id) => format!("{id}  {}", part.subject),
+        None => part.subject.clone(),
+    };
+    let code = if part.counts {
+        part.code.clone()
+    } else {
+        format!("{}  (does not decide)", part.code)
+    };
+    headline(page, "  ", &part.verdict, &subject, &part.predicate_type, &code);
+    checks(page, 4, &part.trace);
+}
+
+fn headline(page: &mut Page, indent: &str, verdict: &str, subject: &str, kind: &str, code: &str) {
+    let paint = match verdict {
+        "PASS" => Paint::Green,
+        "FAIL" => Paint::Red,
+        _ => Paint::Yellow,
+    };
+    let verdict = page.paint(paint, verdict);
+    let kind = PredicateType::from_wire(kind).short().into_owned();
+    let text: Vec<&str> = [subject, &kind, code]
+        .into_iter()
+        .filter(|t| !t.is_empty())
+        .collect();
+    page.line(format!("{indent}{verdict}  {}", text.join("  ")));
+}
+
+fn checks(page: &mut Page, indent: usize, trace: &[TraceCheck]) {
+    for check in trace {
+        let (symbol, paint) = match check.status.as_str() {
+            "pass" => ("✓", Paint::Green),
+            "warn" => ("!", Paint::Yellow),
+            "fail" => ("✗", Paint::Red),
+            "skip" => ("–", Paint::Dim),
+            _ => ("?", Paint::Yellow),
+        };
+        let symbol = page.paint(paint, symbol);
+        let code = match &check.code {
+            Some(code) if check.status != "pass" => format!("  [{code}]"),
+            _ => String::new(),
+        };
+        page.line(format!(
+            "{:indent$}{symbol} {:<11} {}{code}",
+            "", check.name, check.detail
+        ));
+        let children: Vec<TraceCheck> = check.children.iter().filter_map(child).collect();
+        checks(page, indent + 2, &children);
+    }
+}
+
+fn child(value: &Value) -> Option<TraceCheck> {
+    serde_json::from_value(value.clone()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_verdict_shows_every_check_and_the_mending_command() {
+        let report: VerdictReport = serde_json::from_value(json!({
+            "verdict": "FAIL", "code": "key.revoked", "subject": "pkg:npm/left-pad@1.3.0",
+            "predicateType": "https://evidence.stella/v1", "attestationId": "0192f3a0",
+            "artifactBound": false, "now": "2025-03-04T09:12:44Z",
+            "trace": [
+                {"name": "envelope", "status": "pass", "detail": "1 signature over 1,284 bytes",
+                 "children": [{"name": "payload", "status": "warn", "detail": "large"}]},
+                {"name": "key", "status": "fail", "code": "key.revoked", "detail": "revoked in this anchor"},
+                {"name": "time", "status": "unknown", "detail": "not proven"},
+                {"name": "witness", "status": "skip", "detail": "not required by this anchor"}
+            ],
+            "next": "stella attest show 0192f3a0 --details"
+        }))
+        .expect("a report");
+        let mut page = Page::default();
+        describe(&mut page, &report);
+        assert_eq!(
+            page.render(false, false),
+            "FAIL  pkg:npm/left-pad@1.3.0  evidence.stella/v1  key.revoked\n\
+             \x20 ✓ envelope    1 signature over 1,284 bytes\n\
+             \x20   ! payload     large\n\
+             \x20 ✗ key         revoked in this anchor  [key.revoked]\n\
+             \x20 ? time        not proven\n\
+             \x20 – witness     not required by this anchor\n\
+             \x20 next: stella attest show 0192f3a0 --details\n"
+        );
+    }
+}
