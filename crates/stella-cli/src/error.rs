@@ -108,6 +108,7 @@ impl From<InstanceError> for CliError {
             | InstanceError::SealingKeyLost(_)
             | InstanceError::SealingKey(_) => Exit::Failed,
             InstanceError::Home(_) | InstanceError::Config(_) | InstanceError::NoSuchStore(_) => Exit::Usage,
+            InstanceError::Store(_) => Exit::Unavailable,
             InstanceError::App(e) => match e.kind {
                 ErrorKind::Invalid | ErrorKind::TooLarge | ErrorKind::Refused => Exit::Usage,
                 ErrorKind::NotFound => Exit::NotFound,

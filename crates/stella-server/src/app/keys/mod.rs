@@ -1,7 +1,14 @@
 //! Keys: one file a use case.
 
 mod generate;
+mod impact;
+pub(crate) mod import;
+mod life;
 mod list;
+mod revoke;
+mod rotation;
+mod validity;
+mod verify;
 
 pub use list::KeyFilter;
 
