@@ -251,3 +251,44 @@ fn withdrawing_again_keeps_the_first_word() {
     let state = TrustState::fold(&events).expect("a log");
     assert_eq!(state.withdrawn[&sha("a")].reason, RevokeReason::PolicyViolation);
 }
+
+/// Deciding refuses to loosen; a log that says it all the same changes nothing.
+#[test]
+fn the_fold_itself_takes_no_revocation_back() {
+    let day = |n: u32| at(&format!("2025-01-{n:02}T00:00:00Z"));
+    let say = |reason, effective, since: Option<u32>| EventBody::KeyRevoked {
+        anchor_id: None,
+        key_id: key_id("k"),
+        reason,
+        effective_at: day(effective),
+        compromised_since: since.map(day),
+        note: None,
+    };
+    let (stolen, rotated) = (RevokeReason::Compromise, RevokeReason::AnnualRotation);
+    let end = |said: &[EventBody]| {
+        let enter = EventBody::KeyImported(entered("k", 0, None, None));
+        let events: Vec<_> = (1..)
+            .zip([enter].into_iter().chain(said.iter().cloned()))
+            .map(|(n, body)| event(n, body))
+            .collect();
+        let state = TrustState::fold(&events).expect("a log");
+        let end = state.keys[&key_id("k")].end.clone().expect("ended");
+        (end.reason, end.effective_at, end.compromised_since)
+    };
+    let early = say(stolen, 20, Some(5));
+    for later in [
+        say(stolen, 25, Some(9)),
+        say(stolen, 25, None),
+        say(rotated, 28, None),
+    ] {
+        assert_eq!(end(&[early.clone(), later]), (stolen, day(20), Some(day(5))));
+    }
+    let earlier = [early.clone(), say(stolen, 25, Some(3))];
+    assert_eq!(end(&earlier), (stolen, day(20), Some(day(3))));
+    assert_eq!(
+        end(&[say(rotated, 4, None), early]),
+        (stolen, day(4), Some(day(5)))
+    );
+    let worded = [say(rotated, 9, None), say(RevokeReason::PolicyViolation, 8, None)];
+    assert_eq!(end(&worded), (RevokeReason::PolicyViolation, day(8), None));
+}

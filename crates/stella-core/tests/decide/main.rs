@@ -297,3 +297,33 @@ fn a_retiring_key_can_be_taken_back() {
         (KeyState::Active, KeyState::Retiring)
     );
 }
+
+#[test]
+fn only_a_pending_key_that_an_anchor_holds_takes_over_by_itself() {
+    let mut op = before_rotation();
+    let standby = NewOwnKey {
+        standby: true,
+        ..new_own("spare", 1, "default", op.now)
+    };
+    let events = key::enter_own(op.state(), standby, op.now).expect("entered");
+    op.record(events);
+    op.add_key(Scope::All, "spare").expect("added");
+    assert_eq!(op.key("spare"), KeyState::Standby);
+
+    // Held by an anchor once and revoked there, it is lacking there.
+    op.generate("key-2025", 2, "default");
+    op.add_key(one(1), "key-2025").expect("added");
+    op.revoke(one(1), "key-2025", &rotation(ROTATION))
+        .expect("revoked");
+    op.add_key(one(2), "key-2025").expect("added");
+    assert_eq!(op.key("key-2025"), KeyState::Pending);
+
+    // Where no anchor holds the outgoing key, none asks for the new one; one
+    // that no anchor holds would still sign for nobody.
+    op.generate("fips-1", 3, "fips");
+    op.generate("fips-2", 4, "fips");
+    let fips = key_id("fips-2");
+    assert_eq!(key::activate_on_trust(op.state(), &fips, OVERLAP, op.now), []);
+    op.add_key(one(1), "fips-2").expect("added");
+    assert_eq!(op.key("fips-2"), KeyState::Active);
+}

@@ -53,6 +53,62 @@ fn what_signs_or_stands_alone_is_not_revoked_by_the_way() {
 }
 
 #[test]
+fn a_compromised_key_keeps_no_anchor_alive() {
+    let mut op = before_rotation();
+    op.generate("key-2025", 1, "default");
+    op.add_key(Scope::All, "key-2025").expect("added");
+    op.revoke(one(1), "key-2025", &compromise(ROTATION, None))
+        .expect("revoked");
+    refused(
+        op.revoke(one(1), "key-2024", &rotation(ROTATION)),
+        "anchor.last-key",
+        "add-key",
+    );
+}
+
+/// In an anchor that has no key left, what ended long ago was not the last.
+#[test]
+fn an_end_moves_earlier_also_where_no_key_is_left() {
+    let mut op = before_rotation();
+    op.generate("key-2025", 1, "default");
+    op.add_key(Scope::All, "key-2025").expect("added");
+    op.revoke(one(1), "key-2024", &rotation(ROTATION))
+        .expect("revoked");
+    op.revoke(one(1), "key-2025", &compromise(ROTATION, None))
+        .expect("revoked");
+    op.revoke(one(1), "key-2024", &rotation("2025-01-05T00:00:00Z"))
+        .expect("earlier");
+    assert_eq!(end_of(&op, 1), Some(at("2025-01-05T00:00:00Z")));
+    let reworded = Revocation {
+        reason: RevokeReason::PolicyViolation,
+        ..rotation("2025-01-05T00:00:00Z")
+    };
+    let told = op.revoke(one(1), "key-2024", &reworded).expect("another reason");
+    assert_eq!(told.events.len(), 1);
+}
+
+#[test]
+fn the_key_as_a_whole_takes_no_compromise_back_either() {
+    let mut op = before_rotation();
+    op.generate("fips-1", 2, "fips");
+    op.revoke(
+        Scope::All,
+        "fips-1",
+        &compromise(ROTATION, Some("2025-01-02T00:00:00Z")),
+    )
+    .expect("held by no anchor, and told all the same");
+    refused(
+        op.revoke(
+            Scope::All,
+            "fips-1",
+            &compromise(ROTATION, Some("2025-01-03T00:00:00Z")),
+        ),
+        "key.revocation-loosened",
+        "stella keys show fips-1",
+    );
+}
+
+#[test]
 fn an_expired_key_keeps_no_anchor_alive() {
     let mut op = before_rotation();
     op.generate("key-2025", 1, "default");

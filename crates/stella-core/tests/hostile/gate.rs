@@ -461,3 +461,31 @@ fn the_order_of_the_candidates_is_nothing() {
     }
     assert_eq!(answers, [Code::AttestationUnsigned, Code::KeyNotAllowed].into());
 }
+
+#[test]
+fn what_is_open_comes_before_what_is_final_and_what_does_not_count_comes_last() {
+    let mut log = world(AnchorPolicy::default());
+    let old = || candidate("old", 0, Some(PURL), SBOM);
+    log.record(
+        at(NOW),
+        [EventBody::AttestationSuperseded {
+            pae: old().statement.pae,
+            successor: AttestationId(Uuid::from_u128(7)),
+        }],
+    );
+    let bench = Bench::new(log.state);
+    let good = || candidate("good", 0, Some(PURL), SLSA);
+    let bad = || candidate("bad", 3, Some(PURL), SLSA);
+    let waiting = || Candidate {
+        unsigned: true,
+        ..good()
+    };
+    let unwanted = || Candidate {
+        other_signer: true,
+        ..good()
+    };
+    let code = |set: &[Candidate]| asked(&bench, &ours(Some(PURL), &[]), set).code;
+    assert_eq!(code(&[waiting(), good(), bad()]), Code::Ok);
+    assert_eq!(code(&[unwanted(), waiting()]), Code::AttestationUnsigned);
+    assert_eq!(code(&[old(), bad()]), Code::KeyNotAllowed);
+}

@@ -199,7 +199,7 @@ pub fn activate_on_trust(
     let Some(key) = state.keys.get(id) else {
         return Vec::new();
     };
-    if key.state(now) != KeyState::Pending || key.has_expired(now) {
+    if key.state(now) != KeyState::Pending {
         return Vec::new();
     }
     match activate(state, id, overlap, now) {

@@ -191,9 +191,8 @@ fn end_of(revocation: &Revocation, now: Timestamp) -> KeyEnd {
 }
 
 fn same(a: &KeyEnd, b: &KeyEnd) -> bool {
-    a.reason == b.reason
-        && a.validity() == b.validity()
-        && (a.reason.is_compromise() || a.effective_at == b.effective_at)
+    // The reason is part of the validity.
+    a.validity() == b.validity() && (a.reason.is_compromise() || a.effective_at == b.effective_at)
 }
 
 fn event(anchor_id: Option<AnchorId>, key_id: &KeyId, r: &Revocation) -> EventBody {
