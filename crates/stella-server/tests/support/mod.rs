@@ -34,6 +34,7 @@ use stella_server::config::Settings;
 use stella_server::entropy::SystemEntropy;
 use stella_server::http::peer::Peer;
 use stella_store::Store;
+use stella_store::sqlite::SqliteStore;
 use stella_testkit::FixedClock;
 use tower::ServiceExt as _;
 
@@ -290,8 +291,9 @@ impl World {
     }
 }
 
-fn open_store(_home: &Path) -> Arc<dyn Store> {
-    Arc::new(memory::MemoryStore::default())
+fn open_store(home: &Path) -> Arc<dyn Store> {
+    let options = stella_store::sqlite::OpenOptions::default();
+    Arc::new(SqliteStore::open(&home.join("stella.db"), &options).expect("a store"))
 }
 
 /// A key store that misbehaves.
