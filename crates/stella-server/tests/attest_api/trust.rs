@@ -219,6 +219,10 @@ async fn resigning_mends_an_old_proof_and_only_one_that_is_older_than_the_end() 
     assert_eq!(world.verify(&new.id).await.verdict, "PASS");
     let gate = world.gate("a", Some(PAD), &[]).await;
     assert_eq!(gate.verdict, "PASS", "{gate:?}");
+    let bundle = world.app.attestation_bundle(&new.id).await.expect("a bundle");
+    let bundle = String::from_utf8(bundle).expect("text");
+    let bound = world.verify_bundle(bundle, Some("a"), Some(PAD)).await;
+    assert_eq!(bound.verdict, "PASS", "{bound:?}");
     let old = world
         .app
         .show_attestation(&early)

@@ -1,75 +1,87 @@
 //! The operations log.
 
 use async_trait::async_trait;
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
 use stella_core::time::Timestamp;
 
-use super::events::number;
-use super::rows::{collect, json, parsed, text};
-use super::{SqliteStore, failed};
+use super::SqliteStore;
+use super::row::{Columns, all, execute, integer, json_text};
 use crate::{LogFilter, LogRow, LogStore, Result};
 
 #[async_trait]
 impl LogStore for SqliteStore {
     async fn log(&self, lines: Vec<LogRow>) -> Result<()> {
-        self.write("log", move |c, _| {
-            let mut insert = c
-                .prepare_cached("INSERT INTO signer.operations_log (at, level, component, message, fields) VALUES (?1, ?2, ?3, ?4, ?5)")
-                .map_err(failed)?;
-            for line in &lines {
-                insert
-                    .execute((line.at.fixed_width(), &line.level, &line.component, &line.message, line.fields.to_string()))
-                    .map_err(failed)?;
-            }
-            Ok(())
-        })
-        .await
+        self.writer
+            .write(move |commit| lines.iter().try_for_each(|line| insert(commit.conn, line)))
+            .await
     }
 
     async fn read_log(&self, filter: LogFilter) -> Result<Vec<LogRow>> {
-        self.read("read log", move |c| {
-            let worst = filter.level.as_deref().map(severity);
-            let sql = "SELECT * FROM signer.operations_log
-                WHERE (?1 IS NULL OR (CASE level WHEN 'error' THEN 0 WHEN 'warn' THEN 1 ELSE 2 END) <= ?1)
-                  AND (?2 IS NULL OR at >= ?2)
-                  AND (?3 IS NULL OR instr(lower(component || ' ' || message), lower(?3)) > 0)
-                ORDER BY row DESC LIMIT ?4";
-            let since = filter.since.map(|t| t.fixed_width());
-            collect(
-                c,
-                sql,
-                (worst, since, filter.contains.as_deref(), number(filter.limit)),
-                |row| {
-                    Ok(LogRow {
-                        at: parsed(row, "at")?,
-                        level: text(row, "level")?,
-                        component: text(row, "component")?,
-                        message: text(row, "message")?,
-                        fields: json(row, "fields")?,
-                    })
-                },
-            )
-        })
-        .await
+        self.readers.read(move |conn| read(conn, &filter)).await
     }
 
     async fn trim_log(&self, before: Timestamp) -> Result<u64> {
-        self.write("trim log", move |c, _| {
-            let gone = c
-                .execute(
-                    "DELETE FROM signer.operations_log WHERE at < ?1",
-                    [before.fixed_width()],
-                )
-                .map_err(failed)?;
-            Ok(u64::try_from(gone).unwrap_or(u64::MAX))
-        })
-        .await
+        self.writer
+            .write(move |commit| {
+                let sql = "DELETE FROM signer.operations_log WHERE at < ?1";
+                Ok(execute(commit.conn, sql, [before.fixed_width()])? as u64)
+            })
+            .await
     }
 }
 
-fn severity(level: &str) -> i64 {
-    match level {
-        "error" => 0,
-        "warn" => 1,
-        _ => 2,
+fn insert(conn: &Connection, line: &LogRow) -> Result<()> {
+    execute(
+        conn,
+        "INSERT INTO signer.operations_log (at, level, component, message, fields, folded)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        (
+            line.at.fixed_width(),
+            &line.level,
+            &line.component,
+            &line.message,
+            json_text(&line.fields)?,
+            format!("{}\n{}", line.component, line.message).to_lowercase(),
+        ),
+    )?;
+    Ok(())
+}
+
+/// Newest first.
+fn read(conn: &Connection, filter: &LogFilter) -> Result<Vec<LogRow>> {
+    let mut sql = String::from("SELECT * FROM signer.operations_log WHERE TRUE");
+    let mut values: Vec<Value> = Vec::new();
+    if let Some(level) = &filter.level {
+        let levels = this_and_worse(level);
+        sql.push_str(&format!(" AND level IN ({})", vec!["?"; levels.len()].join(", ")));
+        values.extend(levels.into_iter().map(|l| l.to_owned().into()));
+    }
+    if let Some(since) = filter.since {
+        sql.push_str(" AND at >= ?");
+        values.push(since.fixed_width().into());
+    }
+    if let Some(contains) = &filter.contains {
+        sql.push_str(" AND instr(folded, ?) > 0");
+        values.push(contains.to_lowercase().into());
+    }
+    sql.push_str(" ORDER BY at DESC, line DESC LIMIT ?");
+    values.push(integer(filter.limit).into());
+    all(conn, &sql, params_from_iter(values), |row| {
+        Ok(LogRow {
+            at: row.parsed("at")?,
+            level: row.get("level")?,
+            component: row.get("component")?,
+            message: row.get("message")?,
+            fields: row.json("fields")?,
+        })
+    })
+}
+
+fn this_and_worse(level: &str) -> Vec<&str> {
+    const WORST_FIRST: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+    match WORST_FIRST.iter().position(|known| *known == level) {
+        Some(at) => WORST_FIRST.into_iter().take(at + 1).collect(),
+        None => vec![level],
     }
 }

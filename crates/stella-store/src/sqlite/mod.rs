@@ -1,51 +1,64 @@
-//! The embedded driver: SQLite in WAL mode, `synchronous=FULL`.
+//! The embedded driver: one SQLite file, one writer thread, group commit.
 //!
-//! Every connection has a private `:memory:` main database and the file
-//! attached as `signer`, so that the documented `signer.` table names are the
-//! real ones. One thread writes and joins what concurrent callers ask for into
-//! one durable commit; reads go to connections of their own.
+//! Every connection has a private, empty `:memory:` main database and the file
+//! attached as `signer`, so that SQL written for PostgreSQL's schema of that
+//! name runs unchanged. All tables are in the one attached file: a commit over
+//! two files in WAL mode is not atomic.
 
+mod attestation_rows;
 mod attestations;
+mod error;
 mod events;
+mod file;
+mod ledger;
 mod log;
-mod rows;
+mod projections;
+mod readers;
+mod row;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod upkeep;
+mod verify;
 mod writer;
 
-use std::fs;
-use std::io::ErrorKind;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
+use self::readers::Readers;
+use self::writer::Writer;
 use crate::{Result, StoreError};
-use writer::{Chain, Writer};
 
-/// How many idle read connections are kept.
-const IDLE_READERS: usize = 4;
+/// Several of these, in one process or in many, may be open on one file.
+pub struct SqliteStore {
+    path: PathBuf,
+    // Dropped before the writer, which as the last one folds the log into the file.
+    readers: Readers,
+    writer: Writer,
+}
 
 #[derive(Debug, Clone)]
 pub struct OpenOptions {
-    /// Make the database where there is none. Without it a missing file is an
-    /// error, so that a lost database is never taken for a new one.
+    /// Whether a database that does not exist yet is made.
     pub create: bool,
-    /// How long a write waits for another process's lock.
+    /// Connections that read at the same time.
+    pub readers: usize,
+    /// How long to wait for another process that writes.
     pub busy_timeout: Duration,
-    /// How many writes share one commit at most.
+    /// Writes that may share one commit.
     pub max_batch: usize,
-    /// A ceiling on the file, in pages; for tests of a full disk.
+    /// Bounds the file's size, in pages of 4 KiB.
     pub max_pages: Option<u32>,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
         Self {
-            create: false,
+            create: true,
+            readers: 4,
             busy_timeout: Duration::from_secs(10),
             max_batch: 256,
             max_pages: None,
@@ -53,154 +66,86 @@ impl Default for OpenOptions {
     }
 }
 
-pub struct SqliteStore {
-    path: PathBuf,
-    options: OpenOptions,
-    writer: Writer,
-    readers: Arc<Mutex<Vec<Connection>>>,
-}
-
 impl SqliteStore {
-    /// Blocks for as long as a migration takes.
+    /// Opens the database, bringing its schema up to date after keeping a copy.
+    /// Blocks; nothing that cannot be read is ever replaced by an empty one.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self> {
-        check_file(path, options)?;
-        let connection = connect(path, options)?;
-        schema::prepare(&connection, path)?;
-        let writer = Writer::start(connection, options.max_batch);
+        let path = std::path::absolute(path).map_err(|e| file::unavailable(path, &e))?;
+        let conn = open_writer(&path, options).map_err(|e| error::at(&path, e))?;
         Ok(Self {
-            path: path.to_owned(),
-            options: options.clone(),
-            writer,
-            readers: Arc::default(),
+            writer: Writer::start(conn, options.max_batch)?,
+            readers: Readers::new(path.clone(), options.clone()),
+            path,
         })
     }
-
-    /// One named transaction, joined with those of concurrent callers.
-    async fn write<T, F>(&self, name: &'static str, work: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection, &mut Chain) -> Result<T> + Send + 'static,
-    {
-        self.writer.run(name, work).await
-    }
-
-    /// One consistent snapshot.
-    async fn read<T, F>(&self, name: &'static str, work: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
-    {
-        let (path, options, idle) = (self.path.clone(), self.options.clone(), Arc::clone(&self.readers));
-        let task = tokio::task::spawn_blocking(move || {
-            let pooled = idle.lock().ok().and_then(|mut idle| idle.pop());
-            let connection = match pooled {
-                Some(connection) => connection,
-                None => connect(&path, &options)?,
-            };
-            connection.execute_batch("BEGIN").map_err(failed)?;
-            let answer = work(&connection);
-            let ended = connection.execute_batch("ROLLBACK");
-            // A connection that failed in any way is not used again.
-            if answer.is_ok()
-                && ended.is_ok()
-                && let Ok(mut idle) = idle.lock()
-                && idle.len() < IDLE_READERS
-            {
-                idle.push(connection);
-            }
-            answer
-        });
-        task.await
-            .map_err(|e| StoreError::Unavailable(format!("reading ({name}) did not finish: {e}")))?
-    }
 }
 
-/// The error of a statement that ran before any commit.
-fn failed(error: rusqlite::Error) -> StoreError {
-    use rusqlite::ErrorCode as C;
-    match error.sqlite_error_code() {
-        Some(C::DatabaseCorrupt | C::NotADatabase) => StoreError::Corrupt(error.to_string()),
-        Some(C::DiskFull) => StoreError::Unavailable("the disk is full; nothing was written".to_owned()),
-        Some(C::DatabaseBusy | C::DatabaseLocked) => {
-            StoreError::Unavailable("another process holds the database; nothing was written".to_owned())
+fn open_writer(path: &Path, options: &OpenOptions) -> Result<Connection> {
+    if !file::exists(path)? {
+        if !options.create {
+            return Err(StoreError::Unavailable("there is no database".into()));
         }
-        _ => StoreError::Unavailable(error.to_string()),
+        create(path, options)?;
     }
+    file::inspect(path)?;
+    let conn = attach(path, options)?;
+    schema::expect_ours(&conn)?;
+    keep_in_wal(&conn)?;
+    schema::bring_up_to_date(&conn, path, schema::MIGRATIONS)?;
+    Ok(conn)
 }
 
-fn connect(path: &Path, options: &OpenOptions) -> Result<Connection> {
-    let connection = Connection::open_in_memory().map_err(failed)?;
-    connection.busy_timeout(options.busy_timeout).map_err(failed)?;
-    let place = path
-        .to_str()
-        .ok_or_else(|| StoreError::Unavailable("the database's path is not UTF-8".to_owned()))?;
-    connection
-        .execute("ATTACH DATABASE ?1 AS signer", [place])
-        .map_err(failed)?;
-    let mode: String = connection
-        .query_row("PRAGMA signer.journal_mode=WAL", [], |row| row.get(0))
-        .map_err(failed)?;
-    if mode != "wal" {
-        return Err(StoreError::Unavailable(format!(
-            "{} cannot be used in WAL mode (it says {mode:?})",
-            path.display()
-        )));
+/// Made whole under another name and then linked into place, so that nobody
+/// ever meets a database without its tables.
+fn create(path: &Path, options: &OpenOptions) -> Result<()> {
+    let draft = file::Draft::beside(path)?;
+    let conn = attach(draft.path(), options)?;
+    keep_in_wal(&conn)?;
+    schema::initialise(&conn)?;
+    conn.close().map_err(|(_, e)| e)?;
+    draft.publish(path)
+}
+
+/// A connection as every part of the driver uses it.
+fn attach(path: &Path, options: &OpenOptions) -> Result<Connection> {
+    // Not `open_in_memory`: its flag is inherited by what is attached, which
+    // then is no file at all.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(":memory:", flags)?;
+    conn.busy_timeout(options.busy_timeout)?;
+    conn.set_prepared_statement_cache_capacity(128);
+    conn.execute("ATTACH ?1 AS signer", [file::uri(path)])?;
+    for (pragma, value) in [
+        ("foreign_keys", "ON"),
+        ("recursive_triggers", "ON"),
+        ("case_sensitive_like", "ON"),
+        ("trusted_schema", "OFF"),
+        ("temp_store", "MEMORY"),
+    ] {
+        conn.execute_batch(&format!("PRAGMA {pragma} = {value}"))?;
     }
-    connection
-        .execute_batch(
-            "PRAGMA signer.synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA case_sensitive_like=ON; PRAGMA trusted_schema=OFF;",
-        )
-        .map_err(failed)?;
+    if conn.is_readonly("signer")? {
+        return Err(StoreError::Unavailable("it cannot be written".into()));
+    }
+    conn.execute_batch("PRAGMA signer.synchronous = FULL")?;
     if let Some(pages) = options.max_pages {
-        connection
-            .execute_batch(&format!("PRAGMA signer.max_page_count={pages}"))
-            .map_err(failed)?;
+        conn.query_row(&format!("PRAGMA signer.max_page_count = {pages}"), [], |_| Ok(()))?;
     }
-    connection.set_prepared_statement_cache_capacity(64);
-    Ok(connection)
+    Ok(conn)
 }
 
-/// A regular file of this user that nobody else can read; made if allowed.
-fn check_file(path: &Path, options: &OpenOptions) -> Result<()> {
-    let shown = path.display();
-    let unavailable = |e: std::io::Error| StoreError::Unavailable(format!("{shown}: {e}"));
-    let meta = match fs::symlink_metadata(path) {
-        Ok(meta) => meta,
-        Err(e) if e.kind() == ErrorKind::NotFound && options.create => {
-            let file = fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path)
-                .map_err(unavailable)?;
-            file.sync_all().map_err(unavailable)?;
-            let folder = path
-                .parent()
-                .filter(|p| !p.as_os_str().is_empty())
-                .unwrap_or(Path::new("."));
-            return fs::File::open(folder)
-                .and_then(|d| d.sync_all())
-                .map_err(unavailable);
-        }
-        Err(e) if e.kind() == ErrorKind::NotFound => {
-            return Err(StoreError::Unavailable(format!(
-                "there is no database at {shown}; restore it from your backup"
-            )));
-        }
-        Err(e) => return Err(unavailable(e)),
-    };
-    if meta.file_type().is_symlink() || !meta.is_file() {
-        return Err(StoreError::Unavailable(format!("{shown} is not a regular file")));
+/// Asserted, because whoever turned WAL off, or a file system that cannot have
+/// it, would otherwise go unnoticed.
+fn keep_in_wal(conn: &Connection) -> Result<()> {
+    let journal: String = conn.query_row("PRAGMA signer.journal_mode = WAL", [], |row| row.get(0))?;
+    if journal == "wal" {
+        Ok(())
+    } else {
+        Err(StoreError::Unavailable(format!(
+            "it cannot be kept in WAL mode, its journal mode is {journal}"
+        )))
     }
-    if meta.permissions().mode() & 0o077 != 0 {
-        return Err(StoreError::Unavailable(format!(
-            "{shown} is readable by others; run: chmod 600 {shown}"
-        )));
-    }
-    if meta.len() == 0 && !options.create && meta.uid() != u32::MAX {
-        return Err(StoreError::Corrupt(format!(
-            "{shown} is empty; restore it from your backup"
-        )));
-    }
-    Ok(())
 }

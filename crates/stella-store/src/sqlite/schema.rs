@@ -1,91 +1,125 @@
-//! The tables, and how they come to be.
+//! Schema versions: one SQL text each, run forward only.
 
-use std::fs;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::failed;
+use super::file::{create_private, unavailable, with_suffix};
+use super::row::execute;
 use crate::{Result, StoreError};
 
-/// "Stel", in the file's header: this database is ours.
-const APPLICATION_ID: i32 = 0x5374_656c;
-
-/// Each entry brings the schema one version further; entries never change.
-const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
-
-pub fn version() -> u32 {
-    u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
+pub(super) struct Migration {
+    /// The version that this brings about.
+    pub(super) version: u32,
+    /// The oldest release that runs on that version.
+    pub(super) oldest_binary: &'static str,
+    pub(super) sql: &'static str,
 }
 
-/// Creates or migrates, or refuses what this program does not know.
-pub fn prepare(connection: &Connection, path: &Path) -> Result<()> {
-    let pragma = |name: &str| {
-        connection
-            .query_row(&format!("PRAGMA signer.{name}"), [], |row| row.get::<_, i32>(0))
-            .map_err(failed)
+/// To change the schema, add one line; what was released is never edited.
+pub(super) const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    oldest_binary: "0.1.0",
+    sql: include_str!("schema_v1.sql"),
+}];
+
+/// "Stel" in the header of every Stella database.
+pub(super) const APPLICATION_ID: u32 = 0x5374_656c;
+
+pub(super) fn initialise(conn: &Connection) -> Result<()> {
+    conn.execute_batch(&format!("PRAGMA signer.application_id = {APPLICATION_ID}"))?;
+    migrate(conn, MIGRATIONS)
+}
+
+pub(super) fn expect_ours(conn: &Connection) -> Result<()> {
+    let id: u32 = conn.query_row("PRAGMA signer.application_id", [], |row| row.get(0))?;
+    if id == APPLICATION_ID {
+        Ok(())
+    } else {
+        Err(StoreError::Schema(
+            "it is another program's SQLite database".into(),
+        ))
+    }
+}
+
+/// Upgrades an older database after keeping a copy; refuses a newer one.
+pub(super) fn bring_up_to_date(conn: &Connection, path: &Path, migrations: &[Migration]) -> Result<()> {
+    let newest = newest(migrations);
+    let found = version(conn)?;
+    if found == newest {
+        return Ok(());
+    }
+    if found == 0 || found > newest {
+        return Err(unknown(found, newest));
+    }
+    let copy = keep_copy(conn, path, found)?;
+    tracing::info!(from = found, to = newest, copy = %copy.display(), "upgrading the database's schema");
+    migrate(conn, migrations)
+}
+
+pub(super) fn version(conn: &Connection) -> Result<u32> {
+    Ok(conn.query_row("PRAGMA signer.user_version", [], |row| row.get(0))?)
+}
+
+fn newest(migrations: &[Migration]) -> u32 {
+    migrations.last().map_or(0, |m| m.version)
+}
+
+fn unknown(found: u32, newest: u32) -> StoreError {
+    let advice = if found > newest {
+        "it was upgraded by a newer release: use that one, or restore the copy kept before the upgrade"
+    } else {
+        "it is not a finished Stella database"
     };
-    let (id, found) = (pragma("application_id")?, pragma("user_version")?);
-    let tables: i64 = connection
-        .query_row("SELECT count(*) FROM signer.sqlite_schema", [], |row| row.get(0))
-        .map_err(failed)?;
-    if id != APPLICATION_ID && (id != 0 || found != 0 || tables != 0) {
-        return Err(StoreError::Schema(format!(
-            "{} is a database, but not one of Stella's",
-            path.display()
-        )));
-    }
-    let found = u32::try_from(found).unwrap_or(u32::MAX);
-    if found > version() {
-        return Err(StoreError::Schema(format!(
-            "{} has schema version {found}; this program knows versions up to {}: use the newer program",
-            path.display(),
-            version()
-        )));
-    }
-    if found == version() {
-        return Ok(());
-    }
-    if found > 0 {
-        keep_copy(connection, path, found)?;
-    }
-    let steps = MIGRATIONS
-        .iter()
-        .skip(usize::try_from(found).unwrap_or(usize::MAX));
-    connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
-    // Somebody else may have migrated while we waited for the lock.
-    let migrated = pragma("user_version").and_then(|now| {
-        if u32::try_from(now).unwrap_or(0) != found {
-            return Ok(());
-        }
-        for step in steps {
-            connection.execute_batch(step).map_err(failed)?;
-        }
-        connection
-            .execute_batch(&format!(
-                "PRAGMA signer.application_id={APPLICATION_ID}; PRAGMA signer.user_version={}",
-                version()
-            ))
-            .map_err(failed)
-    });
-    let end = if migrated.is_ok() { "COMMIT" } else { "ROLLBACK" };
-    connection.execute_batch(end).map_err(failed)?;
-    migrated
+    StoreError::Schema(format!(
+        "the schema version is {found}; this binary ({}) runs on versions 1 to {newest}; {advice}",
+        env!("CARGO_PKG_VERSION"),
+    ))
 }
 
-/// The database as it was, beside it, before the first migration touches it.
-fn keep_copy(connection: &Connection, path: &Path, found: u32) -> Result<()> {
-    let copy = path.with_extension(format!("db.v{found}"));
-    if copy.exists() {
-        return Ok(());
+/// All in one transaction. Whoever comes second finds nothing left to do.
+fn migrate(conn: &Connection, migrations: &[Migration]) -> Result<()> {
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    let done = apply(conn, migrations).and_then(|()| Ok(conn.execute_batch("COMMIT")?));
+    if done.is_err() && !conn.is_autocommit() {
+        conn.execute_batch("ROLLBACK")?;
     }
-    let place = copy.to_string_lossy().into_owned();
-    connection
-        .execute("VACUUM signer INTO ?1", [&place])
-        .map_err(failed)?;
-    let unavailable = |e: std::io::Error| StoreError::Unavailable(format!("{place}: {e}"));
-    fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(unavailable)?;
-    fs::File::open(&copy)
-        .and_then(|f| f.sync_all())
-        .map_err(unavailable)
+    done
+}
+
+fn apply(conn: &Connection, migrations: &[Migration]) -> Result<()> {
+    let found = version(conn)?;
+    for migration in migrations.iter().filter(|m| m.version > found) {
+        conn.execute_batch(migration.sql)?;
+        execute(
+            conn,
+            "INSERT INTO signer.meta (key, value) VALUES ('oldest_binary', ?1)
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            [migration.oldest_binary],
+        )?;
+        conn.execute_batch(&format!("PRAGMA signer.user_version = {}", migration.version))?;
+    }
+    Ok(())
+}
+
+fn keep_copy(conn: &Connection, path: &Path, version: u32) -> Result<PathBuf> {
+    for n in 1_u32.. {
+        let suffix = if n == 1 {
+            format!(".v{version}.bak")
+        } else {
+            format!(".v{version}.{n}.bak")
+        };
+        let copy = with_suffix(path, &suffix);
+        match create_private(&copy) {
+            Ok(file) => {
+                conn.execute("VACUUM signer INTO ?1", [copy.to_string_lossy()])?;
+                file.sync_all().map_err(|e| unavailable(&copy, &e))?;
+                return Ok(copy);
+            }
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(unavailable(&copy, &e)),
+        }
+    }
+    Err(StoreError::Unavailable("no name is left for a copy".into()))
 }

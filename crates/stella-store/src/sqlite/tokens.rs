@@ -1,4 +1,4 @@
-//! Access tokens.
+//! Access tokens. They change only together with the events that say so.
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Row};
@@ -6,80 +6,92 @@ use stella_core::digest::Sha256;
 use stella_core::id::TokenId;
 use stella_core::time::Timestamp;
 
-use super::rows::{collect, json, optional, parsed, text};
-use super::{SqliteStore, failed};
+use super::SqliteStore;
+use super::row::{Columns, all, execute, first, json_text, text};
 use crate::{Result, TokenChange, TokenRow, TokenStore};
 
 #[async_trait]
 impl TokenStore for SqliteStore {
     async fn token_by_hash(&self, hash: &Sha256) -> Result<Option<TokenRow>> {
-        let hash = hash.to_hex();
-        self.read("token by hash", move |c| {
-            Ok(
-                collect(c, "SELECT * FROM signer.tokens WHERE hash = ?1", [&hash], token)?
-                    .into_iter()
-                    .next(),
-            )
-        })
-        .await
+        let hash = *hash;
+        self.readers
+            .read(move |conn| {
+                let sql = "SELECT * FROM signer.tokens WHERE hash = ?1";
+                first(conn, sql, [hash.as_bytes()], token)
+            })
+            .await
     }
 
     async fn tokens(&self) -> Result<Vec<TokenRow>> {
-        self.read("tokens", |c| {
-            collect(
-                c,
-                "SELECT * FROM signer.tokens ORDER BY created_at, id",
-                [],
-                token,
-            )
-        })
-        .await
+        self.readers
+            .read(|conn| all(conn, "SELECT * FROM signer.tokens ORDER BY id", [], token))
+            .await
     }
 
     async fn note_token_used(&self, id: TokenId, at: Timestamp) -> Result<()> {
-        self.write("note token used", move |c, _| {
-            c.prepare_cached("UPDATE signer.tokens SET last_used_at = ?2 WHERE id = ?1 AND coalesce(last_used_at, '') < ?2")
-                .and_then(|mut s| s.execute((id.to_string(), at.fixed_width())))
-                .map(|_| ())
-                .map_err(failed)
-        })
-        .await
+        self.writer
+            .write(move |commit| {
+                execute(
+                    commit.conn,
+                    "UPDATE signer.tokens SET last_used_at = ?2
+                     WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at < ?2)",
+                    (id.to_string(), at.fixed_width()),
+                )?;
+                Ok(())
+            })
+            .await
     }
 }
 
-/// Part of the transaction that appends the event.
-pub(super) fn apply(connection: &Connection, change: &TokenChange) -> Result<()> {
-    let done = match change {
-        TokenChange::Create(t) => connection.execute(
-            "INSERT INTO signer.tokens (id, name, hash, authority, created_at, created_by, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            (
-                t.id.to_string(),
-                &t.name,
-                t.hash.to_hex(),
-                t.authority.to_string(),
-                t.created_at.fixed_width(),
-                &t.created_by,
-                t.expires_at.fixed_width(),
-            ),
+/// Inside the commit of the events.
+pub(super) fn change(conn: &Connection, changes: &[TokenChange]) -> Result<()> {
+    for change in changes {
+        match change {
+            TokenChange::Create(token) => insert(conn, token)?,
+            // The first revocation is the one that counts.
+            TokenChange::Revoke { id, at } => {
+                execute(
+                    conn,
+                    "UPDATE signer.tokens SET revoked_at = COALESCE(revoked_at, ?2) WHERE id = ?1",
+                    (id.to_string(), at.fixed_width()),
+                )?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn insert(conn: &Connection, token: &TokenRow) -> Result<()> {
+    execute(
+        conn,
+        "INSERT INTO signer.tokens
+         (id, name, hash, authority, created_at, created_by, expires_at, revoked_at, last_used_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        (
+            token.id.to_string(),
+            &token.name,
+            token.hash.as_bytes(),
+            json_text(&token.authority)?,
+            token.created_at.fixed_width(),
+            &token.created_by,
+            token.expires_at.fixed_width(),
+            text(token.revoked_at),
+            text(token.last_used_at),
         ),
-        TokenChange::Revoke { id, at } => connection.execute(
-            "UPDATE signer.tokens SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL",
-            (id.to_string(), at.fixed_width()),
-        ),
-    };
-    done.map(|_| ()).map_err(failed)
+    )?;
+    Ok(())
 }
 
 fn token(row: &Row<'_>) -> Result<TokenRow> {
     Ok(TokenRow {
-        id: parsed(row, "id")?,
-        name: text(row, "name")?,
-        hash: parsed(row, "hash")?,
-        authority: json(row, "authority")?,
-        created_at: parsed(row, "created_at")?,
-        created_by: text(row, "created_by")?,
-        expires_at: parsed(row, "expires_at")?,
-        revoked_at: optional(row, "revoked_at")?,
-        last_used_at: optional(row, "last_used_at")?,
+        id: row.parsed("id")?,
+        name: row.get("name")?,
+        hash: row.digest("hash")?,
+        authority: row.json("authority")?,
+        created_at: row.parsed("created_at")?,
+        created_by: row.get("created_by")?,
+        expires_at: row.parsed("expires_at")?,
+        revoked_at: row.parsed_or_null("revoked_at")?,
+        last_used_at: row.parsed_or_null("last_used_at")?,
     })
 }

@@ -1,232 +1,230 @@
-//! One thread that writes, many callers in one commit.
+//! One thread that writes: whoever waits while a commit is on its way to the
+//! disk shares the next one.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 use stella_core::digest::Sha256;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
-use super::failed;
+use super::error::{again, of_commit};
+use super::row::{execute, first, integer};
 use crate::{Result, StoreError};
 
-pub struct Writer {
-    /// Taken when the writer is dropped: the thread ends with its last job.
-    jobs: Option<Sender<Job>>,
+pub(super) struct Writer {
+    queue: Option<mpsc::Sender<Box<dyn Member>>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Waits until everything sent is written and the database is closed, so that
-/// whoever opens the file next does not meet our lock.
+impl Writer {
+    pub(super) fn start(conn: Connection, max_batch: usize) -> Result<Self> {
+        let (queue, jobs) = mpsc::channel(max_batch.max(1));
+        let thread = std::thread::Builder::new()
+            .name("stella-sqlite-writer".into())
+            .spawn(move || serve(&conn, jobs, max_batch))
+            .map_err(|e| StoreError::Unavailable(format!("the writer thread cannot start: {e}")))?;
+        Ok(Self {
+            queue: Some(queue),
+            thread: Some(thread),
+        })
+    }
+
+    /// Runs `work` inside the next commit and answers once that is durable.
+    /// When `work` fails, what it wrote is undone and the others go on.
+    pub(super) async fn write<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Commit<'_>) -> Result<T> + Send + 'static,
+    {
+        let (to, answer) = oneshot::channel();
+        let member = Box::new(Pending {
+            work: Some(work),
+            outcome: None,
+            to,
+        });
+        let queue = self.queue.as_ref().ok_or_else(stopped)?;
+        queue.send(member).await.map_err(|_| stopped())?;
+        answer
+            .await
+            .map_err(|_| StoreError::Unknown("the writer stopped before it answered".into()))?
+    }
+}
+
+/// What was queued is still written; then the file is closed.
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.jobs.take();
+        self.queue.take();
         if let Some(thread) = self.thread.take() {
+            // A panic of that thread has been answered to its callers.
             let _ = thread.join();
         }
     }
 }
 
-/// What a commit adds to the hash chain, in the order it was written.
-#[derive(Default)]
-pub struct Chain {
-    links: Vec<Link>,
+/// The open transaction, and what it adds to the hash chain.
+pub(super) struct Commit<'c> {
+    pub(super) conn: &'c Connection,
+    events: Vec<(u64, Sha256)>,
+    entries: Vec<(u64, Sha256)>,
 }
 
-#[derive(Clone, Copy)]
-pub enum Link {
-    Event { sequence: u64, bytes: Sha256 },
-    Ledger { row: i64, bytes: Sha256 },
-}
-
-type Answer = Box<dyn FnOnce(std::result::Result<(), StoreErrorText>) + Send>;
-type Job = Box<dyn FnOnce(&Connection, &mut Chain) -> Answer + Send>;
-
-/// An error told to several callers.
-#[derive(Clone)]
-enum StoreErrorText {
-    Unavailable(String),
-    Unknown(String),
-}
-
-impl Writer {
-    pub fn start(connection: Connection, max_batch: usize) -> Self {
-        let (jobs, inbox) = channel();
-        let thread = thread::spawn(move || write_all(&connection, &inbox, max_batch.max(1)));
-        Self {
-            jobs: Some(jobs),
-            thread: Some(thread),
-        }
+impl Commit<'_> {
+    pub(super) fn chain_event(&mut self, sequence: u64, bytes: &[u8]) {
+        self.events.push((sequence, Sha256::of(bytes)));
     }
 
-    pub async fn run<T, F>(&self, name: &'static str, work: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection, &mut Chain) -> Result<T> + Send + 'static,
-    {
-        let (reply, answered) = oneshot::channel();
-        let job: Job = Box::new(move |connection, chain| {
-            let outcome = member(connection, chain, work);
-            Box::new(move |committed| {
-                let answer = match (outcome, committed) {
-                    (outcome, Ok(())) => outcome,
-                    (_, Err(StoreErrorText::Unavailable(why))) => Err(StoreError::Unavailable(why)),
-                    (_, Err(StoreErrorText::Unknown(why))) => Err(StoreError::Unknown(why)),
-                };
-                // The caller may have gone; the commit stands all the same.
-                let _ = reply.send(answer);
-            })
-        });
-        let gone = || StoreError::Unknown(format!("the writer ended during {name}"));
-        let ended = || StoreError::Unavailable("the writer has ended".to_owned());
-        self.jobs
-            .as_ref()
-            .ok_or_else(ended)?
-            .send(job)
-            .map_err(|_| ended())?;
-        answered.await.map_err(|_| gone())?
-    }
-}
-
-/// One caller's share of a commit: it fails alone.
-fn member<T>(
-    connection: &Connection,
-    chain: &mut Chain,
-    work: impl FnOnce(&Connection, &mut Chain) -> Result<T>,
-) -> Result<T> {
-    let mark = chain.links.len();
-    connection.execute_batch("SAVEPOINT member").map_err(failed)?;
-    let outcome = work(connection, chain);
-    let settle = if outcome.is_ok() {
-        "RELEASE member"
-    } else {
-        "ROLLBACK TO member; RELEASE member"
-    };
-    let settled = connection.execute_batch(settle).map_err(failed);
-    if outcome.is_err() || settled.is_err() {
-        chain.links.truncate(mark);
-    }
-    settled.and(outcome)
-}
-
-fn write_all(connection: &Connection, inbox: &Receiver<Job>, max_batch: usize) {
-    while let Ok(first) = inbox.recv() {
-        let mut batch = vec![first];
-        while batch.len() < max_batch
-            && let Ok(next) = inbox.try_recv()
-        {
-            batch.push(next);
-        }
-        commit(connection, batch);
-    }
-}
-
-fn commit(connection: &Connection, batch: Vec<Job>) {
-    let mut chain = Chain::default();
-    let mut answers = Vec::with_capacity(batch.len());
-    let begun = connection.execute_batch("BEGIN IMMEDIATE");
-    let outcome = match begun {
-        Err(e) => {
-            // Nobody's work has run. Each job still has to be told.
-            let why = StoreErrorText::Unavailable(failed(e).to_string());
-            answers.extend(
-                batch
-                    .into_iter()
-                    .map(|job| job(&Disconnected::connection(), &mut Chain::default())),
-            );
-            Err(why)
-        }
-        Ok(()) => {
-            answers.extend(batch.into_iter().map(|job| job(connection, &mut chain)));
-            chain.close(connection).and_then(|()| {
-                connection
-                    .execute_batch("COMMIT")
-                    .map_err(|e| match e.sqlite_error_code() {
-                        Some(rusqlite::ErrorCode::SystemIoFailure) => StoreErrorText::Unknown(e.to_string()),
-                        _ => StoreErrorText::Unavailable(failed(e).to_string()),
-                    })
-            })
-        }
-    };
-    if outcome.is_err() && !connection.is_autocommit() {
-        // Nothing to do if even this fails: the next BEGIN says so.
-        let _ = connection.execute_batch("ROLLBACK");
-    }
-    for answer in answers {
-        answer(outcome.clone());
-    }
-}
-
-/// A connection without any table, on which work can only fail: what is run
-/// on it is told that nothing was written.
-struct Disconnected;
-
-impl Disconnected {
-    fn connection() -> Connection {
-        // Opening an in-memory database needs nothing but memory.
-        #[allow(clippy::expect_used)]
-        Connection::open_in_memory().expect("an in-memory database opens")
-    }
-}
-
-impl Chain {
-    pub fn add(&mut self, link: Link) {
-        self.links.push(link);
+    pub(super) fn chain_ledger_entry(&mut self, entry: u64, bytes: &[u8]) {
+        self.entries.push((entry, Sha256::of(bytes)));
     }
 
-    /// Writes the one chain row of this commit.
-    fn close(&self, connection: &Connection) -> std::result::Result<(), StoreErrorText> {
-        if self.links.is_empty() {
+    fn seal(&self) -> Result<()> {
+        if self.events.is_empty() && self.entries.is_empty() {
             return Ok(());
         }
-        let told = |e: rusqlite::Error| StoreErrorText::Unavailable(failed(e).to_string());
-        let previous: Option<String> = connection
-            .query_row(
-                "SELECT head FROM signer.event_chain ORDER BY position DESC LIMIT 1",
-                [],
-                |row| row.get(0),
+        let before = first(
+            self.conn,
+            "SELECT head FROM signer.event_chain ORDER BY commit_id DESC LIMIT 1",
+            [],
+            |row| Ok(Sha256::from_bytes(row.get("head")?)),
+        )?
+        .unwrap_or(CHAIN_START);
+        let head = chain_head(
+            &before,
+            self.events.iter().map(|(_, digest)| digest),
+            self.entries.iter().map(|(_, digest)| digest),
+        );
+        let ends = |rows: &[(u64, Sha256)]| {
+            (
+                rows.first().map(|(n, _)| integer(*n)),
+                rows.last().map(|(n, _)| integer(*n)),
             )
-            .map(Some)
-            .or_else(|e| {
-                if e == rusqlite::Error::QueryReturnedNoRows {
-                    Ok(None)
-                } else {
-                    Err(e)
-                }
-            })
-            .map_err(told)?;
-        let head = next_head(previous.as_deref().unwrap_or_default(), &self.links);
-        let last_event = self.links.iter().rev().find_map(|l| match l {
-            Link::Event { sequence, .. } => i64::try_from(*sequence).ok(),
-            Link::Ledger { .. } => None,
-        });
-        let last_ledger = self.links.iter().rev().find_map(|l| match l {
-            Link::Ledger { row, .. } => Some(*row),
-            Link::Event { .. } => None,
-        });
-        let layout: String = self
-            .links
-            .iter()
-            .map(|l| if matches!(l, Link::Event { .. }) { 'e' } else { 'l' })
-            .collect();
-        connection
-            .prepare_cached("INSERT INTO signer.event_chain (last_event, last_ledger, layout, head) VALUES (?1, ?2, ?3, ?4)")
-            .and_then(|mut s| s.execute((last_event, last_ledger, layout, head.to_hex())))
-            .map(|_| ())
-            .map_err(told)
+        };
+        let ((first_sequence, last_sequence), (first_entry, last_entry)) =
+            (ends(&self.events), ends(&self.entries));
+        execute(
+            self.conn,
+            "INSERT INTO signer.event_chain (first_sequence, last_sequence, first_entry, last_entry, head)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            (
+                first_sequence,
+                last_sequence,
+                first_entry,
+                last_entry,
+                head.as_bytes(),
+            ),
+        )?;
+        Ok(())
     }
 }
 
-/// head = SHA-256(previous head in hex || for each row: its kind, SHA-256 of its bytes).
-pub fn next_head(previous: &str, links: &[Link]) -> Sha256 {
-    let mut text = previous.as_bytes().to_vec();
-    for link in links {
-        let (kind, bytes) = match link {
-            Link::Event { bytes, .. } => (b'e', bytes),
-            Link::Ledger { bytes, .. } => (b'l', bytes),
-        };
-        text.push(kind);
-        text.extend_from_slice(bytes.as_bytes());
+pub(super) const CHAIN_START: Sha256 = Sha256::from_bytes([0; 32]);
+
+/// SHA-256(previous head || tag || SHA-256(bytes) || ...): the commit's events
+/// in their order, then its ledger entries in theirs. The tag keeps one from
+/// passing for the other.
+pub(super) fn chain_head<'a>(
+    before: &Sha256,
+    events: impl Iterator<Item = &'a Sha256>,
+    entries: impl Iterator<Item = &'a Sha256>,
+) -> Sha256 {
+    let mut parts: Vec<&[u8]> = vec![before.as_bytes()];
+    for digest in events {
+        parts.extend([b"E".as_slice(), digest.as_bytes()]);
     }
-    Sha256::of(&text)
+    for digest in entries {
+        parts.extend([b"L".as_slice(), digest.as_bytes()]);
+    }
+    Sha256::of_parts(&parts)
+}
+
+trait Member: Send {
+    fn run(&mut self, commit: &mut Commit<'_>) -> std::result::Result<(), StoreError>;
+    fn answer(self: Box<Self>, committed: &Result<()>);
+}
+
+struct Pending<T, F> {
+    work: Option<F>,
+    outcome: Option<Result<T>>,
+    to: oneshot::Sender<Result<T>>,
+}
+
+impl<T, F> Member for Pending<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Commit<'_>) -> Result<T> + Send,
+{
+    fn run(&mut self, commit: &mut Commit<'_>) -> Result<()> {
+        let Some(work) = self.work.take() else {
+            return Ok(());
+        };
+        // One caller's bug must not take the writer from all the others.
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(commit)))
+            .unwrap_or_else(|_| Err(StoreError::Corrupt("a write panicked and was undone".into())));
+        let verdict = outcome.as_ref().map(|_| ()).map_err(again);
+        self.outcome = Some(outcome);
+        verdict
+    }
+
+    fn answer(self: Box<Self>, committed: &Result<()>) {
+        let answer = match (committed, self.outcome) {
+            (_, Some(Err(own))) => Err(own),
+            (Ok(()), Some(Ok(value))) => Ok(value),
+            (Ok(()), None) => Err(StoreError::Unavailable("the write was never begun".into())),
+            (Err(shared), _) => Err(again(shared)),
+        };
+        // The caller may have gone away; what it wrote stays.
+        let _ = self.to.send(answer);
+    }
+}
+
+fn serve(conn: &Connection, mut jobs: mpsc::Receiver<Box<dyn Member>>, max_batch: usize) {
+    while let Some(job) = jobs.blocking_recv() {
+        let mut batch = vec![job];
+        while batch.len() < max_batch
+            && let Ok(job) = jobs.try_recv()
+        {
+            batch.push(job);
+        }
+        let committed = commit(conn, &mut batch);
+        if !conn.is_autocommit()
+            && let Err(error) = conn.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a failed transaction could not be rolled back");
+        }
+        for member in batch {
+            member.answer(&committed);
+        }
+    }
+}
+
+fn commit(conn: &Connection, batch: &mut [Box<dyn Member>]) -> Result<()> {
+    // Takes the write lock at once, waiting for other processes up to the busy
+    // timeout: nothing that was read in here can move before the COMMIT.
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    let mut open = Commit {
+        conn,
+        events: Vec::new(),
+        entries: Vec::new(),
+    };
+    for member in batch {
+        let (events, entries) = (open.events.len(), open.entries.len());
+        execute(conn, "SAVEPOINT member", [])?;
+        if let Err(error) = member.run(&mut open) {
+            // A full disk may have made SQLite drop the whole transaction.
+            if conn.is_autocommit() {
+                return Err(error);
+            }
+            open.events.truncate(events);
+            open.entries.truncate(entries);
+            execute(conn, "ROLLBACK TO member", [])?;
+        }
+        execute(conn, "RELEASE member", [])?;
+    }
+    open.seal()?;
+    conn.execute_batch("COMMIT").map_err(of_commit)
+}
+
+fn stopped() -> StoreError {
+    StoreError::Unavailable("the writer has stopped".into())
 }
