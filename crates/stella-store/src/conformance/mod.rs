@@ -6,7 +6,7 @@
 
 mod attestations;
 mod events;
-mod fixture;
+pub mod fixture;
 mod rest;
 
 use std::sync::Arc;

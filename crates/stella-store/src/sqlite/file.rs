@@ -2,13 +2,11 @@
 //! how a new one comes into being.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::schema::APPLICATION_ID;
 use crate::{Result, StoreError};
 
 pub(super) fn exists(path: &Path) -> Result<bool> {
@@ -19,7 +17,11 @@ pub(super) fn exists(path: &Path) -> Result<bool> {
     }
 }
 
-/// Refuses what is not a private Stella database, before SQLite touches it.
+/// Refuses what is no private file or too small, before SQLite touches it:
+/// an empty file it would take for a new database.
+///
+/// Looks without opening: closing any descriptor of the file would drop the
+/// locks that other connections of this process hold on it.
 pub(super) fn inspect(path: &Path) -> Result<()> {
     let place = path.display();
     let about = fs::symlink_metadata(path).map_err(|e| unavailable(path, &e))?;
@@ -37,26 +39,13 @@ pub(super) fn inspect(path: &Path) -> Result<()> {
             "{place} is open to others (mode {mode:04o}); run: chmod 600 {place}"
         )));
     }
-    let mut header = Vec::with_capacity(HEADER);
-    let file = File::open(path).map_err(|e| unavailable(path, &e))?;
-    file.take(HEADER as u64)
-        .read_to_end(&mut header)
-        .map_err(|e| unavailable(path, &e))?;
-    if header.is_empty() {
+    if about.len() < SMALLEST {
         return Err(StoreError::Corrupt(format!(
-            "{place} is empty; a database that was cut off is not made anew"
+            "{place} has only {} bytes; a database that was cut off is not made anew",
+            about.len()
         )));
     }
-    if !header.starts_with(MAGIC) {
-        return Err(StoreError::Schema(format!("{place} is not a SQLite database")));
-    }
-    match header.get(APPLICATION_ID_AT..APPLICATION_ID_AT + 4) {
-        Some(id) if id == APPLICATION_ID.to_be_bytes() => Ok(()),
-        Some(_) if header.len() == HEADER => Err(StoreError::Schema(format!(
-            "{place} is another program's SQLite database"
-        ))),
-        _ => Err(StoreError::Corrupt(format!("{place} is cut off in its header"))),
-    }
+    Ok(())
 }
 
 /// With `mode=rw` SQLite opens what exists and creates nothing.
@@ -86,7 +75,6 @@ pub(super) struct Draft(PathBuf);
 
 impl Draft {
     pub(super) fn beside(path: &Path) -> Result<Self> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
         // SQLite would take an orphaned log for this database's own.
         for suffix in ["-wal", "-journal"] {
             let left = with_suffix(path, suffix);
@@ -98,14 +86,20 @@ impl Draft {
                 )));
             }
         }
-        let unique = format!(
-            ".{}-{}.new",
-            std::process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
-        let draft = with_suffix(path, &unique);
-        create_private(&draft).map_err(|e| unavailable(&draft, &e))?;
-        Ok(Self(draft))
+        // One that was killed here may have left a draft, and in a container
+        // it had the same process id.
+        for n in 0..MAX_DRAFTS {
+            let draft = with_suffix(path, &format!(".{}-{n}.new", std::process::id()));
+            match create_private(&draft) {
+                Ok(_) => return Ok(Self(draft)),
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(unavailable(&draft, &e)),
+            }
+        }
+        Err(StoreError::Unavailable(format!(
+            "too many unfinished drafts of {}; remove its *.new files",
+            path.display()
+        )))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -145,7 +139,7 @@ pub(super) fn unavailable(path: &Path, error: &std::io::Error) -> StoreError {
     StoreError::Unavailable(format!("{}: {error}", path.display()))
 }
 
-/// The database header (SQLite file format, section 1.3).
-const HEADER: usize = 100;
-const MAGIC: &[u8] = b"SQLite format 3\0";
-const APPLICATION_ID_AT: usize = 68;
+/// The smallest page (SQLite file format, section 1.3.2).
+const SMALLEST: u64 = 512;
+
+const MAX_DRAFTS: u32 = 1000;

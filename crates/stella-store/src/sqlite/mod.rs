@@ -35,8 +35,9 @@ use crate::{Result, StoreError};
 /// Several of these, in one process or in many, may be open on one file.
 pub struct SqliteStore {
     path: PathBuf,
-    writer: Writer,
+    // Dropped before the writer, which as the last one folds the log into the file.
     readers: Readers,
+    writer: Writer,
 }
 
 #[derive(Debug, Clone)]
@@ -69,20 +70,8 @@ impl SqliteStore {
     /// Opens the database, bringing its schema up to date after keeping a copy.
     /// Blocks; nothing that cannot be read is ever replaced by an empty one.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self> {
-        let path = std::path::absolute(path)
-            .map_err(|e| StoreError::Unavailable(format!("{}: {e}", path.display())))?;
-        if !file::exists(&path)? {
-            if !options.create {
-                return Err(StoreError::Unavailable(format!(
-                    "there is no database at {}",
-                    path.display()
-                )));
-            }
-            create(&path, options)?;
-        }
-        file::inspect(&path)?;
-        let conn = attach(&path, options)?;
-        schema::bring_up_to_date(&conn, &path, schema::MIGRATIONS)?;
+        let path = std::path::absolute(path).map_err(|e| file::unavailable(path, &e))?;
+        let conn = open_writer(&path, options).map_err(|e| error::at(&path, e))?;
         Ok(Self {
             writer: Writer::start(conn, options.max_batch)?,
             readers: Readers::new(path.clone(), options.clone()),
@@ -91,11 +80,27 @@ impl SqliteStore {
     }
 }
 
+fn open_writer(path: &Path, options: &OpenOptions) -> Result<Connection> {
+    if !file::exists(path)? {
+        if !options.create {
+            return Err(StoreError::Unavailable("there is no database".into()));
+        }
+        create(path, options)?;
+    }
+    file::inspect(path)?;
+    let conn = attach(path, options)?;
+    schema::expect_ours(&conn)?;
+    keep_in_wal(&conn)?;
+    schema::bring_up_to_date(&conn, path, schema::MIGRATIONS)?;
+    Ok(conn)
+}
+
 /// Made whole under another name and then linked into place, so that nobody
 /// ever meets a database without its tables.
 fn create(path: &Path, options: &OpenOptions) -> Result<()> {
     let draft = file::Draft::beside(path)?;
     let conn = attach(draft.path(), options)?;
+    keep_in_wal(&conn)?;
     schema::initialise(&conn)?;
     conn.close().map_err(|(_, e)| e)?;
     draft.publish(path)
@@ -123,21 +128,24 @@ fn attach(path: &Path, options: &OpenOptions) -> Result<Connection> {
         conn.execute_batch(&format!("PRAGMA {pragma} = {value}"))?;
     }
     if conn.is_readonly("signer")? {
-        return Err(StoreError::Unavailable(format!(
-            "{} cannot be written",
-            path.display()
-        )));
-    }
-    let journal: String = conn.query_row("PRAGMA signer.journal_mode = WAL", [], |row| row.get(0))?;
-    if journal != "wal" {
-        return Err(StoreError::Unavailable(format!(
-            "{} cannot be kept in WAL mode: its journal mode is {journal}",
-            path.display()
-        )));
+        return Err(StoreError::Unavailable("it cannot be written".into()));
     }
     conn.execute_batch("PRAGMA signer.synchronous = FULL")?;
     if let Some(pages) = options.max_pages {
         conn.query_row(&format!("PRAGMA signer.max_page_count = {pages}"), [], |_| Ok(()))?;
     }
     Ok(conn)
+}
+
+/// Asserted, because whoever turned WAL off, or a file system that cannot have
+/// it, would otherwise go unnoticed.
+fn keep_in_wal(conn: &Connection) -> Result<()> {
+    let journal: String = conn.query_row("PRAGMA signer.journal_mode = WAL", [], |row| row.get(0))?;
+    if journal == "wal" {
+        Ok(())
+    } else {
+        Err(StoreError::Unavailable(format!(
+            "it cannot be kept in WAL mode, its journal mode is {journal}"
+        )))
+    }
 }

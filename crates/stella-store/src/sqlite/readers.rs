@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use super::{OpenOptions, attach};
+use super::{OpenOptions, attach, keep_in_wal};
 use crate::{Result, StoreError};
 
 pub(super) struct Readers {
@@ -60,6 +60,7 @@ impl Readers {
 
 fn open(path: &std::path::Path, options: &OpenOptions) -> Result<Connection> {
     let conn = attach(path, options)?;
+    keep_in_wal(&conn)?;
     conn.pragma_update(None, "query_only", true)?;
     Ok(conn)
 }

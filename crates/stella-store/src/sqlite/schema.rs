@@ -32,6 +32,17 @@ pub(super) fn initialise(conn: &Connection) -> Result<()> {
     migrate(conn, MIGRATIONS)
 }
 
+pub(super) fn expect_ours(conn: &Connection) -> Result<()> {
+    let id: u32 = conn.query_row("PRAGMA signer.application_id", [], |row| row.get(0))?;
+    if id == APPLICATION_ID {
+        Ok(())
+    } else {
+        Err(StoreError::Schema(
+            "it is another program's SQLite database".into(),
+        ))
+    }
+}
+
 /// Upgrades an older database after keeping a copy; refuses a newer one.
 pub(super) fn bring_up_to_date(conn: &Connection, path: &Path, migrations: &[Migration]) -> Result<()> {
     let newest = newest(migrations);
@@ -40,7 +51,7 @@ pub(super) fn bring_up_to_date(conn: &Connection, path: &Path, migrations: &[Mig
         return Ok(());
     }
     if found == 0 || found > newest {
-        return Err(unknown(path, found, newest));
+        return Err(unknown(found, newest));
     }
     let copy = keep_copy(conn, path, found)?;
     tracing::info!(from = found, to = newest, copy = %copy.display(), "upgrading the database's schema");
@@ -55,15 +66,14 @@ fn newest(migrations: &[Migration]) -> u32 {
     migrations.last().map_or(0, |m| m.version)
 }
 
-fn unknown(path: &Path, found: u32, newest: u32) -> StoreError {
+fn unknown(found: u32, newest: u32) -> StoreError {
     let advice = if found > newest {
         "it was upgraded by a newer release: use that one, or restore the copy kept before the upgrade"
     } else {
         "it is not a finished Stella database"
     };
     StoreError::Schema(format!(
-        "{} has schema version {found}; this binary ({}) runs on versions 1 to {newest}; {advice}",
-        path.display(),
+        "the schema version is {found}; this binary ({}) runs on versions 1 to {newest}; {advice}",
         env!("CARGO_PKG_VERSION"),
     ))
 }
