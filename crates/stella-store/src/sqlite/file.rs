@@ -75,10 +75,11 @@ pub(super) struct Draft(PathBuf);
 
 impl Draft {
     pub(super) fn beside(path: &Path) -> Result<Self> {
-        // SQLite would take an orphaned log for this database's own.
+        // SQLite would take an orphaned log for this database's own. Asked in
+        // this order, because another process may be creating it right now.
         for suffix in ["-wal", "-journal"] {
             let left = with_suffix(path, suffix);
-            if exists(&left)? {
+            if exists(&left)? && !exists(path)? {
                 return Err(StoreError::Corrupt(format!(
                     "{} is missing, but {} is there; restore the one or move the other away",
                     path.display(),
