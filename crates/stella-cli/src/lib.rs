@@ -5,6 +5,7 @@
 pub mod api;
 pub mod args;
 pub mod cli;
+pub mod client;
 pub mod cmd;
 pub mod context;
 pub mod error;
