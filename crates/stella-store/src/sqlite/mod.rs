@@ -1,1 +1,143 @@
-//! The embedded driver.
+//! The embedded driver: one SQLite file, one writer thread, group commit.
+//!
+//! Every connection has a private, empty `:memory:` main database and the file
+//! attached as `signer`, so that SQL written for PostgreSQL's schema of that
+//! name runs unchanged. All tables are in the one attached file: a commit over
+//! two files in WAL mode is not atomic.
+
+mod attestation_rows;
+mod attestations;
+mod error;
+mod events;
+mod file;
+mod ledger;
+mod log;
+mod projections;
+mod readers;
+mod row;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod upkeep;
+mod verify;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use self::readers::Readers;
+use self::writer::Writer;
+use crate::{Result, StoreError};
+
+/// Several of these, in one process or in many, may be open on one file.
+pub struct SqliteStore {
+    path: PathBuf,
+    writer: Writer,
+    readers: Readers,
+}
+
+#[derive(Debug, Clone)]
+pub struct OpenOptions {
+    /// Whether a database that does not exist yet is made.
+    pub create: bool,
+    /// Connections that read at the same time.
+    pub readers: usize,
+    /// How long to wait for another process that writes.
+    pub busy_timeout: Duration,
+    /// Writes that may share one commit.
+    pub max_batch: usize,
+    /// Bounds the file's size, in pages of 4 KiB.
+    pub max_pages: Option<u32>,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            create: true,
+            readers: 4,
+            busy_timeout: Duration::from_secs(10),
+            max_batch: 256,
+            max_pages: None,
+        }
+    }
+}
+
+impl SqliteStore {
+    /// Opens the database, bringing its schema up to date after keeping a copy.
+    /// Blocks; nothing that cannot be read is ever replaced by an empty one.
+    pub fn open(path: &Path, options: &OpenOptions) -> Result<Self> {
+        let path = std::path::absolute(path)
+            .map_err(|e| StoreError::Unavailable(format!("{}: {e}", path.display())))?;
+        if !file::exists(&path)? {
+            if !options.create {
+                return Err(StoreError::Unavailable(format!(
+                    "there is no database at {}",
+                    path.display()
+                )));
+            }
+            create(&path, options)?;
+        }
+        file::inspect(&path)?;
+        let conn = attach(&path, options)?;
+        schema::bring_up_to_date(&conn, &path, schema::MIGRATIONS)?;
+        Ok(Self {
+            writer: Writer::start(conn, options.max_batch)?,
+            readers: Readers::new(path.clone(), options.clone()),
+            path,
+        })
+    }
+}
+
+/// Made whole under another name and then linked into place, so that nobody
+/// ever meets a database without its tables.
+fn create(path: &Path, options: &OpenOptions) -> Result<()> {
+    let draft = file::Draft::beside(path)?;
+    let conn = attach(draft.path(), options)?;
+    schema::initialise(&conn)?;
+    conn.close().map_err(|(_, e)| e)?;
+    draft.publish(path)
+}
+
+/// A connection as every part of the driver uses it.
+fn attach(path: &Path, options: &OpenOptions) -> Result<Connection> {
+    // Not `open_in_memory`: its flag is inherited by what is attached, which
+    // then is no file at all.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(":memory:", flags)?;
+    conn.busy_timeout(options.busy_timeout)?;
+    conn.set_prepared_statement_cache_capacity(128);
+    conn.execute("ATTACH ?1 AS signer", [file::uri(path)])?;
+    for (pragma, value) in [
+        ("foreign_keys", "ON"),
+        ("recursive_triggers", "ON"),
+        ("case_sensitive_like", "ON"),
+        ("trusted_schema", "OFF"),
+        ("temp_store", "MEMORY"),
+    ] {
+        conn.execute_batch(&format!("PRAGMA {pragma} = {value}"))?;
+    }
+    if conn.is_readonly("signer")? {
+        return Err(StoreError::Unavailable(format!(
+            "{} cannot be written",
+            path.display()
+        )));
+    }
+    let journal: String = conn.query_row("PRAGMA signer.journal_mode = WAL", [], |row| row.get(0))?;
+    if journal != "wal" {
+        return Err(StoreError::Unavailable(format!(
+            "{} cannot be kept in WAL mode: its journal mode is {journal}",
+            path.display()
+        )));
+    }
+    conn.execute_batch("PRAGMA signer.synchronous = FULL")?;
+    if let Some(pages) = options.max_pages {
+        conn.query_row(&format!("PRAGMA signer.max_page_count = {pages}"), [], |_| Ok(()))?;
+    }
+    Ok(conn)
+}

@@ -1,0 +1,382 @@
+use std::sync::Arc;
+
+use stella_core::digest::Sha256;
+use stella_core::id::AttestationId;
+
+use super::fixture::*;
+use crate::{
+    Attempts, AttestationFilter, AttestationRow, AttestationState, IdempotencyRow, Inserted, LedgerEntry,
+    NewAttestation, Outcome, QueueFigures, SignatureStored, Signed, SignedPart, Store, StoreError,
+    VerdictRow,
+};
+
+/// What the store should answer for what was given to it.
+fn row(new: &NewAttestation) -> AttestationRow {
+    let (state, signed, attempts) = match new.outcome.clone() {
+        Outcome::Signed(s) => (AttestationState::Signed, Some(part(s)), Attempts::default()),
+        Outcome::Recorded(a) => {
+            let attempts = Attempts {
+                count: 1,
+                last_error: Some(a.error),
+                last_at: Some(a.at),
+                next_at: a.next_at,
+            };
+            (a.state, None, attempts)
+        }
+    };
+    AttestationRow {
+        id: new.id,
+        pae: new.pae,
+        payload_type: new.payload_type.clone(),
+        payload: new.payload.clone(),
+        predicate_type: new.predicate_type.clone(),
+        subjects: new.subjects.clone(),
+        profile: new.profile.clone(),
+        state,
+        requested: new.requested.clone(),
+        created_at: new.created_at,
+        signed,
+        attempts,
+        supersedes: new.supersedes,
+        imported: new.imported,
+    }
+}
+
+fn part(signed: Signed) -> SignedPart {
+    SignedPart {
+        envelope: signed.envelope,
+        key_id: signed.by.map(|by| by.key_id),
+        recorded_at: signed.recorded_at,
+    }
+}
+
+async fn insert(store: &Arc<dyn Store>, new: NewAttestation) {
+    assert_eq!(store.insert_attestation(new).await.unwrap(), Inserted::Done);
+}
+
+pub(super) async fn every_field_comes_back(store: Arc<dyn Store>) {
+    let fixture = Fixture::with_a_key(Arc::clone(&store)).await;
+    let mut held = attestation(3);
+    held.outcome = Outcome::Recorded(attempt(AttestationState::Held, 3));
+    held.requested.token = None;
+    held.requested.authority = serde_json::Value::Null;
+    held.supersedes = Some(attestation_id(1));
+    held.profile = None;
+    for new in [attestation(1), fixture.signed_attestation(2), held] {
+        insert(&store, new.clone()).await;
+        assert_eq!(store.attestation(new.id).await.unwrap(), Some(row(&new)));
+    }
+    assert_eq!(store.attestation(attestation_id(9)).await.unwrap(), None);
+    // An id is given once; the first one stays as it was.
+    let mut again = attestation(1);
+    again.predicate_type = "other".into();
+    assert!(matches!(
+        store.insert_attestation(again).await,
+        Err(StoreError::Corrupt(_))
+    ));
+    assert_eq!(
+        store.attestation(attestation_id(1)).await.unwrap(),
+        Some(row(&attestation(1)))
+    );
+}
+
+pub(super) async fn a_moved_key_signs_nothing(store: Arc<dyn Store>) {
+    let mut fixture = Fixture::with_a_key(Arc::clone(&store)).await;
+    insert(&store, attestation(1)).await;
+    let (late, new) = (
+        fixture.signed(&attestation(1), "key-1"),
+        fixture.signed_attestation(2),
+    );
+    fixture.append(vec![activated("key-1")]).await;
+
+    let moved = store.store_signature(attestation_id(1), late).await.unwrap();
+    assert_eq!(moved, SignatureStored::KeyMoved);
+    assert_eq!(store.insert_attestation(new).await.unwrap(), Inserted::KeyMoved);
+    assert_eq!(store.attestation(attestation_id(2)).await.unwrap(), None);
+    let stays = store.attestation(attestation_id(1)).await.unwrap();
+    assert_eq!(stays, Some(row(&attestation(1))));
+
+    // Chosen again, it signs; a key that was never entered does not.
+    let signed = fixture.signed(&attestation(1), "key-1");
+    let mut unknown = signed.clone();
+    if let Some(by) = &mut unknown.by {
+        by.key_id = key_id("nobody");
+    }
+    let id = attestation_id(1);
+    assert_eq!(
+        store.store_signature(id, unknown).await.unwrap(),
+        SignatureStored::KeyMoved
+    );
+    assert_eq!(
+        store.store_signature(id, signed.clone()).await.unwrap(),
+        SignatureStored::Done
+    );
+    let found = store.attestation(id).await.unwrap().unwrap();
+    assert_eq!(
+        (found.state, found.signed),
+        (AttestationState::Signed, Some(part(signed)))
+    );
+}
+
+/// Sixteen race to sign one record, while others are inserted.
+pub(super) async fn one_of_many_signatures_is_stored(store: Arc<dyn Store>) {
+    let fixture = Fixture::with_a_key(Arc::clone(&store)).await;
+    let record = attestation(1);
+    insert(&store, record.clone()).await;
+    let tasks: Vec<_> = (0..16_u64)
+        .map(|n| {
+            let (store, new) = (Arc::clone(&store), fixture.signed_attestation(100 + n));
+            let signed = fixture.signed(&record, "key-1");
+            tokio::spawn(async move {
+                insert(&store, new).await;
+                store.store_signature(attestation_id(1), signed).await.unwrap()
+            })
+        })
+        .collect();
+    let mut done = 0;
+    for task in tasks {
+        match task.await.unwrap() {
+            SignatureStored::Done => done += 1,
+            other => assert_eq!(other, SignatureStored::AlreadySigned),
+        }
+    }
+    assert_eq!(done, 1);
+    assert_eq!(store.verify().await.unwrap().ledger_entries, 17);
+    let signed = fixture.signed(&record, "key-1");
+    let nobody = store.store_signature(attestation_id(9), signed).await.unwrap();
+    assert_eq!(nobody, SignatureStored::NotFound);
+}
+
+pub(super) async fn an_equal_signature_enters_the_ledger_once(store: Arc<dyn Store>) {
+    let fixture = Fixture::with_a_key(Arc::clone(&store)).await;
+    let first = fixture.signed_attestation(1);
+    let mut second = first.clone();
+    second.id = attestation_id(2);
+    let Outcome::Signed(Signed { by: Some(by), .. }) = &first.outcome else {
+        panic!("it was signed here")
+    };
+    let key = by.ledger;
+    insert(&store, first.clone()).await;
+    insert(&store, second).await;
+    let mut other = key;
+    other.signature = Sha256::of(b"forged");
+    let entry = LedgerEntry {
+        signed_at: at(500),
+        attestation: first.id,
+        requested_by: "token:ci".into(),
+    };
+    assert_eq!(store.ledger(&[other, key]).await.unwrap(), [None, Some(entry)]);
+    assert_eq!(store.attestations_by_pae(&first.pae).await.unwrap().len(), 2);
+}
+
+pub(super) async fn an_import_enters_no_ledger(store: Arc<dyn Store>) {
+    let fixture = Fixture::with_a_key(Arc::clone(&store)).await;
+    let mut import = attestation(1);
+    let mut signed = fixture.signed(&import, "key-1");
+    signed.by = None;
+    import.outcome = Outcome::Signed(signed);
+    import.imported = true;
+    insert(&store, import.clone()).await;
+    assert_eq!(store.attestation(import.id).await.unwrap(), Some(row(&import)));
+    assert_eq!(store.verify().await.unwrap().ledger_entries, 0);
+}
+
+pub(super) async fn a_repeated_request_is_answered_from_memory(store: Arc<dyn Store>) {
+    let asked = |n: u64, identity: &str| IdempotencyRow {
+        identity: identity.into(),
+        key: "build-7".into(),
+        request: Sha256::of(&n.to_be_bytes()),
+        attestations: vec![attestation_id(n)],
+        at: at(n),
+    };
+    let with = |n: u64, identity: &str| NewAttestation {
+        idempotency: Some(asked(n, identity)),
+        ..attestation(n)
+    };
+    assert_eq!(store.idempotent("token:ci", "build-7").await.unwrap(), None);
+    insert(&store, with(1, "token:ci")).await;
+    let repeated = store.insert_attestation(with(2, "token:ci")).await.unwrap();
+    assert_eq!(repeated, Inserted::Repeated(asked(1, "token:ci")));
+    assert_eq!(store.attestation(attestation_id(2)).await.unwrap(), None);
+    // The key is the identity's own.
+    insert(&store, with(3, "token:other")).await;
+    let found = store.idempotent("token:ci", "build-7").await.unwrap();
+    assert_eq!(found, Some(asked(1, "token:ci")));
+
+    // Of many at once, one is stored.
+    let tasks: Vec<_> = (10..26)
+        .map(|n| {
+            tokio::spawn({
+                let (store, new) = (Arc::clone(&store), with(n, "token:race"));
+                async move { store.insert_attestation(new).await.unwrap() == Inserted::Done }
+            })
+        })
+        .collect();
+    let mut stored = 0;
+    for task in tasks {
+        stored += usize::from(task.await.unwrap());
+    }
+    assert_eq!(stored, 1);
+}
+
+pub(super) async fn attempts_are_counted_until_signed(store: Arc<dyn Store>) {
+    let fixture = Fixture::with_a_key(Arc::clone(&store)).await;
+    let record = attestation(1);
+    insert(&store, record.clone()).await;
+    store
+        .note_attempt(record.id, attempt(AttestationState::Failed, 60))
+        .await
+        .unwrap();
+    let found = store.attestation(record.id).await.unwrap().unwrap();
+    assert_eq!(found.state, AttestationState::Failed);
+    assert_eq!((found.attempts.count, found.attempts.last_at), (2, Some(at(60))));
+    assert_eq!(found.attempts.next_at, None);
+
+    let signed = fixture.signed(&record, "key-1");
+    store.store_signature(record.id, signed).await.unwrap();
+    let signed = store.attestation(record.id).await.unwrap();
+    store
+        .note_attempt(record.id, attempt(AttestationState::Failed, 90))
+        .await
+        .unwrap();
+    assert_eq!(store.attestation(record.id).await.unwrap(), signed);
+    let nonsense = attempt(AttestationState::Signed, 90);
+    assert!(store.note_attempt(record.id, nonsense).await.is_err());
+}
+
+pub(super) async fn lists_are_filtered_and_paged(store: Arc<dyn Store>) {
+    let fixture = Fixture::with_a_key(Arc::clone(&store)).await;
+    for n in 1..=6 {
+        let mut new = if n % 2 == 0 {
+            fixture.signed_attestation(n)
+        } else {
+            attestation(n)
+        };
+        new.requested.identity = if n < 4 { "token:a" } else { "token:b" }.into();
+        if n == 5 {
+            new.predicate_type = "https://example.com/other".into();
+        }
+        insert(&store, new).await;
+    }
+    let ask = async |set: fn(&mut AttestationFilter)| -> Vec<AttestationId> {
+        let mut filter = AttestationFilter {
+            limit: 100,
+            ..AttestationFilter::default()
+        };
+        set(&mut filter);
+        let rows = store.list_attestations(filter).await.unwrap();
+        rows.iter().map(|row| row.id).collect()
+    };
+    let ids = |numbers: &[u64]| -> Vec<_> { numbers.iter().map(|n| attestation_id(*n)).collect() };
+    assert_eq!(ask(|_| ()).await, ids(&[6, 5, 4, 3, 2, 1]));
+    assert_eq!(ask(|f| f.limit = 2).await, ids(&[6, 5]));
+    assert_eq!(
+        ask(|f| (f.limit, f.before) = (2, Some(attestation_id(5)))).await,
+        ids(&[4, 3])
+    );
+    assert_eq!(
+        ask(|f| f.state = Some(AttestationState::Signed)).await,
+        ids(&[6, 4, 2])
+    );
+    assert_eq!(
+        ask(|f| f.predicate_type = Some(PREDICATE.into())).await,
+        ids(&[6, 4, 3, 2, 1])
+    );
+    assert_eq!(ask(|f| f.subject = Some("pkg:npm/app@3".into())).await, ids(&[3]));
+    assert_eq!(ask(|f| f.subject = Some("pkg:npm/app".into())).await, ids(&[]));
+    assert_eq!(ask(|f| f.key_id = Some(key_id("key-1"))).await, ids(&[6, 4, 2]));
+    assert_eq!(
+        ask(|f| f.identity = Some("token:a".into())).await,
+        ids(&[3, 2, 1])
+    );
+    assert_eq!(ask(|f| f.since = Some(at(5))).await, ids(&[6, 5]));
+    assert_eq!(ask(|f| f.attempted_since = Some(at(3))).await, ids(&[5, 3]));
+    let last = store.last_attestation_by("token:a").await.unwrap();
+    assert_eq!(last.map(|row| row.id), Some(attestation_id(3)));
+    assert_eq!(store.last_attestation_by("token").await.unwrap(), None);
+}
+
+pub(super) async fn lookups(store: Arc<dyn Store>) {
+    for n in 1..=3 {
+        insert(&store, attestation(n)).await;
+    }
+    let id = attestation_id(2).to_string();
+    let by_prefix = async |prefix: &str, limit| store.attestations_by_prefix(prefix, limit).await.unwrap();
+    assert_eq!(by_prefix(&id, 9).await, [attestation_id(2)]);
+    assert_eq!(by_prefix(&id[..30].to_uppercase(), 9).await, [attestation_id(2)]);
+    assert_eq!(by_prefix(&id[..4], 9).await.len(), 3);
+    assert_eq!(by_prefix(&id[..4], 2).await.len(), 2);
+    assert_eq!(by_prefix("%", 9).await, []);
+    assert_eq!(by_prefix("ffff", 9).await, []);
+
+    let hex = Sha256::of(&2_u64.to_be_bytes()).to_hex();
+    let by_digest = async |algorithm: &str, hex: &str, limit| -> Vec<AttestationId> {
+        let rows = store.attestations_by_digest(algorithm, hex, limit).await.unwrap();
+        rows.iter().map(|row| row.id).collect()
+    };
+    assert_eq!(by_digest("sha256", &hex, 9).await, [attestation_id(2)]);
+    assert_eq!(
+        by_digest("sha256", &hex.to_uppercase(), 9).await,
+        [attestation_id(2)]
+    );
+    assert_eq!(by_digest("sha512", &hex, 9).await, []);
+    assert_eq!(
+        by_digest("gitCommit", "ABCDEF", 2).await,
+        [attestation_id(1), attestation_id(2)]
+    );
+    let pae = attestation(3).pae;
+    assert_eq!(
+        store.attestations_by_pae(&pae).await.unwrap(),
+        [row(&attestation(3))]
+    );
+}
+
+pub(super) async fn queue_figures(store: Arc<dyn Store>) {
+    assert_eq!(store.queue(at(0)).await.unwrap(), QueueFigures::default());
+    let fixture = Fixture::with_a_key(Arc::clone(&store)).await;
+    for (n, state) in [
+        (1, AttestationState::Failed),
+        (2, AttestationState::Held),
+        (3, AttestationState::Recorded),
+        (4, AttestationState::Recorded),
+    ] {
+        let mut new = attestation(n);
+        new.outcome = Outcome::Recorded(attempt(state, n));
+        insert(&store, new).await;
+    }
+    insert(&store, fixture.signed_attestation(5)).await;
+    let figures = QueueFigures {
+        recorded: 2,
+        signed: 1,
+        failed: 1,
+        held: 1,
+        // Of those that the queue will sign; the others wait for people.
+        oldest_unsigned: Some(at(3)),
+    };
+    assert_eq!(store.queue(at(9)).await.unwrap(), figures);
+}
+
+pub(super) async fn the_latest_verdict_stays(store: Arc<dyn Store>) {
+    let verdict = |anchor: u64, n: u64, seconds: u64, verdict: &str| VerdictRow {
+        anchor: anchor_id(anchor),
+        attestation: attestation_id(n),
+        policy_version: "v1.0.1".into(),
+        verdict: verdict.into(),
+        code: "ok".into(),
+        at: at(seconds),
+    };
+    let first = vec![
+        verdict(1, 1, 10, "PASS"),
+        verdict(1, 2, 10, "PASS"),
+        verdict(2, 1, 10, "FAIL"),
+    ];
+    store.note_verdicts(first).await.unwrap();
+    let later = vec![verdict(1, 1, 20, "FAIL"), verdict(1, 2, 5, "INDETERMINATE")];
+    store.note_verdicts(later).await.unwrap();
+    assert_eq!(
+        store.verdicts(anchor_id(1)).await.unwrap(),
+        [verdict(1, 1, 20, "FAIL"), verdict(1, 2, 10, "PASS")]
+    );
+    assert_eq!(store.verdicts(anchor_id(2)).await.unwrap().len(), 1);
+    assert_eq!(store.verdicts(anchor_id(3)).await.unwrap(), []);
+}

@@ -1,0 +1,55 @@
+//! The suite that every driver runs.
+//!
+//! `make` opens a new, empty store each time. A case panics on the first
+//! answer that breaks the contract of the traits.
+#![allow(clippy::unwrap_used)]
+
+mod attestations;
+mod events;
+mod fixture;
+mod rest;
+
+use std::sync::Arc;
+
+pub use fixture::Fixture;
+
+use crate::Store;
+
+/// Runs every case against its own store.
+pub async fn run<S, F>(make: F)
+where
+    S: Store + 'static,
+    F: AsyncFn() -> S,
+{
+    macro_rules! cases {
+        ($($module:ident :: $case:ident),+ $(,)?) => {$(
+            println!("conformance: {}::{}", stringify!($module), stringify!($case));
+            let store: Arc<dyn Store> = Arc::new(make().await);
+            $module::$case(Arc::clone(&store)).await;
+            let report = store.verify().await.unwrap();
+            assert_eq!(report.findings, Vec::<String>::new(), "after {}", stringify!($case));
+        )+};
+    }
+    cases!(
+        events::appends_only_at_the_head,
+        events::concurrent_appends_lose_nothing,
+        events::a_failed_append_leaves_nothing,
+        events::sealed_keys_come_back,
+        events::audit_filters,
+        events::projections_are_rebuilt,
+        attestations::every_field_comes_back,
+        attestations::a_moved_key_signs_nothing,
+        attestations::one_of_many_signatures_is_stored,
+        attestations::an_equal_signature_enters_the_ledger_once,
+        attestations::an_import_enters_no_ledger,
+        attestations::a_repeated_request_is_answered_from_memory,
+        attestations::attempts_are_counted_until_signed,
+        attestations::lists_are_filtered_and_paged,
+        attestations::lookups,
+        attestations::queue_figures,
+        attestations::the_latest_verdict_stays,
+        rest::tokens_come_with_their_events,
+        rest::log_is_filtered_and_trimmed,
+        rest::describes_itself,
+    );
+}

@@ -1,0 +1,143 @@
+//! Finding and reading attestations.
+
+use std::collections::BTreeMap;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, Params, Row, params_from_iter};
+use stella_core::digest::Sha256;
+use stella_core::id::AttestationId;
+use stella_core::statement::{DigestSet, Subject};
+
+use super::row::{Columns, all, integer};
+use crate::{
+    Attempts, AttestationFilter, AttestationRow, AttestationState, Requested, Result, SignedPart, StoreError,
+};
+
+pub(super) fn by_id(conn: &Connection, id: AttestationId) -> Result<Option<AttestationRow>> {
+    let sql = "SELECT * FROM signer.attestations WHERE id = ?1";
+    Ok(select(conn, sql, [id.to_string()])?.pop())
+}
+
+pub(super) fn ids_by_prefix(conn: &Connection, prefix: &str, limit: usize) -> Result<Vec<AttestationId>> {
+    // 'g' comes after everything that an id is written with.
+    let sql = "SELECT id FROM signer.attestations WHERE id >= ?1 AND id < ?1 || 'g' ORDER BY id LIMIT ?2";
+    all(conn, sql, (prefix, integer(limit)), |row| row.parsed("id"))
+}
+
+pub(super) fn by_pae(conn: &Connection, pae: &Sha256) -> Result<Vec<AttestationRow>> {
+    let sql = "SELECT * FROM signer.attestations WHERE pae = ?1 ORDER BY id";
+    select(conn, sql, [pae.as_bytes()])
+}
+
+pub(super) fn by_digest(
+    conn: &Connection,
+    algorithm: &str,
+    hex: &str,
+    limit: usize,
+) -> Result<Vec<AttestationRow>> {
+    let sql = "SELECT * FROM signer.attestations WHERE id IN
+               (SELECT attestation_id FROM signer.attestation_subjects
+                WHERE algorithm = ?1 AND digest IN (?2, lower(?2)))
+               ORDER BY id LIMIT ?3";
+    select(conn, sql, (algorithm, hex, integer(limit)))
+}
+
+/// Newest first: an id begins with its moment.
+pub(super) fn list(conn: &Connection, filter: &AttestationFilter) -> Result<Vec<AttestationRow>> {
+    let mut sql = String::from("SELECT * FROM signer.attestations WHERE TRUE");
+    let mut values: Vec<Value> = Vec::new();
+    let mut and = |condition: &str, value: Option<String>| {
+        if let Some(value) = value {
+            sql.push_str(" AND ");
+            sql.push_str(condition);
+            values.push(value.into());
+        }
+    };
+    and("state = ?", filter.state.map(|s| s.as_str().to_owned()));
+    and("predicate_type = ?", filter.predicate_type.clone());
+    and(
+        "id IN (SELECT attestation_id FROM signer.attestation_subjects WHERE name = ?)",
+        filter.subject.clone(),
+    );
+    and("key_id = ?", filter.key_id.as_ref().map(|id| id.to_string()));
+    and("requested_by = ?", filter.identity.clone());
+    and("created_at >= ?", filter.since.map(|at| at.fixed_width()));
+    and(
+        "last_attempt_at >= ?",
+        filter.attempted_since.map(|at| at.fixed_width()),
+    );
+    and("id < ?", filter.before.map(|id| id.to_string()));
+    sql.push_str(" ORDER BY id DESC LIMIT ?");
+    values.push(integer(filter.limit).into());
+    select(conn, &sql, params_from_iter(values))
+}
+
+pub(super) fn select(conn: &Connection, sql: &str, params: impl Params) -> Result<Vec<AttestationRow>> {
+    all(conn, sql, params, |row| attestation(conn, row))
+}
+
+pub(super) fn attestation(conn: &Connection, row: &Row<'_>) -> Result<AttestationRow> {
+    let id: AttestationId = row.parsed("id")?;
+    Ok(AttestationRow {
+        id,
+        pae: row.digest("pae")?,
+        payload_type: row.get("payload_type")?,
+        payload: row.get("payload")?,
+        predicate_type: row.get("predicate_type")?,
+        subjects: subjects(conn, id)?,
+        profile: row.parsed_or_null("profile")?,
+        state: state(&row.get::<_, String>("state")?)?,
+        requested: Requested {
+            identity: row.get("requested_by")?,
+            token: row.parsed_or_null("requested_token")?,
+            authority: row.json("requested_authority")?,
+        },
+        created_at: row.parsed("created_at")?,
+        signed: signed(row)?,
+        attempts: Attempts {
+            count: row.get("attempts")?,
+            last_error: row.get("last_error")?,
+            last_at: row.parsed_or_null("last_attempt_at")?,
+            next_at: row.parsed_or_null("next_attempt_at")?,
+        },
+        supersedes: row.parsed_or_null("supersedes")?,
+        imported: row.get("imported")?,
+    })
+}
+
+fn state(text: &str) -> Result<AttestationState> {
+    AttestationState::parse(text).ok_or_else(|| StoreError::Corrupt(format!("state: {text}")))
+}
+
+fn signed(row: &Row<'_>) -> Result<Option<SignedPart>> {
+    let envelope: Option<Vec<u8>> = row.get("envelope")?;
+    envelope
+        .map(|envelope| {
+            Ok(SignedPart {
+                envelope,
+                key_id: row.parsed_or_null("key_id")?,
+                recorded_at: row.parsed("signed_at")?,
+            })
+        })
+        .transpose()
+}
+
+fn subjects(conn: &Connection, id: AttestationId) -> Result<Vec<Subject>> {
+    let sql = "SELECT position, name, algorithm, digest FROM signer.attestation_subjects
+               WHERE attestation_id = ?1 ORDER BY position";
+    let mut found: BTreeMap<u64, (Option<String>, BTreeMap<String, String>)> = BTreeMap::new();
+    all(conn, sql, [id.to_string()], |row| {
+        let (name, digests) = found.entry(row.count("position")?).or_default();
+        *name = row.get("name")?;
+        digests.insert(row.get("algorithm")?, row.get("digest")?);
+        Ok(())
+    })?;
+    found
+        .into_values()
+        .map(|(name, digests)| {
+            let digest = DigestSet::new(digests)
+                .map_err(|e| StoreError::Corrupt(format!("a subject of attestation {id}: {e}")))?;
+            Ok(Subject { name, digest })
+        })
+        .collect()
+}

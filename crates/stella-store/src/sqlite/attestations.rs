@@ -1,0 +1,338 @@
+//! Attestations: recorded, then signed, then never changed.
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+use stella_core::digest::Sha256;
+use stella_core::id::{AnchorId, AttestationId};
+use stella_core::time::Timestamp;
+
+use super::row::{Columns, all, execute, first, integer, json_text, text};
+use super::writer::Commit;
+use super::{SqliteStore, attestation_rows as rows, ledger};
+use crate::{
+    Attempt, AttestationFilter, AttestationRow, AttestationState, AttestationStore, IdempotencyRow, Inserted,
+    LedgerEntry, LedgerKey, NewAttestation, Outcome, QueueFigures, Result, SignatureStored, Signed,
+    SignedHere, StoreError, VerdictRow,
+};
+
+#[async_trait]
+impl AttestationStore for SqliteStore {
+    async fn insert_attestation(&self, new: NewAttestation) -> Result<Inserted> {
+        self.writer.write(move |commit| insert(commit, &new)).await
+    }
+
+    async fn store_signature(&self, id: AttestationId, signed: Signed) -> Result<SignatureStored> {
+        self.writer
+            .write(move |commit| store_signature(commit, id, &signed))
+            .await
+    }
+
+    async fn note_attempt(&self, id: AttestationId, attempt: Attempt) -> Result<()> {
+        self.writer
+            .write(move |commit| note_attempt(commit.conn, id, &attempt))
+            .await
+    }
+
+    async fn attestation(&self, id: AttestationId) -> Result<Option<AttestationRow>> {
+        self.readers.read(move |conn| rows::by_id(conn, id)).await
+    }
+
+    async fn attestations_by_prefix(&self, prefix: &str, limit: usize) -> Result<Vec<AttestationId>> {
+        let prefix = prefix.to_ascii_lowercase();
+        self.readers
+            .read(move |conn| rows::ids_by_prefix(conn, &prefix, limit))
+            .await
+    }
+
+    async fn attestations_by_pae(&self, pae: &Sha256) -> Result<Vec<AttestationRow>> {
+        let pae = *pae;
+        self.readers.read(move |conn| rows::by_pae(conn, &pae)).await
+    }
+
+    async fn attestations_by_digest(
+        &self,
+        algorithm: &str,
+        hex: &str,
+        limit: usize,
+    ) -> Result<Vec<AttestationRow>> {
+        let (algorithm, hex) = (algorithm.to_owned(), hex.to_owned());
+        self.readers
+            .read(move |conn| rows::by_digest(conn, &algorithm, &hex, limit))
+            .await
+    }
+
+    async fn list_attestations(&self, filter: AttestationFilter) -> Result<Vec<AttestationRow>> {
+        self.readers.read(move |conn| rows::list(conn, &filter)).await
+    }
+
+    async fn last_attestation_by(&self, identity: &str) -> Result<Option<AttestationRow>> {
+        let filter = AttestationFilter {
+            identity: Some(identity.to_owned()),
+            limit: 1,
+            ..AttestationFilter::default()
+        };
+        let found = self.readers.read(move |conn| rows::list(conn, &filter)).await?;
+        Ok(found.into_iter().next())
+    }
+
+    async fn ledger(&self, signatures: &[LedgerKey]) -> Result<Vec<Option<LedgerEntry>>> {
+        let signatures = signatures.to_vec();
+        self.readers
+            .read(move |conn| signatures.iter().map(|key| ledger::entry(conn, key)).collect())
+            .await
+    }
+
+    async fn idempotent(&self, identity: &str, key: &str) -> Result<Option<IdempotencyRow>> {
+        let (identity, key) = (identity.to_owned(), key.to_owned());
+        self.readers
+            .read(move |conn| idempotent(conn, &identity, &key))
+            .await
+    }
+
+    async fn queue(&self, _now: Timestamp) -> Result<QueueFigures> {
+        self.readers.read(queue).await
+    }
+
+    async fn note_verdicts(&self, verdicts: Vec<VerdictRow>) -> Result<()> {
+        self.writer
+            .write(move |commit| verdicts.iter().try_for_each(|v| note_verdict(commit.conn, v)))
+            .await
+    }
+
+    async fn verdicts(&self, anchor: AnchorId) -> Result<Vec<VerdictRow>> {
+        self.readers
+            .read(move |conn| {
+                let sql = "SELECT * FROM signer.verdicts WHERE anchor_id = ?1 ORDER BY attestation_id";
+                all(conn, sql, [anchor.to_string()], |row| {
+                    Ok(VerdictRow {
+                        anchor: row.parsed("anchor_id")?,
+                        attestation: row.parsed("attestation_id")?,
+                        policy_version: row.get("policy_version")?,
+                        verdict: row.get("verdict")?,
+                        code: row.get("code")?,
+                        at: row.parsed("at")?,
+                    })
+                })
+            })
+            .await
+    }
+}
+
+fn insert(commit: &mut Commit<'_>, new: &NewAttestation) -> Result<Inserted> {
+    if let Some(asked) = &new.idempotency
+        && let Some(earlier) = idempotent(commit.conn, &asked.identity, &asked.key)?
+    {
+        return Ok(Inserted::Repeated(earlier));
+    }
+    if let Outcome::Signed(Signed { by: Some(by), .. }) = &new.outcome
+        && key_moved(commit.conn, by)?
+    {
+        return Ok(Inserted::KeyMoved);
+    }
+    insert_row(commit.conn, new)?;
+    insert_subjects(commit.conn, new)?;
+    if let Outcome::Signed(signed) = &new.outcome {
+        ledger::enter(commit, new.id, signed)?;
+    }
+    if let Some(idempotency) = &new.idempotency {
+        insert_idempotency(commit.conn, idempotency)?;
+    }
+    Ok(Inserted::Done)
+}
+
+fn insert_row(conn: &Connection, new: &NewAttestation) -> Result<()> {
+    let (state, signed, attempt) = match &new.outcome {
+        Outcome::Signed(signed) => (AttestationState::Signed, Some(signed), None),
+        Outcome::Recorded(attempt) => (unsigned(attempt)?, None, Some(attempt)),
+    };
+    let requested = &new.requested;
+    let values: [(&str, &dyn rusqlite::ToSql); 20] = [
+        (":id", &new.id.to_string()),
+        (":pae", new.pae.as_bytes()),
+        (":payload_type", &new.payload_type),
+        (":payload", &new.payload),
+        (":predicate_type", &new.predicate_type),
+        (":profile", &new.profile.as_ref().map(|p| p.as_str())),
+        (":state", &state.as_str()),
+        (":requested_by", &requested.identity),
+        (":requested_token", &requested.token.map(|id| id.to_string())),
+        (":requested_authority", &json_text(&requested.authority)?),
+        (":created_at", &new.created_at.fixed_width()),
+        (":envelope", &signed.map(|s| s.envelope.as_slice())),
+        (
+            ":key_id",
+            &signed.and_then(|s| s.by.as_ref()).map(|by| by.key_id.as_str()),
+        ),
+        (":signed_at", &text(signed.map(|s| s.recorded_at))),
+        (":attempts", &u32::from(attempt.is_some())),
+        (":last_error", &attempt.map(|a| a.error.as_str())),
+        (":last_attempt_at", &text(attempt.map(|a| a.at))),
+        (":next_attempt_at", &text(attempt.and_then(|a| a.next_at))),
+        (":supersedes", &new.supersedes.map(|id| id.to_string())),
+        (":imported", &new.imported),
+    ];
+    execute(
+        conn,
+        "INSERT INTO signer.attestations
+         (id, pae, payload_type, payload, predicate_type, profile, state,
+          requested_by, requested_token, requested_authority, created_at,
+          envelope, key_id, signed_at,
+          attempts, last_error, last_attempt_at, next_attempt_at, supersedes, imported)
+         VALUES
+         (:id, :pae, :payload_type, :payload, :predicate_type, :profile, :state,
+          :requested_by, :requested_token, :requested_authority, :created_at,
+          :envelope, :key_id, :signed_at,
+          :attempts, :last_error, :last_attempt_at, :next_attempt_at, :supersedes, :imported)",
+        &values,
+    )?;
+    Ok(())
+}
+
+fn insert_subjects(conn: &Connection, new: &NewAttestation) -> Result<()> {
+    let id = new.id.to_string();
+    for (position, subject) in new.subjects.iter().enumerate() {
+        for (algorithm, digest) in subject.digest.all() {
+            execute(
+                conn,
+                "INSERT INTO signer.attestation_subjects (attestation_id, position, name, algorithm, digest)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                (&id, integer(position), &subject.name, algorithm, digest),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn store_signature(commit: &mut Commit<'_>, id: AttestationId, signed: &Signed) -> Result<SignatureStored> {
+    let sql = "SELECT state FROM signer.attestations WHERE id = ?1";
+    let state: Option<String> = first(commit.conn, sql, [id.to_string()], |row| Ok(row.get("state")?))?;
+    match state.as_deref() {
+        None => return Ok(SignatureStored::NotFound),
+        Some("signed") => return Ok(SignatureStored::AlreadySigned),
+        Some(_) => {}
+    }
+    if let Some(by) = &signed.by
+        && key_moved(commit.conn, by)?
+    {
+        return Ok(SignatureStored::KeyMoved);
+    }
+    execute(
+        commit.conn,
+        "UPDATE signer.attestations
+         SET state = 'signed', envelope = ?2, key_id = ?3, signed_at = ?4, next_attempt_at = NULL
+         WHERE id = ?1",
+        (
+            id.to_string(),
+            &signed.envelope,
+            signed.by.as_ref().map(|by| by.key_id.as_str()),
+            signed.recorded_at.fixed_width(),
+        ),
+    )?;
+    ledger::enter(commit, id, signed)?;
+    Ok(SignatureStored::Done)
+}
+
+/// Any event about a key since it was chosen may have ended its right to sign.
+fn key_moved(conn: &Connection, by: &SignedHere) -> Result<bool> {
+    let sql = "SELECT version FROM signer.signing_keys WHERE key_id = ?1";
+    let version = first(conn, sql, [by.key_id.as_str()], |row| row.count("version"))?;
+    Ok(version != Some(by.key_version))
+}
+
+/// Late news of a failure does not touch what was signed meanwhile.
+fn note_attempt(conn: &Connection, id: AttestationId, attempt: &Attempt) -> Result<()> {
+    execute(
+        conn,
+        "UPDATE signer.attestations
+         SET state = ?2, attempts = attempts + 1, last_error = ?3, last_attempt_at = ?4, next_attempt_at = ?5
+         WHERE id = ?1 AND state <> 'signed'",
+        (
+            id.to_string(),
+            unsigned(attempt)?.as_str(),
+            &attempt.error,
+            attempt.at.fixed_width(),
+            text(attempt.next_at),
+        ),
+    )?;
+    Ok(())
+}
+
+fn unsigned(attempt: &Attempt) -> Result<AttestationState> {
+    match attempt.state {
+        AttestationState::Signed => Err(StoreError::Corrupt(
+            "a failed attempt cannot leave an attestation signed".into(),
+        )),
+        state => Ok(state),
+    }
+}
+
+fn insert_idempotency(conn: &Connection, row: &IdempotencyRow) -> Result<()> {
+    execute(
+        conn,
+        "INSERT INTO signer.idempotency (identity, key, request, attestations, at)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        (
+            &row.identity,
+            &row.key,
+            row.request.as_bytes(),
+            json_text(&row.attestations)?,
+            row.at.fixed_width(),
+        ),
+    )?;
+    Ok(())
+}
+
+fn idempotent(conn: &Connection, identity: &str, key: &str) -> Result<Option<IdempotencyRow>> {
+    let sql = "SELECT * FROM signer.idempotency WHERE identity = ?1 AND key = ?2";
+    first(conn, sql, [identity, key], |row| {
+        Ok(IdempotencyRow {
+            identity: row.get("identity")?,
+            key: row.get("key")?,
+            request: row.digest("request")?,
+            attestations: serde_json::from_value(row.json("attestations")?)
+                .map_err(|e| StoreError::Corrupt(format!("attestations: {e}")))?,
+            at: row.parsed("at")?,
+        })
+    })
+}
+
+fn queue(conn: &Connection) -> Result<QueueFigures> {
+    let mut figures = QueueFigures::default();
+    let sql = "SELECT state, COUNT(*) AS number, MIN(created_at) AS oldest
+               FROM signer.attestations GROUP BY state";
+    all(conn, sql, [], |row| {
+        let number = row.count("number")?;
+        match row.get::<_, String>("state")?.as_str() {
+            "recorded" => {
+                figures.recorded = number;
+                figures.oldest_unsigned = row.parsed_or_null("oldest")?;
+            }
+            "signed" => figures.signed = number,
+            "failed" => figures.failed = number,
+            _ => figures.held = number,
+        }
+        Ok(())
+    })?;
+    Ok(figures)
+}
+
+fn note_verdict(conn: &Connection, verdict: &VerdictRow) -> Result<()> {
+    execute(
+        conn,
+        "INSERT INTO signer.verdicts (anchor_id, attestation_id, policy_version, verdict, code, at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (anchor_id, attestation_id) DO UPDATE
+         SET policy_version = excluded.policy_version, verdict = excluded.verdict,
+             code = excluded.code, at = excluded.at
+         WHERE excluded.at >= verdicts.at",
+        (
+            verdict.anchor.to_string(),
+            verdict.attestation.to_string(),
+            &verdict.policy_version,
+            &verdict.verdict,
+            &verdict.code,
+            verdict.at.fixed_width(),
+        ),
+    )?;
+    Ok(())
+}

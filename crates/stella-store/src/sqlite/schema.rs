@@ -1,0 +1,115 @@
+//! Schema versions: one SQL text each, run forward only.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::file::{create_private, unavailable, with_suffix};
+use super::row::execute;
+use crate::{Result, StoreError};
+
+pub(super) struct Migration {
+    /// The version that this brings about.
+    pub(super) version: u32,
+    /// The oldest release that runs on that version.
+    pub(super) oldest_binary: &'static str,
+    pub(super) sql: &'static str,
+}
+
+/// To change the schema, add one line; what was released is never edited.
+pub(super) const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    oldest_binary: "0.1.0",
+    sql: include_str!("schema_v1.sql"),
+}];
+
+/// "Stel" in the header of every Stella database.
+pub(super) const APPLICATION_ID: u32 = 0x5374_656c;
+
+pub(super) fn initialise(conn: &Connection) -> Result<()> {
+    conn.execute_batch(&format!("PRAGMA signer.application_id = {APPLICATION_ID}"))?;
+    migrate(conn, MIGRATIONS)
+}
+
+/// Upgrades an older database after keeping a copy; refuses a newer one.
+pub(super) fn bring_up_to_date(conn: &Connection, path: &Path, migrations: &[Migration]) -> Result<()> {
+    let newest = newest(migrations);
+    let found = version(conn)?;
+    if found == newest {
+        return Ok(());
+    }
+    if found == 0 || found > newest {
+        return Err(unknown(path, found, newest));
+    }
+    let copy = keep_copy(conn, path, found)?;
+    tracing::info!(from = found, to = newest, copy = %copy.display(), "upgrading the database's schema");
+    migrate(conn, migrations)
+}
+
+pub(super) fn version(conn: &Connection) -> Result<u32> {
+    Ok(conn.query_row("PRAGMA signer.user_version", [], |row| row.get(0))?)
+}
+
+fn newest(migrations: &[Migration]) -> u32 {
+    migrations.last().map_or(0, |m| m.version)
+}
+
+fn unknown(path: &Path, found: u32, newest: u32) -> StoreError {
+    let advice = if found > newest {
+        "it was upgraded by a newer release: use that one, or restore the copy kept before the upgrade"
+    } else {
+        "it is not a finished Stella database"
+    };
+    StoreError::Schema(format!(
+        "{} has schema version {found}; this binary ({}) runs on versions 1 to {newest}; {advice}",
+        path.display(),
+        env!("CARGO_PKG_VERSION"),
+    ))
+}
+
+/// All in one transaction. Whoever comes second finds nothing left to do.
+fn migrate(conn: &Connection, migrations: &[Migration]) -> Result<()> {
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    let done = apply(conn, migrations).and_then(|()| Ok(conn.execute_batch("COMMIT")?));
+    if done.is_err() && !conn.is_autocommit() {
+        conn.execute_batch("ROLLBACK")?;
+    }
+    done
+}
+
+fn apply(conn: &Connection, migrations: &[Migration]) -> Result<()> {
+    let found = version(conn)?;
+    for migration in migrations.iter().filter(|m| m.version > found) {
+        conn.execute_batch(migration.sql)?;
+        execute(
+            conn,
+            "INSERT INTO signer.meta (key, value) VALUES ('oldest_binary', ?1)
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            [migration.oldest_binary],
+        )?;
+        conn.execute_batch(&format!("PRAGMA signer.user_version = {}", migration.version))?;
+    }
+    Ok(())
+}
+
+fn keep_copy(conn: &Connection, path: &Path, version: u32) -> Result<PathBuf> {
+    for n in 1_u32.. {
+        let suffix = if n == 1 {
+            format!(".v{version}.bak")
+        } else {
+            format!(".v{version}.{n}.bak")
+        };
+        let copy = with_suffix(path, &suffix);
+        match create_private(&copy) {
+            Ok(file) => {
+                conn.execute("VACUUM signer INTO ?1", [copy.to_string_lossy()])?;
+                file.sync_all().map_err(|e| unavailable(&copy, &e))?;
+                return Ok(copy);
+            }
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(unavailable(&copy, &e)),
+        }
+    }
+    Err(StoreError::Unavailable("no name is left for a copy".into()))
+}

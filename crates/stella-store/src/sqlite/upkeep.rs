@@ -1,0 +1,54 @@
+//! Describing, checking and mending the store.
+
+use async_trait::async_trait;
+use stella_core::trust::TrustState;
+
+use super::row::execute;
+use super::{SqliteStore, events, projections, schema, verify};
+use crate::{Result, StoreDescription, StoreError, Upkeep, VerifyReport};
+
+#[async_trait]
+impl Upkeep for SqliteStore {
+    async fn describe(&self) -> Result<StoreDescription> {
+        let place = self.path.display().to_string();
+        self.readers
+            .read(move |conn| {
+                Ok(StoreDescription {
+                    driver: "sqlite",
+                    place,
+                    schema_version: schema::version(conn)?,
+                    head: events::head(conn)?,
+                })
+            })
+            .await
+    }
+
+    async fn verify(&self) -> Result<VerifyReport> {
+        self.readers.read(|conn| Ok(verify::report(conn))).await
+    }
+
+    async fn rebuild_projections(&self) -> Result<()> {
+        self.writer
+            .write(|commit| {
+                let events = events::events_after(commit.conn, 0, usize::MAX)?;
+                let state = TrustState::fold(&events).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+                projections::write_all(commit.conn, &state)
+            })
+            .await
+    }
+
+    async fn probe(&self) -> Result<()> {
+        self.writer
+            .write(|commit| {
+                // Counted up, because writing what is there already writes nothing.
+                execute(
+                    commit.conn,
+                    "INSERT INTO signer.meta (key, value) VALUES ('probe', '1')
+                     ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT)",
+                    [],
+                )?;
+                Ok(())
+            })
+            .await
+    }
+}

@@ -1,0 +1,319 @@
+//! Reading everything, and saying what is wrong with it.
+
+use rusqlite::{Connection, Row};
+use stella_core::digest::Sha256;
+use stella_core::dsse::{Envelope, EnvelopeLimits, pae_digest};
+use stella_core::json::JsonLimits;
+use stella_core::trust::{Event, TrustState};
+
+use super::row::{Columns, all, first, integer};
+use super::writer::{CHAIN_START, chain_head};
+use super::{attestation_rows, events, ledger, projections};
+use crate::{AttestationRow, LedgerKey, Result, VerifyReport};
+
+/// Damage that stops one check is a finding like any other.
+pub(super) fn report(conn: &Connection) -> VerifyReport {
+    let mut report = VerifyReport::default();
+    for (what, check) in CHECKS {
+        if let Err(error) = check(conn, &mut report) {
+            report.findings.push(format!("{what}: {error}"));
+        }
+    }
+    if let Some(more) = report.findings.len().checked_sub(MAX_FINDINGS).filter(|n| *n > 0) {
+        report.findings.truncate(MAX_FINDINGS);
+        report.findings.push(format!("and {more} more"));
+    }
+    report
+}
+
+type Check = fn(&Connection, &mut VerifyReport) -> Result<()>;
+
+const CHECKS: &[(&str, Check)] = &[
+    ("the database file", file),
+    ("the events", event_log),
+    ("the ledger", ledger_entries),
+    ("the hash chain", chain),
+    ("the attestations", attestations),
+];
+
+/// What was let in under larger limits is no damage.
+const UNBOUNDED: EnvelopeLimits = EnvelopeLimits {
+    json: JsonLimits {
+        max_bytes: usize::MAX,
+        max_depth: 64,
+    },
+    max_signatures: usize::MAX,
+};
+
+const MAX_FINDINGS: usize = 200;
+
+fn file(conn: &Connection, report: &mut VerifyReport) -> Result<()> {
+    let damage = all(conn, "PRAGMA signer.integrity_check", [], |row| {
+        Ok(row.get::<_, String>(0)?)
+    })?;
+    let damage = damage.into_iter().filter(|line| line != "ok");
+    report
+        .findings
+        .extend(damage.map(|line| format!("integrity check: {line}")));
+    let orphans = all(conn, "PRAGMA signer.foreign_key_check", [], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(2)?))
+    })?;
+    report.findings.extend(
+        orphans
+            .into_iter()
+            .map(|(from, to)| format!("a row of {from} refers to a row of {to} that does not exist")),
+    );
+    Ok(())
+}
+
+fn event_log(conn: &Connection, report: &mut VerifyReport) -> Result<()> {
+    let mut sound = Vec::new();
+    let mut expected = 1;
+    let sql = "SELECT * FROM signer.key_audit_log ORDER BY sequence";
+    all(conn, sql, [], |row| {
+        report.events += 1;
+        let sequence = row.count("sequence")?;
+        if sequence != expected {
+            let gap = format!("events {expected} to {} are missing", sequence.saturating_sub(1));
+            report.findings.push(gap);
+        }
+        expected = sequence + 1;
+        match event(row) {
+            Ok(event) => sound.push(event),
+            Err(why) => report.findings.push(format!("event {sequence}: {why}")),
+        }
+        Ok(())
+    })?;
+    match TrustState::fold(&sound) {
+        Ok(state) => compare_projections(conn, &state, report),
+        Err(error) => {
+            report
+                .findings
+                .push(format!("the keys and anchors cannot be compared: {error}"));
+            Ok(())
+        }
+    }
+}
+
+/// The event, if its columns say what its bytes say.
+fn event(row: &Row<'_>) -> std::result::Result<Event, String> {
+    let event = events::event_of(row).map_err(|e| e.to_string())?;
+    let columns = events::audit_row(row).map_err(|e| e.to_string())?;
+    if event.to_bytes().ok() != row.get("bytes").ok() {
+        return Err("its bytes are not in canonical form".into());
+    }
+    let equal = columns.event_id == event.id
+        && columns.event_type == event.body.event_type()
+        && columns.key_id.as_ref() == event.body.key_id()
+        && columns.anchor_id == event.body.anchor_id()
+        && columns.actor == event.actor
+        && columns.timestamp == event.recorded_at
+        && columns.details == event.body.details();
+    if equal {
+        Ok(event)
+    } else {
+        Err("its columns differ from its bytes".into())
+    }
+}
+
+fn compare_projections(conn: &Connection, state: &TrustState, report: &mut VerifyReport) -> Result<()> {
+    for table in projections::TABLES {
+        let (expected, mut stored) = (
+            projections::expected(table, state)?,
+            projections::stored(table, conn)?,
+        );
+        let name = table.name;
+        for (key, row) in &expected {
+            match stored.remove(key) {
+                None => report.findings.push(format!("{name}: row {key} is missing")),
+                Some(found) => {
+                    let differing = table.columns.iter().zip(row).zip(&found);
+                    for ((column, _), _) in differing.filter(|((_, a), b)| a != b) {
+                        let finding = format!("{name}: {column} of row {key} is not what the events say");
+                        report.findings.push(finding);
+                    }
+                }
+            }
+        }
+        let strangers = stored.keys();
+        report
+            .findings
+            .extend(strangers.map(|key| format!("{name}: row {key} comes from no event")));
+    }
+    Ok(())
+}
+
+fn ledger_entries(conn: &Connection, report: &mut VerifyReport) -> Result<()> {
+    let mut expected = 1;
+    let sql = "SELECT l.*, a.pae AS attested FROM signer.ledger l
+               LEFT JOIN signer.attestations a ON a.id = l.attestation_id ORDER BY l.entry";
+    all(conn, sql, [], |row| {
+        report.ledger_entries += 1;
+        let number = row.count("entry")?;
+        if number != expected {
+            let gap = format!(
+                "ledger entries {expected} to {} are missing",
+                number.saturating_sub(1)
+            );
+            report.findings.push(gap);
+        }
+        expected = number + 1;
+        let (key, entry) = (ledger::key_of(row)?, ledger::entry_of(row)?);
+        let bytes: Vec<u8> = row.get("bytes")?;
+        if ledger::canonical_bytes(number, &key, &entry)? != bytes {
+            report.findings.push(format!(
+                "ledger entry {number}: its columns differ from its bytes"
+            ));
+        }
+        let attested: Option<[u8; 32]> = row.get("attested")?;
+        if attested.as_ref() != Some(key.pae.as_bytes()) {
+            let of = entry.attestation;
+            report.findings.push(format!(
+                "ledger entry {number} is about something else than attestation {of}, which it names"
+            ));
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+fn chain(conn: &Connection, report: &mut VerifyReport) -> Result<()> {
+    let mut head = CHAIN_START;
+    let (mut next_sequence, mut next_entry, mut next_commit) = (1, 1, 1);
+    all(
+        conn,
+        "SELECT * FROM signer.event_chain ORDER BY commit_id",
+        [],
+        |row| {
+            let commit = row.count("commit_id")?;
+            let (events, sequence) = Span::of(row, "first_sequence", "last_sequence")?.advance(next_sequence);
+            let (entries, entry) = Span::of(row, "first_entry", "last_entry")?.advance(next_entry);
+            let (Some(events), Some(entries), true) = (events, entries, commit == next_commit) else {
+                let finding = format!("event_chain: commit {commit} does not follow the one before it");
+                report.findings.push(finding);
+                (next_commit, next_sequence, next_entry) = (commit + 1, sequence, entry);
+                head = row.digest("head")?;
+                return Ok(());
+            };
+            let event_digests = digests(conn, "key_audit_log", "sequence", events)?;
+            let entry_digests = digests(conn, "ledger", "entry", entries)?;
+            let stored = row.digest("head")?;
+            if chain_head(&head, event_digests.iter(), entry_digests.iter()) != stored {
+                report.findings.push(format!(
+                "event_chain: commit {commit} does not match what it covers ({events} of the events, {entries} of the ledger): one of them was altered"
+            ));
+            }
+            // Go on from what is stored, so that one alteration is one finding.
+            head = stored;
+            (next_commit, next_sequence, next_entry) = (commit + 1, sequence, entry);
+            Ok(())
+        },
+    )?;
+    report.chain_head = head.to_hex();
+    for (table, column, next) in [
+        ("key_audit_log", "sequence", next_sequence),
+        ("ledger", "entry", next_entry),
+    ] {
+        let sql = format!("SELECT MAX({column}) AS last FROM signer.{table}");
+        let last: i64 = first(conn, &sql, [], |row| Ok(row.get::<_, Option<i64>>("last")?))?
+            .flatten()
+            .unwrap_or(0);
+        if last != integer(next) - 1 {
+            report.findings.push(format!(
+                "event_chain covers {table} up to {}, which goes up to {last}",
+                next - 1
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A run of rows, both ends included; empty when the first is past the last.
+#[derive(Clone, Copy)]
+struct Span(u64, u64);
+
+impl Span {
+    fn of(row: &Row<'_>, from: &str, to: &str) -> Result<Self> {
+        match row.get::<_, Option<i64>>(from)? {
+            Some(_) => Ok(Self(row.count(from)?, row.count(to)?)),
+            None => Ok(Self(1, 0)),
+        }
+    }
+
+    /// The span, if it is empty or begins here; and where the next one begins.
+    fn advance(self, expected: u64) -> (Option<Self>, u64) {
+        if self.0 > self.1 {
+            return (Some(self), expected);
+        }
+        ((self.0 == expected).then_some(self), self.1 + 1)
+    }
+}
+
+impl std::fmt::Display for Span {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.1.checked_sub(self.0) {
+            None => f.write_str("none"),
+            Some(0) => write!(f, "{}", self.0),
+            Some(_) => write!(f, "{} to {}", self.0, self.1),
+        }
+    }
+}
+
+fn digests(conn: &Connection, table: &str, column: &str, span: Span) -> Result<Vec<Sha256>> {
+    let sql = format!("SELECT bytes FROM signer.{table} WHERE {column} BETWEEN ?1 AND ?2 ORDER BY {column}");
+    all(conn, &sql, (integer(span.0), integer(span.1)), |row| {
+        Ok(Sha256::of(&row.get::<_, Vec<u8>>("bytes")?))
+    })
+}
+
+fn attestations(conn: &Connection, report: &mut VerifyReport) -> Result<()> {
+    let sql = "SELECT a.*, k.fingerprint FROM signer.attestations a
+               LEFT JOIN signer.signing_keys k ON k.key_id = a.key_id ORDER BY a.id";
+    all(conn, sql, [], |row| {
+        report.attestations += 1;
+        let id: String = row.get("id")?;
+        let wrong = match attestation_rows::attestation(conn, row) {
+            Ok(found) => attestation(conn, &found, row.get("fingerprint")?)?,
+            Err(error) => Some(error.to_string()),
+        };
+        report
+            .findings
+            .extend(wrong.map(|why| format!("attestation {id}: {why}")));
+        Ok(())
+    })?;
+    Ok(())
+}
+
+fn attestation(conn: &Connection, found: &AttestationRow, spki: Option<[u8; 32]>) -> Result<Option<String>> {
+    let wrong = |why: &str| Ok(Some(why.to_owned()));
+    if pae_digest(&found.payload_type, &found.payload) != found.pae {
+        return wrong("its payload does not have its digest");
+    }
+    let Some(signed) = &found.signed else {
+        return Ok(None);
+    };
+    let envelope = match Envelope::parse(&signed.envelope, &UNBOUNDED) {
+        Ok(envelope) => envelope,
+        Err(error) => return Ok(Some(format!("its envelope: {error}"))),
+    };
+    if envelope.pae_digest() != found.pae {
+        return wrong("its envelope holds something else than its payload");
+    }
+    if signed.key_id.is_none() {
+        return Ok(None);
+    }
+    let Some(spki) = spki else {
+        return wrong("no event entered the key that signed it");
+    };
+    for signature in &envelope.signatures {
+        let key = LedgerKey {
+            pae: found.pae,
+            spki: Sha256::from_bytes(spki),
+            signature: Sha256::of(&signature.sig),
+        };
+        if ledger::entry(conn, &key)?.is_some() {
+            return Ok(None);
+        }
+    }
+    wrong("its signature is not in the ledger")
+}

@@ -1,0 +1,230 @@
+//! One thread that writes: whoever waits while a commit is on its way to the
+//! disk shares the next one.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use stella_core::digest::Sha256;
+use tokio::sync::{mpsc, oneshot};
+
+use super::error::{again, of_commit};
+use super::row::{execute, first, integer};
+use crate::{Result, StoreError};
+
+pub(super) struct Writer {
+    queue: Option<mpsc::Sender<Box<dyn Member>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(conn: Connection, max_batch: usize) -> Result<Self> {
+        let (queue, jobs) = mpsc::channel(max_batch.max(1));
+        let thread = std::thread::Builder::new()
+            .name("stella-sqlite-writer".into())
+            .spawn(move || serve(&conn, jobs, max_batch))
+            .map_err(|e| StoreError::Unavailable(format!("the writer thread cannot start: {e}")))?;
+        Ok(Self {
+            queue: Some(queue),
+            thread: Some(thread),
+        })
+    }
+
+    /// Runs `work` inside the next commit and answers once that is durable.
+    /// When `work` fails, what it wrote is undone and the others go on.
+    pub(super) async fn write<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Commit<'_>) -> Result<T> + Send + 'static,
+    {
+        let (to, answer) = oneshot::channel();
+        let member = Box::new(Pending {
+            work: Some(work),
+            outcome: None,
+            to,
+        });
+        let queue = self.queue.as_ref().ok_or_else(stopped)?;
+        queue.send(member).await.map_err(|_| stopped())?;
+        answer
+            .await
+            .map_err(|_| StoreError::Unknown("the writer stopped before it answered".into()))?
+    }
+}
+
+/// What was queued is still written; then the file is closed.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue.take();
+        if let Some(thread) = self.thread.take() {
+            // A panic of that thread has been answered to its callers.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The open transaction, and what it adds to the hash chain.
+pub(super) struct Commit<'c> {
+    pub(super) conn: &'c Connection,
+    events: Vec<(u64, Sha256)>,
+    entries: Vec<(u64, Sha256)>,
+}
+
+impl Commit<'_> {
+    pub(super) fn chain_event(&mut self, sequence: u64, bytes: &[u8]) {
+        self.events.push((sequence, Sha256::of(bytes)));
+    }
+
+    pub(super) fn chain_ledger_entry(&mut self, entry: u64, bytes: &[u8]) {
+        self.entries.push((entry, Sha256::of(bytes)));
+    }
+
+    fn seal(&self) -> Result<()> {
+        if self.events.is_empty() && self.entries.is_empty() {
+            return Ok(());
+        }
+        let before = first(
+            self.conn,
+            "SELECT head FROM signer.event_chain ORDER BY commit_id DESC LIMIT 1",
+            [],
+            |row| Ok(Sha256::from_bytes(row.get("head")?)),
+        )?
+        .unwrap_or(CHAIN_START);
+        let head = chain_head(
+            &before,
+            self.events.iter().map(|(_, digest)| digest),
+            self.entries.iter().map(|(_, digest)| digest),
+        );
+        let ends = |rows: &[(u64, Sha256)]| {
+            (
+                rows.first().map(|(n, _)| integer(*n)),
+                rows.last().map(|(n, _)| integer(*n)),
+            )
+        };
+        let ((first_sequence, last_sequence), (first_entry, last_entry)) =
+            (ends(&self.events), ends(&self.entries));
+        execute(
+            self.conn,
+            "INSERT INTO signer.event_chain (first_sequence, last_sequence, first_entry, last_entry, head)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            (
+                first_sequence,
+                last_sequence,
+                first_entry,
+                last_entry,
+                head.as_bytes(),
+            ),
+        )?;
+        Ok(())
+    }
+}
+
+pub(super) const CHAIN_START: Sha256 = Sha256::from_bytes([0; 32]);
+
+/// SHA-256(previous head || tag || SHA-256(bytes) || ...): the commit's events
+/// in their order, then its ledger entries in theirs. The tag keeps one from
+/// passing for the other.
+pub(super) fn chain_head<'a>(
+    before: &Sha256,
+    events: impl Iterator<Item = &'a Sha256>,
+    entries: impl Iterator<Item = &'a Sha256>,
+) -> Sha256 {
+    let mut parts: Vec<&[u8]> = vec![before.as_bytes()];
+    for digest in events {
+        parts.extend([b"E".as_slice(), digest.as_bytes()]);
+    }
+    for digest in entries {
+        parts.extend([b"L".as_slice(), digest.as_bytes()]);
+    }
+    Sha256::of_parts(&parts)
+}
+
+trait Member: Send {
+    fn run(&mut self, commit: &mut Commit<'_>) -> std::result::Result<(), StoreError>;
+    fn answer(self: Box<Self>, committed: &Result<()>);
+}
+
+struct Pending<T, F> {
+    work: Option<F>,
+    outcome: Option<Result<T>>,
+    to: oneshot::Sender<Result<T>>,
+}
+
+impl<T, F> Member for Pending<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Commit<'_>) -> Result<T> + Send,
+{
+    fn run(&mut self, commit: &mut Commit<'_>) -> Result<()> {
+        let Some(work) = self.work.take() else {
+            return Ok(());
+        };
+        // One caller's bug must not take the writer from all the others.
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(commit)))
+            .unwrap_or_else(|_| Err(StoreError::Corrupt("a write panicked and was undone".into())));
+        let verdict = outcome.as_ref().map(|_| ()).map_err(again);
+        self.outcome = Some(outcome);
+        verdict
+    }
+
+    fn answer(self: Box<Self>, committed: &Result<()>) {
+        let answer = match (committed, self.outcome) {
+            (_, Some(Err(own))) => Err(own),
+            (Ok(()), Some(Ok(value))) => Ok(value),
+            (Ok(()), None) => Err(StoreError::Unavailable("the write was never begun".into())),
+            (Err(shared), _) => Err(again(shared)),
+        };
+        // The caller may have gone away; what it wrote stays.
+        let _ = self.to.send(answer);
+    }
+}
+
+fn serve(conn: &Connection, mut jobs: mpsc::Receiver<Box<dyn Member>>, max_batch: usize) {
+    while let Some(job) = jobs.blocking_recv() {
+        let mut batch = vec![job];
+        while batch.len() < max_batch
+            && let Ok(job) = jobs.try_recv()
+        {
+            batch.push(job);
+        }
+        let committed = commit(conn, &mut batch);
+        if !conn.is_autocommit()
+            && let Err(error) = conn.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a failed transaction could not be rolled back");
+        }
+        for member in batch {
+            member.answer(&committed);
+        }
+    }
+}
+
+fn commit(conn: &Connection, batch: &mut [Box<dyn Member>]) -> Result<()> {
+    // Takes the write lock at once, waiting for other processes up to the busy
+    // timeout: nothing that was read in here can move before the COMMIT.
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    let mut open = Commit {
+        conn,
+        events: Vec::new(),
+        entries: Vec::new(),
+    };
+    for member in batch {
+        let (events, entries) = (open.events.len(), open.entries.len());
+        execute(conn, "SAVEPOINT member", [])?;
+        if let Err(error) = member.run(&mut open) {
+            // A full disk may have made SQLite drop the whole transaction.
+            if conn.is_autocommit() {
+                return Err(error);
+            }
+            open.events.truncate(events);
+            open.entries.truncate(entries);
+            execute(conn, "ROLLBACK TO member", [])?;
+        }
+        execute(conn, "RELEASE member", [])?;
+    }
+    open.seal()?;
+    conn.execute_batch("COMMIT").map_err(of_commit)
+}
+
+fn stopped() -> StoreError {
+    StoreError::Unavailable("the writer has stopped".into())
+}
