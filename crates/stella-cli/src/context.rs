@@ -2,12 +2,14 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use stella_core::time::{Clock, Timestamp};
 use stella_server::clock::SystemClock;
 
 use crate::api::Api;
+use crate::client::{TargetOptions, Timeouts};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::printer::{Format, Page, Printer};
@@ -78,23 +80,25 @@ impl Context {
     }
 
     pub async fn api(&self) -> Result<Api, CliError> {
-        Api::connect(self).await
+        Api::connect(self, Timeouts::default()).await
+    }
+
+    /// For an answer that may be long in coming.
+    pub async fn patient_api(&self, request: Duration) -> Result<Api, CliError> {
+        let timeouts = Timeouts {
+            request,
+            ..Timeouts::default()
+        };
+        Api::connect(self, timeouts).await
     }
 
     /// The home that was named, else the user's own.
     pub fn home(&self) -> Result<PathBuf, CliError> {
-        if let Some(home) = self.global.home.as_ref().filter(|h| !h.as_os_str().is_empty()) {
-            return Ok(home.clone());
-        }
-        let variable = |name| {
-            std::env::var_os(name)
-                .filter(|v| !v.is_empty())
-                .map(PathBuf::from)
-        };
-        variable("XDG_DATA_HOME")
-            .filter(|data| data.is_absolute())
-            .or_else(|| variable("HOME").map(|home| home.join(".local/share")))
-            .map(|data| data.join("stella"))
+        self.global
+            .home
+            .clone()
+            .filter(|home| !home.as_os_str().is_empty())
+            .or_else(|| TargetOptions::default().user_home)
             .ok_or_else(|| {
                 CliError::usage("where the home is was not said, and this user has none")
                     .next(format!("{} --home DIR, or STELLA_HOME", self.program))

@@ -4,10 +4,9 @@
 use std::fmt;
 
 use stella_core::api::problem::Problem;
-use stella_server::app::ErrorKind;
-use stella_server::home::HomeError;
 use stella_server::instance::InstanceError;
 
+use crate::client::ClientError;
 use crate::exit::Exit;
 
 #[derive(Debug, Clone)]
@@ -19,9 +18,6 @@ pub struct CliError {
     /// The causes behind it, outermost first.
     pub why: Vec<String>,
     pub next: Option<String>,
-    /// The connection broke after something had been sent: only a request
-    /// that may be repeated may be sent again.
-    pub broken: bool,
     /// As the server told it.
     pub problem: Option<Box<Problem>>,
 }
@@ -34,7 +30,6 @@ impl CliError {
             what: what.to_string(),
             why: Vec::new(),
             next: None,
-            broken: false,
             problem: None,
         }
     }
@@ -94,33 +89,26 @@ impl From<Problem> for CliError {
             what: problem.detail.clone(),
             why: problem.causes.clone(),
             next: problem.next.clone(),
-            broken: false,
             problem: Some(Box::new(problem)),
+        }
+    }
+}
+
+impl From<ClientError> for CliError {
+    fn from(error: ClientError) -> Self {
+        if let ClientError::Problem(problem) = error {
+            return Self::from(*problem);
+        }
+        Self {
+            next: error.next(),
+            ..Self::new(Exit::of_code(error.exit_code()), error.code(), &error)
         }
     }
 }
 
 impl From<InstanceError> for CliError {
     fn from(error: InstanceError) -> Self {
-        let exit = match &error {
-            InstanceError::Home(HomeError::InUse(_)) => Exit::Unavailable,
-            InstanceError::Home(HomeError::Io { .. })
-            | InstanceError::SealingKeyLost(_)
-            | InstanceError::SealingKey(_) => Exit::Failed,
-            InstanceError::Home(_) | InstanceError::Config(_) | InstanceError::NoSuchStore(_) => Exit::Usage,
-            InstanceError::Store(_) => Exit::Unavailable,
-            InstanceError::App(e) => match e.kind {
-                ErrorKind::Invalid | ErrorKind::TooLarge | ErrorKind::Refused => Exit::Usage,
-                ErrorKind::NotFound => Exit::NotFound,
-                ErrorKind::Unauthenticated | ErrorKind::Denied => Exit::Denied,
-                ErrorKind::Unavailable => Exit::Unavailable,
-                ErrorKind::Conflict | ErrorKind::Internal => Exit::Failed,
-            },
-        };
-        Self {
-            next: error.next(),
-            ..Self::new(exit, error.code(), &error)
-        }
+        Self::from(ClientError::from(error))
     }
 }
 

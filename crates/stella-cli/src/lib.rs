@@ -5,11 +5,14 @@
 pub mod api;
 pub mod args;
 pub mod cli;
+pub mod client;
 pub mod cmd;
 pub mod context;
+mod demo;
 pub mod error;
 pub mod exit;
 pub mod printer;
+pub mod reference;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

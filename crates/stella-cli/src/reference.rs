@@ -16,11 +16,19 @@ const GENERATED: &str = "<!-- Generated from the code; a test fails when it is s
 
 fn reason_codes() -> String {
     let mut out = format!("# Reason codes\n\n{GENERATED}\n");
-    out.push_str("Every verdict has one, and so has every check in its trace that did not pass. They are stable.\n");
+    out.push_str(
+        "Every verdict has one, and so has every check in its trace that did not pass. They are stable.\n",
+    );
     out.push_str("FAIL means that no further evidence could make it PASS; what is merely unproven is INDETERMINATE.\n\n");
     out.push_str("| code | verdict | what it means | what to do |\n|---|---|---|---|\n");
     for code in Code::ALL {
-        let _ = writeln!(out, "| `{code}` | {} | {} | {} |", code.verdict(), code.meaning(), code.mend());
+        let _ = writeln!(
+            out,
+            "| `{code}` | {} | {} | {} |",
+            code.verdict(),
+            code.meaning(),
+            code.mend()
+        );
     }
     out
 }
@@ -35,7 +43,13 @@ fn names() -> String {
     for algorithm in Algorithm::all() {
         let scheme = algorithm.scheme();
         let short: Vec<_> = scheme.short_names().iter().map(|n| format!("`{n}`")).collect();
-        let _ = writeln!(out, "| `{algorithm}` | {} | {} | {} |", short.join(", "), scheme.standard(), scheme.provider());
+        let _ = writeln!(
+            out,
+            "| `{algorithm}` | {} | {} | {} |",
+            short.join(", "),
+            scheme.standard(),
+            scheme.provider()
+        );
     }
     out.push_str("\n## Key states\n\n");
     for state in KeyState::ALL {

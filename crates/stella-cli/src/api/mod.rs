@@ -1,35 +1,50 @@
-//! The HTTP API, typed: the one door to whatever instance was chosen.
+//! The HTTP API, typed: what every command asks through.
 
 mod route;
 
+use http::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use route::Route;
 
+use crate::client::{Client, Response, TargetOptions, Timeouts};
 use crate::context::Context;
 use crate::error::CliError;
 
-pub struct Api {}
-
-/// An answer with the status it came with.
-pub struct Reply<T> {
-    pub status: u16,
-    pub value: T,
+pub struct Api {
+    client: Client,
 }
 
 impl Api {
-    pub async fn connect(_context: &Context) -> Result<Self, CliError> {
-        Err(CliError::failed("cli.todo", "no transport yet"))
+    pub async fn connect(context: &Context, timeouts: Timeouts) -> Result<Self, CliError> {
+        let global = &context.global;
+        let client = Client::connect(&TargetOptions {
+            server: global.server.clone(),
+            home: global.home.clone(),
+            config: global.config.clone(),
+            token: global.token.clone().filter(|t| !t.is_empty()),
+            timeouts,
+            ..TargetOptions::default()
+        })
+        .await?;
+        for note in client.notes() {
+            context.printer.note(note);
+        }
+        context.printer.detail(&format!("asking {}", client.reached()));
+        Ok(Self { client })
     }
 
     pub async fn get<T: DeserializeOwned>(&self, route: &Route) -> Result<T, CliError> {
-        decode(&self.send("GET", route, None, &[]).await?.1)
+        self.send(Method::GET, route, &[], &[])
+            .await?
+            .json()
+            .map_err(CliError::from)
     }
 
     /// The body as it is.
     pub async fn bytes(&self, route: &Route) -> Result<Vec<u8>, CliError> {
-        Ok(self.send("GET", route, None, &[]).await?.1)
+        Ok(self.send(Method::GET, route, &[], &[]).await?.body)
     }
 
     pub async fn post<T: DeserializeOwned>(
@@ -37,7 +52,19 @@ impl Api {
         route: &Route,
         body: &impl Serialize,
     ) -> Result<T, CliError> {
-        decode(&self.send("POST", route, Some(encode(body)?), &[]).await?.1)
+        self.with_body(Method::POST, route, &[], body).await
+    }
+
+    /// With the key it is not done twice, so the client may send it again when
+    /// the connection breaks.
+    pub async fn post_once<T: DeserializeOwned>(
+        &self,
+        route: &Route,
+        body: &impl Serialize,
+        idempotency_key: &str,
+    ) -> Result<T, CliError> {
+        let headers = [("idempotency-key", idempotency_key)];
+        self.with_body(Method::POST, route, &headers, body).await
     }
 
     pub async fn put<T: DeserializeOwned>(
@@ -45,7 +72,7 @@ impl Api {
         route: &Route,
         body: &impl Serialize,
     ) -> Result<T, CliError> {
-        decode(&self.send("PUT", route, Some(encode(body)?), &[]).await?.1)
+        self.with_body(Method::PUT, route, &[], body).await
     }
 
     pub async fn patch<T: DeserializeOwned>(
@@ -53,56 +80,42 @@ impl Api {
         route: &Route,
         body: &impl Serialize,
     ) -> Result<T, CliError> {
-        decode(&self.send("PATCH", route, Some(encode(body)?), &[]).await?.1)
+        self.with_body(Method::PATCH, route, &[], body).await
     }
 
     pub async fn delete<T: DeserializeOwned>(&self, route: &Route) -> Result<T, CliError> {
-        decode(&self.send("DELETE", route, None, &[]).await?.1)
+        self.send(Method::DELETE, route, &[], &[])
+            .await?
+            .json()
+            .map_err(CliError::from)
     }
 
-    /// May be sent again with the same key: it is not done twice. So it is,
-    /// once, when the connection breaks.
-    pub async fn post_once<T: DeserializeOwned>(
+    async fn with_body<T: DeserializeOwned>(
         &self,
+        method: Method,
         route: &Route,
+        headers: &[(&str, &str)],
         body: &impl Serialize,
-        idempotency_key: &str,
-    ) -> Result<Reply<T>, CliError> {
-        let body = encode(body)?;
-        let headers = [("idempotency-key", idempotency_key)];
-        let answer = match self.send("POST", route, Some(body.clone()), &headers).await {
-            Err(error) if error.broken => self.send("POST", route, Some(body), &headers).await?,
-            other => other?,
-        };
-        Ok(Reply {
-            status: answer.0,
-            value: decode(&answer.1)?,
-        })
+    ) -> Result<T, CliError> {
+        let body = serde_json::to_vec(body)
+            .map_err(|e| CliError::failed("cli.request", format!("the request cannot be written: {e}")))?;
+        self.send(method, route, headers, &body)
+            .await?
+            .json()
+            .map_err(CliError::from)
     }
 
     async fn send(
         &self,
-        _method: &str,
-        _route: &Route,
-        _body: Option<Vec<u8>>,
-        _headers: &[(&str, &str)],
-    ) -> Result<(u16, Vec<u8>), CliError> {
-        Err(CliError::failed("cli.todo", "no transport yet"))
+        method: Method,
+        route: &Route,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Response, CliError> {
+        let response = self
+            .client
+            .send(method, route.as_str(), &[], headers, body)
+            .await?;
+        response.success().map_err(CliError::from)
     }
-}
-
-fn encode(body: &impl Serialize) -> Result<Vec<u8>, CliError> {
-    serde_json::to_vec(body)
-        .map_err(|e| CliError::failed("cli.request", format!("the request cannot be written: {e}")))
-}
-
-fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, CliError> {
-    serde_json::from_slice(body).map_err(|e| {
-        CliError::failed(
-            "cli.answer",
-            "the answer of the server is not what this version expects",
-        )
-        .because(e)
-        .next("compare the versions: stella --version, and stella attest status")
-    })
 }

@@ -8,6 +8,7 @@ pub mod completions;
 pub mod config;
 pub mod crypto;
 pub mod db;
+pub mod demo;
 pub mod files;
 pub mod init;
 pub mod keys;
@@ -84,6 +85,8 @@ verbs! {
     /// The store
     #[command(subcommand)]
     Db(db::Verb),
+    /// Play the whole story in a fresh home
+    Demo(demo::Demo),
     /// Completions for a shell
     Completions(completions::Completions),
     /// Man pages

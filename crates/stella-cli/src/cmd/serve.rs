@@ -31,7 +31,7 @@ impl Serve {
 
 fn refused(error: ServeError) -> CliError {
     let exit = match &error {
-        ServeError::Listen { .. } => Exit::Failed,
+        ServeError::Listen { .. } | ServeError::Signals(_) => Exit::Failed,
         ServeError::Address(_) | ServeError::PlainHttp(_) => Exit::Usage,
     };
     CliError::new(exit, "serve.listen", error)

@@ -19,7 +19,11 @@ pub enum DemoError {
     #[error("{what}: {source}")]
     Io { what: String, source: io::Error },
     #[error("`{command}` ended with {code}, where the demo expects {expected}")]
-    Step { command: String, code: i32, expected: i32 },
+    Step {
+        command: String,
+        code: i32,
+        expected: i32,
+    },
     #[error("the demo could not read the id in the output of `{0}`")]
     NoId(String),
 }
@@ -53,8 +57,16 @@ struct Stage<'a> {
 impl<'a> Stage<'a> {
     fn set(setting: &'a Setting, out: &'a mut dyn Write) -> Result<Self, DemoError> {
         let work = setting.folder.join("work");
-        fs::create_dir_all(&work).map_err(|source| DemoError::Io { what: work.display().to_string(), source })?;
-        Ok(Self { exe: &setting.exe, home: setting.folder.join("home"), work, out: std::cell::RefCell::new(out) })
+        fs::create_dir_all(&work).map_err(|source| DemoError::Io {
+            what: work.display().to_string(),
+            source,
+        })?;
+        Ok(Self {
+            exe: &setting.exe,
+            home: setting.folder.join("home"),
+            work,
+            out: std::cell::RefCell::new(out),
+        })
     }
 
     fn play(&self, setting: &Setting) -> Result<(), DemoError> {
@@ -63,50 +75,150 @@ impl<'a> Stage<'a> {
         let binary = self.exe.display().to_string();
         let digest = self.digest_of(self.exe)?;
         let by_digest = format!("sha256:{digest}");
-        let sbom = sbom::cyclonedx(LOCK, "stella", version, &purl, &digest, &setting.now, &setting.serial);
-        let provenance =
-            provenance::slsa(&Sha256::of(LOCK.as_bytes()).to_hex(), version, &setting.serial, &setting.now);
+        let sbom = sbom::cyclonedx(
+            LOCK,
+            "stella",
+            version,
+            &purl,
+            &digest,
+            &setting.now,
+            &setting.serial,
+        );
+        let provenance = provenance::slsa(
+            &Sha256::of(LOCK.as_bytes()).to_hex(),
+            version,
+            &setting.serial,
+            &setting.now,
+        );
         let sbom = self.write("stella.cdx.json", &sbom)?;
         let provenance = self.write("stella.provenance.json", &provenance)?;
         let bundle = self.work.join("stella.cdx.bundle.json").display().to_string();
 
         self.say("A home, a key, and an anchor that says whose word counts for this package.")?;
         self.stella(&["init", "--no-key"], 0)?;
-        self.stella(&["keys", "generate", "--profile", "default", "--key-id", "release-1"], 0)?;
         self.stella(
-            &["anchor", "create", "--purl-pattern", "pkg:generic/stella", "--key-ids", "release-1", "--predicate-types", "cyclonedx,slsaprovenance1"],
+            &[
+                "keys",
+                "generate",
+                "--profile",
+                "default",
+                "--key-id",
+                "release-1",
+            ],
+            0,
+        )?;
+        self.stella(
+            &[
+                "anchor",
+                "create",
+                "--purl-pattern",
+                "pkg:generic/stella",
+                "--key-ids",
+                "release-1",
+                "--predicate-types",
+                "cyclonedx,slsaprovenance1",
+            ],
             0,
         )?;
 
         self.say("Sign what is known about a real artifact: this binary, its SBOM and its provenance.")?;
         let first = self.stella(
-            &["attest", "create", "--type", "cyclonedx", "--subject", &binary, "--purl", &purl, "--predicate", &sbom, "--bundle", &bundle],
+            &[
+                "attest",
+                "create",
+                "--type",
+                "cyclonedx",
+                "--subject",
+                &binary,
+                "--purl",
+                &purl,
+                "--predicate",
+                &sbom,
+                "--bundle",
+                &bundle,
+            ],
             0,
         )?;
         let second = self.stella(
-            &["attest", "create", "--type", "slsaprovenance1", "--subject", &binary, "--purl", &purl, "--predicate", &provenance],
+            &[
+                "attest",
+                "create",
+                "--type",
+                "slsaprovenance1",
+                "--subject",
+                &binary,
+                "--purl",
+                &purl,
+                "--predicate",
+                &provenance,
+            ],
             0,
         )?;
         self.say("The gate of a release pipeline: exit code 0, or the release stops.")?;
-        let gate =
-            ["verify", "artifact", "--digest", &by_digest, "--purl", &purl, "--require-type", "cyclonedx", "--require-type", "slsaprovenance1"];
+        let gate = [
+            "verify",
+            "artifact",
+            "--digest",
+            &by_digest,
+            "--purl",
+            &purl,
+            "--require-type",
+            "cyclonedx",
+            "--require-type",
+            "slsaprovenance1",
+        ];
         self.stella(&gate, 0)?;
 
         self.say("Rotate. The new key takes over once the anchor holds it; the old proof still passes.")?;
-        self.stella(&["keys", "generate", "--profile", "default", "--key-id", "release-2"], 0)?;
-        self.stella(&["anchor", "add-key", "--anchor-id", "ALL", "--key-id", "release-2", "--yes"], 0)?;
+        self.stella(
+            &[
+                "keys",
+                "generate",
+                "--profile",
+                "default",
+                "--key-id",
+                "release-2",
+            ],
+            0,
+        )?;
+        self.stella(
+            &[
+                "anchor",
+                "add-key",
+                "--anchor-id",
+                "ALL",
+                "--key-id",
+                "release-2",
+                "--yes",
+            ],
+            0,
+        )?;
         self.stella(&["keys", "list"], 0)?;
         self.stella(&gate, 0)?;
 
         self.say("Now suppose that somebody stole the old key. Nothing it signed is proven any more (exit code 11).")?;
-        self.stella(&["keys", "revoke", "release-1", "--reason", "compromise", "--yes"], 0)?;
+        self.stella(
+            &["keys", "revoke", "release-1", "--reason", "compromise", "--yes"],
+            0,
+        )?;
         self.stella(&gate, 11)?;
         self.stella(&["keys", "impact", "release-1"], 0)?;
 
-        self.say("The ledger knows both signatures as ours. Somebody looks at them, and they are signed again.")?;
+        self.say(
+            "The ledger knows both signatures as ours. Somebody looks at them, and they are signed again.",
+        )?;
         for id in [attestation_id(&first), attestation_id(&second)] {
             let id = id.ok_or_else(|| DemoError::NoId("stella attest create".to_owned()))?;
-            self.stella(&["attest", "resign", &id, "--reviewed", "compared with the build log"], 0)?;
+            self.stella(
+                &[
+                    "attest",
+                    "resign",
+                    &id,
+                    "--reviewed",
+                    "compared with the build log",
+                ],
+                0,
+            )?;
         }
         self.stella(&gate, 0)?;
         self.say("Every step is on record.")?;
@@ -133,12 +245,23 @@ impl<'a> Stage<'a> {
             .env_remove("STELLA_TOKEN")
             .stdin(Stdio::null())
             .output()
-            .map_err(|source| DemoError::Io { what: command.clone(), source })?;
+            .map_err(|source| DemoError::Io {
+                what: command.clone(),
+                source,
+            })?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         self.print(&text)?;
         self.print(&String::from_utf8_lossy(&output.stderr))?;
         let code = output.status.code().unwrap_or(-1);
-        if code == expected { Ok(text) } else { Err(DemoError::Step { command, code, expected }) }
+        if code == expected {
+            Ok(text)
+        } else {
+            Err(DemoError::Step {
+                command,
+                code,
+                expected,
+            })
+        }
     }
 
     fn say(&self, line: &str) -> Result<(), DemoError> {
@@ -149,18 +272,27 @@ impl<'a> Stage<'a> {
         self.out
             .borrow_mut()
             .write_all(text.as_bytes())
-            .map_err(|source| DemoError::Io { what: "standard output".to_owned(), source })
+            .map_err(|source| DemoError::Io {
+                what: "standard output".to_owned(),
+                source,
+            })
     }
 
     fn write(&self, name: &str, document: &serde_json::Value) -> Result<String, DemoError> {
         let path = self.work.join(name);
         let text = format!("{document:#}\n");
-        fs::write(&path, text).map_err(|source| DemoError::Io { what: path.display().to_string(), source })?;
+        fs::write(&path, text).map_err(|source| DemoError::Io {
+            what: path.display().to_string(),
+            source,
+        })?;
         Ok(path.display().to_string())
     }
 
     fn digest_of(&self, path: &Path) -> Result<String, DemoError> {
-        let bytes = fs::read(path).map_err(|source| DemoError::Io { what: path.display().to_string(), source })?;
+        let bytes = fs::read(path).map_err(|source| DemoError::Io {
+            what: path.display().to_string(),
+            source,
+        })?;
         Ok(Sha256::of(&bytes).to_hex())
     }
 }
@@ -174,5 +306,9 @@ fn attestation_id(text: &str) -> Option<String> {
 
 fn quoted(argument: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,".contains(c);
-    if !argument.is_empty() && argument.chars().all(plain) { argument.to_owned() } else { format!("'{argument}'") }
+    if !argument.is_empty() && argument.chars().all(plain) {
+        argument.to_owned()
+    } else {
+        format!("'{argument}'")
+    }
 }

@@ -13,7 +13,15 @@ struct Package<'a> {
 }
 
 /// `timestamp` and `serial` come in, so that the same inputs give the same bytes.
-pub fn cyclonedx(lock: &str, name: &str, version: &str, purl: &str, sha256: &str, timestamp: &str, serial: &str) -> Value {
+pub fn cyclonedx(
+    lock: &str,
+    name: &str,
+    version: &str,
+    purl: &str,
+    sha256: &str,
+    timestamp: &str,
+    serial: &str,
+) -> Value {
     let components: Vec<Value> = packages(lock)
         .into_iter()
         .filter(|p| p.from_registry)
@@ -62,7 +70,9 @@ fn packages(lock: &str) -> Vec<Package<'_>> {
 
 fn package(block: &str) -> Option<Package<'_>> {
     let field = |key: &str| {
-        block.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = \"")?.strip_suffix('"'))
+        block
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix(" = \"")?.strip_suffix('"'))
     };
     Some(Package {
         name: field("name")?,
@@ -99,9 +109,25 @@ checksum = "bb"
 
     #[test]
     fn lists_what_was_locked_and_leaves_our_own_crates_out() {
-        let bom = cyclonedx(LOCK, "stella", "0.1.0", "pkg:generic/stella@0.1.0", "cc", "2025-01-01T00:00:00Z", "x");
-        let purls: Vec<_> = bom["components"].as_array().expect("components").iter().map(|c| &c["purl"]).collect();
-        assert_eq!(purls, ["pkg:cargo/axum@0.8.9", "pkg:cargo/zstd-sys@2.0.1%2Bzstd.1.5.2"]);
+        let bom = cyclonedx(
+            LOCK,
+            "stella",
+            "0.1.0",
+            "pkg:generic/stella@0.1.0",
+            "cc",
+            "2025-01-01T00:00:00Z",
+            "x",
+        );
+        let purls: Vec<_> = bom["components"]
+            .as_array()
+            .expect("components")
+            .iter()
+            .map(|c| &c["purl"])
+            .collect();
+        assert_eq!(
+            purls,
+            ["pkg:cargo/axum@0.8.9", "pkg:cargo/zstd-sys@2.0.1%2Bzstd.1.5.2"]
+        );
         assert_eq!(bom["components"][0]["hashes"][0]["content"], "aa");
         assert_eq!(bom["metadata"]["component"]["hashes"][0]["content"], "cc");
     }

@@ -32,6 +32,11 @@ impl Signers {
         self.open.write().await.insert(id.clone(), Arc::clone(signer));
     }
 
+    /// Opened keys are opened again when they are next needed.
+    pub async fn forget(&self) {
+        self.open.write().await.clear();
+    }
+
     pub fn sealer(&self) -> Result<&Sealer> {
         self.sealer.as_deref().ok_or_else(|| {
             Error::unavailable(

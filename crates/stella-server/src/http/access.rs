@@ -49,6 +49,7 @@ pub const TABLE: &[(Method, &str, Access)] = &[
     (Method::GET, "/v1/signer/config/{key}", Needs(P::ReadConfig)),
     (Method::PUT, "/v1/signer/config/{key}", Needs(P::ManageConfig)),
     (Method::DELETE, "/v1/signer/config/{key}", Needs(P::ManageConfig)),
+    (Method::POST, "/v1/reload", Needs(P::ManageConfig)),
     (Method::GET, "/v1/anchors", Needs(P::ReadAnchors)),
     (Method::POST, "/v1/anchors", Needs(P::ManageAnchors)),
     (Method::GET, "/v1/anchors/explain", Needs(P::ReadAnchors)),

@@ -58,3 +58,10 @@ pub async fn unset(
 ) -> Result<Json<ConfigEntry>> {
     app.config_unset(&caller, &key).await.map(Json)
 }
+
+/// Read again what can change while the server runs.
+#[utoipa::path(post, path = "/v1/reload", tag = "config",
+    responses((status = 200, description = "what was read again", body = serde_json::Value), (status = "4XX", description = "refused", body = Problem)))]
+pub async fn reload(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<serde_json::Value>> {
+    app.reload(&caller).await.map(Json)
+}

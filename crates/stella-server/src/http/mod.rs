@@ -50,6 +50,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(keys::rotation_warnings))
         .routes(routes!(config::list))
         .routes(routes!(config::get, config::set, config::unset))
+        .routes(routes!(config::reload))
         .routes(routes!(anchors::list, anchors::create))
         .routes(routes!(anchors::explain))
         .routes(routes!(anchors::show, anchors::update))

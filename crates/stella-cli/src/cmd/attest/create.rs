@@ -1,6 +1,7 @@
 //! `attest create`.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -70,8 +71,14 @@ impl Create {
             profiles: self.profiles.clone(),
             force: self.force,
         };
-        let api = context.api().await?;
-        let created = self.send(context, &api, &request).await?;
+        let limit = self
+            .timeout
+            .map(|t| Duration::from_secs(t.seconds_from(context.now())));
+        let api = match limit {
+            Some(limit) => context.patient_api(limit + Duration::from_secs(1)).await?,
+            None => context.api().await?,
+        };
+        let created = self.send(context, &api, &request, limit).await?;
         if let Some(out) = &self.bundle {
             write_bundles(context, &api, &created, out).await?;
         }
@@ -122,6 +129,7 @@ impl Create {
         context: &Context,
         api: &Api,
         request: &CreateAttestation,
+        limit: Option<Duration>,
     ) -> Result<Created, CliError> {
         let route = Route::to(&["attestations"]).with("wait", Some(&self.wait));
         let key = if self.force {
@@ -131,14 +139,13 @@ impl Create {
         };
         let sending = async {
             match &key {
-                Some(key) => api.post_once(&route, request, key).await.map(|reply| reply.value),
+                Some(key) => api.post_once(&route, request, key).await,
                 None => api.post(&route, request).await,
             }
         };
-        let Some(timeout) = self.timeout else {
+        let Some(limit) = limit else {
             return sending.await;
         };
-        let limit = std::time::Duration::from_secs(timeout.seconds_from(context.now()));
         tokio::time::timeout(limit, sending).await.unwrap_or_else(|_| {
             Err(CliError::new(
                 Exit::Unavailable,

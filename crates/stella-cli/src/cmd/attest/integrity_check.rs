@@ -30,13 +30,14 @@ impl IntegrityCheck {
                 page.paint(Paint::Red, "NOT intact")
             };
             page.line(format!("{} is {word}", integrity.id));
+            let width = integrity.checks.iter().map(|c| c.name.len()).max().unwrap_or(0);
             for check in &integrity.checks {
                 let symbol = if check.ok {
                     page.paint(Paint::Green, "✓")
                 } else {
                     page.paint(Paint::Red, "✗")
                 };
-                page.line(format!("  {symbol} {:<12} {}", check.name, check.detail));
+                page.line(format!("  {symbol} {:<width$}  {}", check.name, check.detail));
             }
             if let Some(next) = &integrity.next {
                 page.line(format!("  next: {next}"));

@@ -7,7 +7,7 @@ use crate::api::Route;
 use crate::context::{Context, Outcome};
 use crate::exit::Exit;
 
-/// Read the configuration again
+/// Read runtime settings and signing keys again
 #[derive(Args)]
 pub struct Reload {}
 
@@ -19,7 +19,7 @@ impl Reload {
             .post(&Route::to(&["reload"]), &json!({}))
             .await?;
         context.printer.answer(&answer, |page| {
-            page.line("the configuration was read again");
+            page.line("runtime settings and signing keys were read again");
             for warning in answer["warnings"].as_array().into_iter().flatten() {
                 page.line(format!("  {}", warning.as_str().unwrap_or_default()));
             }

@@ -6,6 +6,7 @@ use stella_core::api::attestations::{Attestation, AttestationDetails, Withdraw a
 use super::{describe, resolve};
 use crate::api::Route;
 use crate::args::ids::AttestationArg;
+use crate::args::reason;
 use crate::context::{Context, Outcome};
 use crate::exit::Exit;
 
@@ -14,7 +15,8 @@ use crate::exit::Exit;
 pub struct Withdraw {
     #[command(flatten)]
     attestation: AttestationArg,
-    #[arg(long)]
+    /// From the fixed list; words go into --note
+    #[arg(long, value_parser = reason())]
     reason: String,
     /// Why, in your words
     #[arg(long)]

@@ -20,15 +20,14 @@ fn describe(page: &mut Page, report: &VerdictReport) {
     let kind = report.predicate_type.as_deref().unwrap_or_default();
     headline(page, "", &report.verdict, &report.subject, kind, &report.code);
     checks(page, 2, &report.trace);
-    // A single part says again what the report says, unless the report left
-    // saying it to the part.
-    if report.parts.len() > 1 || report.trace.is_empty() {
-        for part in &report.parts {
+    for part in &report.parts {
+        // One that says word for word what the report says is said once.
+        if part.trace != report.trace {
             describe_part(page, part);
         }
     }
     if !report.artifact_bound && report.attestation_id.is_none() {
-        page.line("  – artifact    no name was given: judged under the name the signer claims");
+        page.line("  – artifact    not compared: none was given");
     }
     if let Some(next) = &report.next {
         page.line(format!("  next: {next}"));
@@ -65,6 +64,7 @@ fn headline(page: &mut Page, indent: &str, verdict: &str, subject: &str, kind: &
 }
 
 fn checks(page: &mut Page, indent: usize, trace: &[TraceCheck]) {
+    let width = trace.iter().map(|c| c.name.len()).max().unwrap_or(0).max(11);
     for check in trace {
         let (symbol, paint) = match check.status.as_str() {
             "pass" => ("✓", Paint::Green),
@@ -79,7 +79,7 @@ fn checks(page: &mut Page, indent: usize, trace: &[TraceCheck]) {
             _ => String::new(),
         };
         page.line(format!(
-            "{:indent$}{symbol} {:<11} {}{code}",
+            "{:indent$}{symbol} {:<width$} {}{code}",
             "", check.name, check.detail
         ));
         let children: Vec<TraceCheck> = check.children.iter().filter_map(child).collect();

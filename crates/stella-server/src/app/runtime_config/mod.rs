@@ -11,6 +11,9 @@ use crate::app::{App, Caller};
 
 pub use table::{RUNTIME, RuntimeSetting};
 
+/// The runbooks' words.
+pub const SOFTWARE_WARNING: &str = "Software signing may not meet compliance requirements";
+
 impl App {
     pub async fn config_list(&self, only_overridden: bool) -> Result<ConfigList> {
         let state = self.trust_head().await?;
@@ -65,6 +68,23 @@ impl App {
         })
         .await?;
         self.config_get(key).await
+    }
+
+    /// `attest reload`: opened keys are dropped and opened again when next
+    /// needed, and the runtime settings are read at the head of the log.
+    pub async fn reload(&self, caller: &Caller) -> Result<serde_json::Value> {
+        self.signers.forget().await;
+        let state = self.trust_head().await?;
+        tracing::info!(actor = %caller.identity, "reloaded");
+        let mode = state.settings.get("signing.mode").map_or("auto", String::as_str);
+        let mut warnings =
+            vec!["signer.yaml is read at start: restart the server to apply a changed file".to_owned()];
+        if mode == "software" {
+            warnings.push(SOFTWARE_WARNING.to_owned());
+        }
+        Ok(
+            serde_json::json!({ "reloaded": ["runtime settings", "signing keys"], "signingMode": mode, "warnings": warnings }),
+        )
     }
 
     fn settable(&self, key: &str) -> Result<&'static RuntimeSetting> {
