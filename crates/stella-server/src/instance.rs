@@ -12,6 +12,7 @@ use stella_core::purl::PurlPattern;
 use stella_core::trust::anchor::AnchorPolicy;
 use stella_core::trust::decide::anchor;
 use stella_keys::software::{Sealer, SealingKey, SealingKeyError};
+use stella_store::sqlite::{OpenOptions as StoreOptions, SqliteStore};
 use stella_store::{Store, StoreError};
 
 use crate::app::trust::Decision;
@@ -74,7 +75,7 @@ pub enum InstanceError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    App(#[from] crate::app::Error),
+    App(Box<crate::app::Error>),
 }
 
 impl Instance {
@@ -155,6 +156,12 @@ impl Instance {
     }
 }
 
+impl From<crate::app::Error> for InstanceError {
+    fn from(error: crate::app::Error) -> Self {
+        Self::App(Box::new(error))
+    }
+}
+
 impl InstanceError {
     pub fn code(&self) -> &str {
         match self {
@@ -218,9 +225,18 @@ async fn lock(home: &Home, mode: OpenMode) -> Result<HomeLock, HomeError> {
     }
 }
 
+/// `sqlite:` is the file in the home, `sqlite:PATH` another.
 async fn open_store(home: &Home, settings: &Settings) -> Result<Arc<dyn Store>, InstanceError> {
-    let _ = home;
-    Err(InstanceError::NoSuchStore(settings.store.url.clone()))
+    let path = match settings.store.url.strip_prefix("sqlite:") {
+        Some("") => home.database(),
+        Some(path) => PathBuf::from(path),
+        None => return Err(InstanceError::NoSuchStore(settings.store.shown())),
+    };
+    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path, &StoreOptions::default()));
+    match opened.await {
+        Ok(store) => Ok(Arc::new(store?)),
+        Err(e) => Err(StoreError::Unavailable(e.to_string()).into()),
+    }
 }
 
 /// Absent while nothing is sealed is a home whose first key is not made yet;

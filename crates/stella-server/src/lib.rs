@@ -11,5 +11,6 @@ pub mod entropy;
 pub mod home;
 pub mod http;
 pub mod instance;
+pub mod logging;
 pub mod serve;
 pub mod user;

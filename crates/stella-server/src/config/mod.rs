@@ -100,7 +100,10 @@ pub struct ServerSettings {
     pub listen: Option<String>,
     /// Plain HTTP on an address that is not loopback.
     pub allow_plain_http: bool,
+    /// How long requests that have begun may take at the end.
     pub shutdown_grace: Duration,
+    /// Between `/readyz` turning and the last accepted connection.
+    pub drain_delay: Duration,
     pub request_timeout: Duration,
     pub max_concurrent_requests: usize,
     pub max_connections: usize,
@@ -165,6 +168,7 @@ impl Default for ServerSettings {
             listen: None,
             allow_plain_http: false,
             shutdown_grace: Duration::from_secs(10),
+            drain_delay: Duration::from_secs(1),
             request_timeout: Duration::from_secs(30),
             max_concurrent_requests: 256,
             max_connections: 1024,

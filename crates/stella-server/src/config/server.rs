@@ -7,6 +7,7 @@ pub fn read(mut section: Section<'_>, server: &mut ServerSettings) -> Result<()>
     section.read("listen", &mut server.listen, |i| i.text().map(Some))?;
     section.read("allowPlainHttp", &mut server.allow_plain_http, Item::flag)?;
     section.read("shutdownGrace", &mut server.shutdown_grace, Item::duration)?;
+    section.read("drainDelay", &mut server.drain_delay, Item::duration)?;
     section.read("requestTimeout", &mut server.request_timeout, Item::duration)?;
     section.read(
         "headerReadTimeout",

@@ -20,6 +20,12 @@ use Access::Needs;
 use Permission as P;
 
 pub const TABLE: &[(Method, &str, Access)] = &[
+    (Method::GET, "/healthz", Access::Public),
+    (Method::GET, "/readyz", Access::Public),
+    (Method::GET, "/openapi.json", Access::Public),
+    (Method::GET, "/v1/tokens", Needs(P::ManageTokens)),
+    (Method::POST, "/v1/tokens", Needs(P::ManageTokens)),
+    (Method::POST, "/v1/tokens/{id}/revoke", Needs(P::ManageTokens)),
     (Method::GET, "/v1/signer/keys", Needs(P::ReadKeys)),
     (Method::POST, "/v1/signer/keys", Needs(P::ManageKeys)),
     (Method::GET, "/v1/signer/keys/{id}", Needs(P::ReadKeys)),

@@ -4,10 +4,12 @@
 pub mod access;
 pub mod attestations;
 pub mod extract;
+pub mod health;
 pub mod keys;
 pub mod peer;
 pub mod problem;
 pub mod status;
+pub mod tokens;
 pub mod verify;
 
 use std::sync::Arc;
@@ -34,6 +36,11 @@ fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(keys::list, keys::generate))
         .routes(routes!(keys::show))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::openapi_json))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
         .routes(routes!(attestations::list, attestations::create))
         .routes(routes!(attestations::import))
         .routes(routes!(attestations::retry))
@@ -66,6 +73,7 @@ pub fn router(app: Arc<App>) -> Router {
     router
         .route_layer(from_fn_with_state(Arc::clone(&app), access::authorize))
         .layer(from_fn_with_state(Arc::clone(&app), peer::authenticate))
+        .merge(health::viewer())
         .layer(from_fn(problem::fill_in))
         .layer(DefaultBodyLimit::max(max_body))
         .with_state(app)

@@ -1,9 +1,19 @@
 //! Access tokens: random, stored hashed, expiring, scoped.
 
+mod create;
+mod list;
+mod revoke;
+
+use stella_core::api::tokens::Token;
 use stella_core::digest::Sha256;
+use stella_core::time::Timestamp;
+use stella_store::TokenRow;
 
 use crate::app::error::{Error, ErrorKind, Result};
 use crate::app::{App, Caller};
+
+/// By which a secret that leaked into a log or a repository is recognised.
+pub const SECRET_PREFIX: &str = "stella_";
 
 impl App {
     /// Whose token this is. One answer for unknown, expired and revoked, so
@@ -26,17 +36,56 @@ impl App {
         if row.revoked_at.is_some() || row.expires_at <= now {
             return Err(refuse());
         }
-        let mut caller: Caller = serde_json::from_value(row.authority).map_err(|e| {
-            Error::new(
-                ErrorKind::Internal,
-                "store.corrupt",
-                format!("token {}: {e}", row.id),
-            )
-        })?;
+        let mut caller = authority(&row)?;
         caller.identity = format!("token:{}", row.name);
         caller.token = Some(row.id);
         caller.remote = true;
         self.store.note_token_used(row.id, now).await?;
         Ok(caller)
     }
+}
+
+/// A token as the API shows it.
+fn view(row: &TokenRow, now: Timestamp) -> Result<Token> {
+    let authority = authority(row)?;
+    let scope = authority.scope;
+    let status = if row.revoked_at.is_some() {
+        "revoked"
+    } else if row.expires_at <= now {
+        "expired"
+    } else {
+        "active"
+    };
+    let texts = |list: Option<Vec<String>>| list.unwrap_or_default();
+    Ok(Token {
+        id: row.id.to_string(),
+        name: row.name.clone(),
+        role: authority.role.to_string(),
+        purls: texts(scope.purls.map(|l| l.iter().map(ToString::to_string).collect())),
+        types: texts(
+            scope
+                .types
+                .map(|l| l.iter().map(|t| t.short().into_owned()).collect()),
+        ),
+        profiles: texts(
+            scope
+                .profiles
+                .map(|l| l.iter().map(ToString::to_string).collect()),
+        ),
+        created_at: row.created_at.to_string(),
+        created_by: row.created_by.clone(),
+        expires_at: row.expires_at.to_string(),
+        status: status.to_owned(),
+        last_used_at: row.last_used_at.map(|t| t.to_string()),
+    })
+}
+
+fn authority(row: &TokenRow) -> Result<Caller> {
+    serde_json::from_value(row.authority.clone()).map_err(|e| {
+        Error::new(
+            ErrorKind::Internal,
+            "store.corrupt",
+            format!("token {}: {e}", row.id),
+        )
+    })
 }

@@ -1,0 +1,56 @@
+//! What the server does without being asked. An embedded instance does none
+//! of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::connection::turned;
+use crate::app::App;
+
+const TRIM_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// A round that has begun is finished before it stops.
+pub async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
+    let mut queue = ticks(app.settings.server.queue_interval);
+    let mut trim = ticks(TRIM_INTERVAL);
+    loop {
+        tokio::select! {
+            biased;
+            () = turned(&mut stopped) => return,
+            _ = queue.tick() => sign_due(&app).await,
+            _ = trim.tick() => trim_log(&app).await,
+        }
+    }
+}
+
+/// A round that took long is followed by a pause, not by those it missed.
+fn ticks(period: Duration) -> tokio::time::Interval {
+    let mut ticks = interval(period.max(Duration::from_millis(10)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+async fn sign_due(app: &App) {
+    match app.sign_due().await {
+        Ok(done) if done.tried == 0 => {}
+        Ok(done) => tracing::info!(
+            tried = done.tried,
+            signed = done.signed,
+            unsigned = done.still_unsigned,
+            "unsigned records were tried again"
+        ),
+        Err(e) => tracing::warn!(code = %e.code, "the queue of unsigned records could not be worked on: {e}"),
+    }
+}
+
+async fn trim_log(app: &App) {
+    let before = app.now().saturating_sub(app.settings.server.log_retention);
+    match app.store.trim_log(before).await {
+        Ok(0) => {}
+        Ok(lines) => tracing::info!(lines, "trimmed the operations log"),
+        Err(e) => tracing::warn!("the operations log could not be trimmed: {e}"),
+    }
+}
