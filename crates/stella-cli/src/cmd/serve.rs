@@ -34,5 +34,9 @@ fn refused(error: ServeError) -> CliError {
         ServeError::Listen { .. } | ServeError::Signals(_) => Exit::Failed,
         ServeError::Address(_) | ServeError::PlainHttp(_) => Exit::Usage,
     };
-    CliError::new(exit, "serve.listen", error)
+    let told = CliError::new(exit, error.code(), &error);
+    match error.next() {
+        Some(next) => told.next(next),
+        None => told,
+    }
 }

@@ -1,0 +1,92 @@
+//! From an empty folder to a verdict, with the real program and no server:
+//! the verification steps of the signing runbook.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+#[test]
+fn an_empty_folder_becomes_a_verdict() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let home = folder.path().join("home");
+    let stella = |line: &str| run(&home, line);
+
+    let (code, _, err) = stella("attest status");
+    assert_eq!(code, 2, "it never makes a home by itself: {err}");
+    assert!(err.contains("next: stella"), "{err}");
+
+    assert_eq!(stella("init").0, 0);
+    let status = stella("attest status").1;
+    assert!(status.starts_with("target "), "the target comes first: {status}");
+    assert_eq!(stella("attest test-sign").0, 0);
+
+    let (code, created, err) = stella("attest create --type test --subject test:verification -o json");
+    assert_eq!(code, 0, "{err}");
+    let created: serde_json::Value = serde_json::from_str(&created).expect("JSON");
+    let id = created["id"].as_str().expect("an id");
+
+    let (code, verdict, _) = stella("verify attestation --last");
+    assert_eq!(code, 0);
+    assert!(
+        verdict.starts_with("PASS  test:verification  test  ok\n"),
+        "{verdict}"
+    );
+    for check in ["envelope", "statement", "anchor", "signature", "time", "key"] {
+        assert!(verdict.contains(&format!("  ✓ {check} ")), "{check}: {verdict}");
+    }
+    assert_eq!(stella(&format!("attest integrity-check {id}")).0, 0);
+    assert_eq!(
+        stella("attest logs --level error --last 30m").1,
+        "no log lines match\n"
+    );
+    assert!(stella(&format!("attest show {id}")).1.contains("algorithm "));
+
+    let absent = "0".repeat(64);
+    assert_eq!(stella(&format!("verify artifact --digest sha256:{absent}")).0, 10);
+    assert_eq!(stella("attest show ffffffff").0, 3);
+    assert_eq!(stella("db verify").0, 0);
+}
+
+#[test]
+fn a_bundle_is_judged_with_and_without_its_artifact() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let home = folder.path().join("home");
+    let stella = |line: &str| run(&home, line);
+    let (artifact, other) = (folder.path().join("app.tar"), folder.path().join("other.tar"));
+    let bundle = folder.path().join("bundle.json");
+    std::fs::write(&artifact, "the artifact").expect("written");
+    std::fs::write(&other, "another").expect("written");
+
+    assert_eq!(stella("init").0, 0);
+    let (code, _, err) = stella(&format!(
+        "attest create --type test --subject {} --purl test:app --bundle {}",
+        artifact.display(),
+        bundle.display()
+    ));
+    assert_eq!(code, 0, "{err}");
+
+    let verify = format!("verify --bundle {} --purl test:app", bundle.display());
+    assert_eq!(
+        stella(&format!("{verify} --artifact {}", artifact.display())).0,
+        0
+    );
+    let (code, verdict, _) = stella(&format!("{verify} --artifact {}", other.display()));
+    assert_ne!(code, 0, "{verdict}");
+    let (code, verdict, _) = stella(&format!("verify --bundle {} -o json", bundle.display()));
+    let verdict: serde_json::Value = serde_json::from_str(&verdict).expect("JSON");
+    assert_eq!((code, &verdict["artifactBound"]), (0, &serde_json::json!(false)));
+}
+
+fn run(home: &PathBuf, line: &str) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_stella"))
+        .args(line.split(' '))
+        .env_clear()
+        .env("STELLA_HOME", home)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program runs");
+    (
+        output.status.code().unwrap_or(-1),
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
