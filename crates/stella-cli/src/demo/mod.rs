@@ -250,8 +250,9 @@ impl<'a> Stage<'a> {
                 source,
             })?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        self.print(&text)?;
+        // A wide act says what it touches before it does it, on standard error.
         self.print(&String::from_utf8_lossy(&output.stderr))?;
+        self.print(&text)?;
         let code = output.status.code().unwrap_or(-1);
         if code == expected {
             Ok(text)

@@ -12,7 +12,6 @@ mod status;
 mod update;
 
 use stella_core::api::anchors::Anchor;
-use stella_core::predicate::PredicateType;
 
 use super::later::Later;
 use crate::printer::Page;
@@ -80,11 +79,6 @@ fn describe(page: &mut Page, anchor: &Anchor) {
     page.table(header, rows, "no key was ever in it");
 }
 
-/// The names people use, where the table has one.
 fn short(types: &[String]) -> String {
-    let names: Vec<String> = types
-        .iter()
-        .map(|t| PredicateType::from_wire(t).short().into_owned())
-        .collect();
-    names.join(", ")
+    types.join(", ")
 }

@@ -15,7 +15,6 @@ mod wait;
 mod withdraw;
 
 use stella_core::api::attestations::{Attestation, SubjectInput};
-use stella_core::predicate::PredicateType;
 
 use crate::api::{Api, Route};
 use crate::context::Context;
@@ -137,7 +136,7 @@ async fn resolve(api: &Api, id: &str) -> Result<String, CliError> {
 }
 
 fn short(predicate_type: &str) -> String {
-    PredicateType::from_wire(predicate_type).short().into_owned()
+    predicate_type.to_owned()
 }
 
 fn subject_text(subject: &SubjectInput) -> String {

@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 use stella_core::api::verify::{TraceCheck, VerdictPart, VerdictReport};
-use stella_core::predicate::PredicateType;
 
 use crate::context::{Context, Outcome};
 use crate::exit::Exit;
@@ -10,20 +9,20 @@ use crate::printer::{Page, Paint};
 
 pub(super) fn answer(context: &Context, report: &VerdictReport) -> Outcome {
     context.printer.answer(report, |page| {
-        describe(page, report);
+        describe(page, report, context.global.verbose > 0);
         page.brief(&report.verdict);
     })?;
     Ok(Exit::of_verdict(&report.verdict, &report.code))
 }
 
-fn describe(page: &mut Page, report: &VerdictReport) {
+fn describe(page: &mut Page, report: &VerdictReport, verbose: bool) {
     let kind = report.predicate_type.as_deref().unwrap_or_default();
     headline(page, "", &report.verdict, &report.subject, kind, &report.code);
     checks(page, 2, &report.trace);
     for part in &report.parts {
         // One that says word for word what the report says is said once.
         if part.trace != report.trace {
-            describe_part(page, part);
+            describe_part(page, part, verbose);
         }
     }
     if !report.artifact_bound && report.attestation_id.is_none() {
@@ -34,7 +33,7 @@ fn describe(page: &mut Page, report: &VerdictReport) {
     }
 }
 
-fn describe_part(page: &mut Page, part: &VerdictPart) {
+fn describe_part(page: &mut Page, part: &VerdictPart, verbose: bool) {
     let subject = match &part.attestation_id {
         Some(id) => format!("{id}  {}", part.subject),
         None => part.subject.clone(),
@@ -45,7 +44,10 @@ fn describe_part(page: &mut Page, part: &VerdictPart) {
         format!("{}  (does not decide)", part.code)
     };
     headline(page, "  ", &part.verdict, &subject, &part.predicate_type, &code);
-    checks(page, 4, &part.trace);
+    // What does not decide is told in full to whoever asks for it.
+    if part.counts || verbose {
+        checks(page, 4, &part.trace);
+    }
 }
 
 fn headline(page: &mut Page, indent: &str, verdict: &str, subject: &str, kind: &str, code: &str) {
@@ -55,8 +57,7 @@ fn headline(page: &mut Page, indent: &str, verdict: &str, subject: &str, kind: &
         _ => Paint::Yellow,
     };
     let verdict = page.paint(paint, verdict);
-    let kind = PredicateType::from_wire(kind).short().into_owned();
-    let text: Vec<&str> = [subject, &kind, code]
+    let text: Vec<&str> = [subject, kind, code]
         .into_iter()
         .filter(|t| !t.is_empty())
         .collect();
@@ -100,7 +101,7 @@ mod tests {
     fn a_verdict_shows_every_check_and_the_mending_command() {
         let report: VerdictReport = serde_json::from_value(json!({
             "verdict": "FAIL", "code": "key.revoked", "subject": "pkg:npm/left-pad@1.3.0",
-            "predicateType": "https://evidence.stella/v1", "attestationId": "0192f3a0",
+            "predicateType": "evidence.stella/v1", "attestationId": "0192f3a0",
             "artifactBound": false, "now": "2025-03-04T09:12:44Z",
             "trace": [
                 {"name": "envelope", "status": "pass", "detail": "1 signature over 1,284 bytes",
@@ -113,7 +114,7 @@ mod tests {
         }))
         .expect("a report");
         let mut page = Page::default();
-        describe(&mut page, &report);
+        describe(&mut page, &report, false);
         assert_eq!(
             page.render(false, false),
             "FAIL  pkg:npm/left-pad@1.3.0  evidence.stella/v1  key.revoked\n\

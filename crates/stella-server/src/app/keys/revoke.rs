@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use stella_core::api::keys::{Revocation as Answer, RevokeKey};
 use stella_core::id::KeyId;
-use stella_core::trust::TrustState;
 use stella_core::trust::decide::anchor::Scope;
 use stella_core::trust::decide::revoke::{self, Revocation, Revoked};
+use stella_core::trust::{KeyState, TrustState};
 use stella_core::verify::Verdict;
 use stella_store::{AttestationFilter, AttestationRow};
 
@@ -77,6 +77,15 @@ impl App {
             .await?
         };
         let (attestations, flipped) = self.flipped(&id, before, after).await?;
+        // Only the key that signs leaves its profile without one.
+        let signed = before
+            .keys
+            .get(&id)
+            .is_some_and(|k| k.state(now) == KeyState::Active);
+        let revoked = Revoked {
+            ends_signing: revoked.ends_signing && signed,
+            ..revoked
+        };
         Ok(answer(
             &id,
             &revocation,
