@@ -89,3 +89,15 @@ pub enum Ledger {
     /// No ledger at hand (offline).
     NotConsulted,
 }
+
+impl Ledger {
+    /// What could be said of it at `moment`: of a signature made later,
+    /// nothing.
+    #[must_use]
+    pub fn known_at(self, moment: Timestamp) -> Self {
+        match self {
+            Self::Signed { at } if at > moment => Self::NotConsulted,
+            known => known,
+        }
+    }
+}

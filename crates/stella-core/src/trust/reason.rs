@@ -110,10 +110,12 @@ pub enum EndKind {
 }
 
 impl KeyEnd {
+    /// A compromise ends validity where it began, or earlier where the key had
+    /// ended already: that somebody stole it gives it no time back.
     pub fn validity(&self) -> Validity {
         match (self.reason.is_compromise(), self.compromised_since) {
-            (true, Some(end)) => Validity::Until {
-                end,
+            (true, Some(since)) => Validity::Until {
+                end: since.min(self.effective_at),
                 why: EndKind::Revoked(self.reason),
             },
             (true, None) => Validity::WindowUnknown,
@@ -121,6 +123,23 @@ impl KeyEnd {
                 end: self.effective_at,
                 why: EndKind::Revoked(self.reason),
             },
+        }
+    }
+
+    /// What holds once `self` was said after `earlier`: of each part the
+    /// earlier and the worse, so that no sequence of revocations, a
+    /// compromise without its start among them, moves an end later.
+    #[must_use]
+    pub fn after(self, earlier: &Self) -> Self {
+        let compromise = earlier.reason.is_compromise();
+        Self {
+            reason: if compromise { earlier.reason } else { self.reason },
+            effective_at: self.effective_at.min(earlier.effective_at),
+            compromised_since: match (earlier.compromised_since, self.compromised_since) {
+                (Some(was), Some(is)) => Some(was.min(is)),
+                (was, is) => is.or(was),
+            },
+            ..self
         }
     }
 

@@ -63,6 +63,15 @@ impl TrustState {
         Ok(state)
     }
 
+    /// What was known at `moment`: the events up to the first one recorded
+    /// after it.
+    pub fn fold_as_of<'a>(
+        events: impl IntoIterator<Item = &'a Event>,
+        moment: Timestamp,
+    ) -> Result<Self, Corrupt> {
+        Self::fold(events.into_iter().take_while(|e| e.recorded_at <= moment))
+    }
+
     pub fn apply(&mut self, event: &Event) -> Result<(), Corrupt> {
         let sequence = event.sequence;
         if sequence != self.head + 1 {
@@ -82,21 +91,20 @@ impl TrustState {
 
     /// What the state would be with these events as well. Only for deciding:
     /// the events have no ids yet, so nothing of this is ever stored.
-    pub fn preview(&mut self, events: &[EventBody], now: Timestamp) {
+    ///
+    /// Fails at the first event that contradicts the state, with those before
+    /// it applied; deciding yields none such.
+    pub fn preview(&mut self, events: &[EventBody], now: Timestamp) -> Result<(), Corrupt> {
         for body in events {
-            let event = Event {
+            self.apply(&Event {
                 sequence: self.head + 1,
                 id: crate::id::EventId(uuid::Uuid::nil()),
                 recorded_at: now,
                 actor: String::new(),
                 body: body.clone(),
-            };
-            // Deciding never yields events that contradict the state they
-            // were decided on; if it did, the store's own fold refuses them.
-            if self.apply(&event).is_err() {
-                return;
-            }
+            })?;
         }
+        Ok(())
     }
 
     pub fn key_of_material(&self, fingerprint: &Sha256) -> Option<&KeyRecord> {
@@ -148,28 +156,6 @@ impl TrustState {
                 self.set_phase(key_id, Phase::Retiring { until: *until }, sequence)?;
             }
             EventBody::KeyRetired { key_id } => self.set_phase(key_id, Phase::Retired, sequence)?,
-            EventBody::KeyAdded {
-                anchor_id,
-                key_id,
-                added_at,
-                expires_at,
-            } => {
-                if !self.keys.contains_key(key_id) {
-                    return Err(Corrupt::NoSuchKey(sequence));
-                }
-                let anchor = self.anchor_mut(*anchor_id, sequence)?;
-                if anchor.key(key_id).is_some() {
-                    return Err(Corrupt::Twice(sequence));
-                }
-                anchor.keys.push(AnchorKey {
-                    key_id: key_id.clone(),
-                    added_at: *added_at,
-                    recorded_at: at,
-                    expires_at: *expires_at,
-                    end: None,
-                });
-                anchor.policy_version.raise();
-            }
             EventBody::KeyRevoked {
                 anchor_id,
                 key_id,
@@ -187,39 +173,6 @@ impl TrustState {
                 };
                 self.revoke(*anchor_id, key_id, end, sequence)?;
             }
-            EventBody::AnchorCreated {
-                anchor_id,
-                purl_pattern,
-                policy,
-            } => {
-                let anchor = TrustAnchor {
-                    id: *anchor_id,
-                    pattern: purl_pattern.clone(),
-                    status: AnchorStatus::Active,
-                    policy: policy.clone(),
-                    policy_version: PolicyVersion::FIRST,
-                    created_at: at,
-                    keys: Vec::new(),
-                };
-                if self.anchors.insert(*anchor_id, anchor).is_some() {
-                    return Err(Corrupt::Twice(sequence));
-                }
-            }
-            EventBody::AnchorUpdated { anchor_id, policy } => {
-                let anchor = self.anchor_mut(*anchor_id, sequence)?;
-                anchor.policy = policy.clone();
-                anchor.policy_version.raise();
-            }
-            EventBody::AnchorDisabled { anchor_id, .. } => {
-                let anchor = self.anchor_mut(*anchor_id, sequence)?;
-                anchor.status = AnchorStatus::Disabled;
-                anchor.policy_version.raise();
-            }
-            EventBody::AnchorEnabled { anchor_id, .. } => {
-                let anchor = self.anchor_mut(*anchor_id, sequence)?;
-                anchor.status = AnchorStatus::Active;
-                anchor.policy_version.raise();
-            }
             EventBody::ConfigSet { key, value } => {
                 self.settings.insert(key.clone(), value.clone());
             }
@@ -236,16 +189,74 @@ impl TrustState {
                 self.withdrawn.entry(*pae).or_insert(withdrawal);
             }
             EventBody::AttestationSuperseded { pae, successor } => {
-                self.superseded.insert(
-                    *pae,
-                    Supersession {
-                        successor: *successor,
-                        at,
-                    },
-                );
+                let successor = *successor;
+                self.superseded.insert(*pae, Supersession { successor, at });
             }
             EventBody::TokenCreated { .. } | EventBody::TokenRevoked { .. } => {}
+            EventBody::AnchorCreated { .. }
+            | EventBody::AnchorUpdated { .. }
+            | EventBody::AnchorDisabled { .. }
+            | EventBody::AnchorEnabled { .. }
+            | EventBody::KeyAdded { .. } => self.change_anchor(event)?,
         }
+        Ok(())
+    }
+
+    fn change_anchor(&mut self, event: &Event) -> Result<(), Corrupt> {
+        let sequence = event.sequence;
+        let Some(anchor_id) = event.body.anchor_id() else {
+            return Ok(());
+        };
+        if let EventBody::AnchorCreated {
+            purl_pattern, policy, ..
+        } = &event.body
+        {
+            let anchor = TrustAnchor {
+                id: anchor_id,
+                pattern: purl_pattern.clone(),
+                status: AnchorStatus::Active,
+                policy: policy.clone(),
+                policy_version: PolicyVersion::FIRST,
+                created_at: event.recorded_at,
+                keys: Vec::new(),
+            };
+            return match self.anchors.insert(anchor_id, anchor) {
+                Some(_) => Err(Corrupt::Twice(sequence)),
+                None => Ok(()),
+            };
+        }
+        let keys = &self.keys;
+        let anchor = self
+            .anchors
+            .get_mut(&anchor_id)
+            .ok_or(Corrupt::NoSuchAnchor(sequence))?;
+        match &event.body {
+            EventBody::AnchorUpdated { policy, .. } => anchor.policy = policy.clone(),
+            EventBody::AnchorDisabled { .. } => anchor.status = AnchorStatus::Disabled,
+            EventBody::AnchorEnabled { .. } => anchor.status = AnchorStatus::Active,
+            EventBody::KeyAdded {
+                key_id,
+                added_at,
+                expires_at,
+                ..
+            } => {
+                if !keys.contains_key(key_id) {
+                    return Err(Corrupt::NoSuchKey(sequence));
+                }
+                if anchor.key(key_id).is_some() {
+                    return Err(Corrupt::Twice(sequence));
+                }
+                anchor.keys.push(AnchorKey {
+                    key_id: key_id.clone(),
+                    added_at: *added_at,
+                    recorded_at: event.recorded_at,
+                    expires_at: *expires_at,
+                    end: None,
+                });
+            }
+            _ => return Ok(()),
+        }
+        anchor.policy_version.raise();
         Ok(())
     }
 
@@ -294,22 +305,25 @@ impl TrustState {
         end: KeyEnd,
         sequence: u64,
     ) -> Result<(), Corrupt> {
+        let said = |earlier: &Option<KeyEnd>| match earlier {
+            Some(earlier) => end.clone().after(earlier),
+            None => end.clone(),
+        };
         match anchor {
             Some(anchor_id) => {
-                let anchor = self.anchor_mut(anchor_id, sequence)?;
+                let anchor = self
+                    .anchors
+                    .get_mut(&anchor_id)
+                    .ok_or(Corrupt::NoSuchAnchor(sequence))?;
                 let key = anchor.key_mut(id).ok_or(Corrupt::NoSuchKey(sequence))?;
-                key.end = Some(end);
+                key.end = Some(said(&key.end));
                 anchor.policy_version.raise();
             }
             None => {
                 let key = self.keys.get_mut(id).ok_or(Corrupt::NoSuchKey(sequence))?;
-                key.end = Some(end);
+                key.end = Some(said(&key.end));
             }
         }
         Ok(())
-    }
-
-    fn anchor_mut(&mut self, id: AnchorId, sequence: u64) -> Result<&mut TrustAnchor, Corrupt> {
-        self.anchors.get_mut(&id).ok_or(Corrupt::NoSuchAnchor(sequence))
     }
 }

@@ -1,6 +1,7 @@
 //! An artifact is its digest. Which statements speak about it, and whether
 //! they are enough.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use serde::Serialize;
@@ -9,11 +10,12 @@ use crate::id::AttestationId;
 use crate::predicate::PredicateType;
 use crate::purl::SubjectName;
 use crate::statement::{DigestSet, Subject};
+use crate::trust::anchor::TrustAnchor;
 use crate::verify::code::Code;
 use crate::verify::signature::Budget;
 use crate::verify::statement::{Judgement, SignedStatement};
 use crate::verify::trace::Check;
-use crate::verify::{Verdict, Verifier};
+use crate::verify::{Verdict, Verifier, best};
 
 /// What the asker holds.
 #[derive(Debug, Clone)]
@@ -77,99 +79,139 @@ pub fn speaks_about(subject: &Subject, artifact: &Artifact) -> Result<SubjectNam
     }
 }
 
+/// Several anchors of the name's pattern judge whole, each by its own required
+/// types and with no pooling; one PASS suffices.
 pub fn judge(
     v: Verifier<'_>,
     artifact: &Artifact,
     candidates: &[Candidate],
     budget: &mut Budget,
 ) -> ArtifactJudgement {
+    let deciding = artifact
+        .name
+        .as_ref()
+        .map(|name| v.trust.deciding(name))
+        .unwrap_or_default();
+    let wholes: Vec<_> = if deciding.len() > 1 {
+        deciding
+            .iter()
+            .map(|anchor| whole(v, artifact, candidates, &[*anchor], budget))
+            .collect()
+    } else {
+        Vec::new()
+    };
+    best(wholes, |w| w.verdict).unwrap_or_else(|| whole(v, artifact, candidates, &deciding, budget))
+}
+
+fn whole(
+    v: Verifier<'_>,
+    artifact: &Artifact,
+    candidates: &[Candidate],
+    deciding: &[&TrustAnchor],
+    budget: &mut Budget,
+) -> ArtifactJudgement {
     let subject = artifact
         .name
         .as_ref()
         .map_or_else(|| artifact.digest.to_string(), ToString::to_string);
-    let judged: Vec<CandidateJudgement> = candidates
+    let judged: Vec<Judged<'_>> = candidates
         .iter()
-        .map(|c| candidate(v, artifact, c, budget))
+        .map(|c| Judged {
+            predicate_type: &c.statement.predicate_type,
+            answer: candidate(v, artifact, c, deciding, budget),
+        })
         .collect();
     let mut trace = Vec::new();
-    if artifact.name.is_none() {
-        if v.policy.require_purl {
-            trace.push(Check::stop(
-                "subject",
-                Code::SubjectUnbound,
-                "no --purl given; the statements' own claims do not choose their judge",
-            ));
-            return ends(Code::SubjectUnbound, subject, trace, judged);
-        }
-        trace.push(Check::warn(
+    let code = if artifact.name.is_none() && v.policy.require_purl {
+        trace.push(Check::stop(
             "subject",
             Code::SubjectUnbound,
-            "no --purl given: each statement is judged under the name it claims",
+            "no --purl given; the statements' own claims do not choose their judge",
         ));
+        Code::SubjectUnbound
+    } else {
+        if artifact.name.is_none() {
+            trace.push(Check::warn(
+                "subject",
+                Code::SubjectUnbound,
+                "no --purl given: each statement is judged under the name it claims",
+            ));
+        }
+        enough(v, artifact, &judged, deciding, &mut trace)
+    };
+    ArtifactJudgement {
+        verdict: code.verdict(),
+        code,
+        subject,
+        trace,
+        attestations: judged.into_iter().map(|j| j.answer).collect(),
     }
-    if candidates.is_empty() {
+}
+
+struct Judged<'a> {
+    /// As it stands in the statement; what is shown may be a short name.
+    predicate_type: &'a PredicateType,
+    answer: CandidateJudgement,
+}
+
+fn enough(
+    v: Verifier<'_>,
+    artifact: &Artifact,
+    judged: &[Judged<'_>],
+    deciding: &[&TrustAnchor],
+    trace: &mut Vec<Check>,
+) -> Code {
+    if judged.is_empty() {
         trace.push(Check::stop(
             "attestations",
             Code::AttestationNone,
             format!("none speaks about {}", artifact.digest),
         ));
-        return ends(Code::AttestationNone, subject, trace, judged);
+        return Code::AttestationNone;
     }
-    let required = required_types(v, artifact);
-    let code = if required.is_empty() {
-        any(&judged, &mut trace)
-    } else {
-        required
-            .iter()
-            .map(|wanted| one_of(wanted, &judged, &mut trace))
-            .min_by_key(|c| severity(*c))
-            .unwrap_or(Code::Ok)
-    };
-    ends(code, subject, trace, judged)
+    let required = required_types(v, artifact, judged, deciding);
+    if required.is_empty() {
+        return decide("any type", &judged.iter().collect::<Vec<_>>(), trace);
+    }
+    required
+        .iter()
+        .map(|wanted| {
+            let of_type: Vec<_> = judged.iter().filter(|j| j.predicate_type == wanted).collect();
+            decide(&wanted.short(), &of_type, trace)
+        })
+        .min_by_key(|c| severity(*c))
+        .unwrap_or(Code::Ok)
 }
 
-fn candidate(v: Verifier<'_>, artifact: &Artifact, c: &Candidate, budget: &mut Budget) -> CandidateJudgement {
-    let about: Vec<_> = c
-        .statement
-        .statement
-        .subjects()
-        .iter()
-        .map(|s| speaks_about(s, artifact))
-        .collect();
-    let judgement = match about.iter().find_map(|a| a.as_ref().ok()) {
-        Some(name) => c.statement.judge(v, name, budget),
-        None => {
-            let why = about
-                .iter()
-                .filter_map(|a| a.as_ref().err())
-                .copied()
-                .max_by_key(|c| aboutness(*c));
-            let why = why.unwrap_or(Code::SubjectMismatch);
-            bare(c, artifact, why)
+fn candidate(
+    v: Verifier<'_>,
+    artifact: &Artifact,
+    c: &Candidate,
+    deciding: &[&TrustAnchor],
+    budget: &mut Budget,
+) -> CandidateJudgement {
+    let mut names: Vec<SubjectName> = Vec::new();
+    let mut why_not = Code::SubjectMismatch;
+    for subject in c.statement.statement.subjects() {
+        match speaks_about(subject, artifact) {
+            Ok(name) if !names.contains(&name) => names.push(name),
+            Ok(_) => {}
+            Err(code) if aboutness(code) > aboutness(why_not) => why_not = code,
+            Err(_) => {}
         }
-    };
-    let superseded = v
-        .trust
-        .superseded
-        .get(&c.statement.pae)
-        .filter(|s| is_older(&c.reference, s.successor));
-    let judgement = match (judgement, superseded) {
-        (judgement, _) if c.unsigned => replaced(
-            judgement,
-            Code::AttestationUnsigned,
-            "recorded, not signed yet".to_owned(),
-        ),
-        (judgement, _) if c.other_signer => replaced(
-            judgement,
-            Code::SignerNotWanted,
-            Code::SignerNotWanted.meaning().to_owned(),
-        ),
-        (judgement, Some(s)) => replaced(
-            judgement,
-            Code::AttestationSuperseded,
-            format!("superseded {} by {}", s.at, s.successor),
-        ),
-        (judgement, None) => judgement,
+    }
+    // Without --purl one statement may claim several names for the digest;
+    // it is worth what it is worth under the least kind of them.
+    let judgement = names
+        .iter()
+        .map(|name| match deciding {
+            [] => c.statement.judge(v, name, budget),
+            _ => c.statement.judge_by(v, name, deciding.to_vec(), budget),
+        })
+        .min_by_key(|j| severity(j.code));
+    let judgement = match judgement {
+        Some(judgement) => standing(v, c, judgement),
+        None => bare(c, artifact, why_not),
     };
     let counts = !matches!(
         judgement.code,
@@ -185,10 +227,37 @@ fn candidate(v: Verifier<'_>, artifact: &Artifact, c: &Candidate, budget: &mut B
     }
 }
 
+/// What the record says about a statement, whatever its signatures are worth.
+fn standing(v: Verifier<'_>, c: &Candidate, judgement: Judgement) -> Judgement {
+    if judgement.code == Code::AttestationWithdrawn {
+        return judgement;
+    }
+    if let Some(s) = v
+        .trust
+        .superseded
+        .get(&c.statement.pae)
+        .filter(|s| is_older(&c.reference, s.successor))
+    {
+        let detail = format!("superseded {} by {}", s.at, s.successor);
+        return replaced(judgement, Code::AttestationSuperseded, detail);
+    }
+    if c.unsigned {
+        let detail = "recorded, not signed yet".to_owned();
+        return replaced(judgement, Code::AttestationUnsigned, detail);
+    }
+    if c.other_signer {
+        let detail = Code::SignerNotWanted.meaning().to_owned();
+        return replaced(judgement, Code::SignerNotWanted, detail);
+    }
+    judgement
+}
+
 /// A statement signed again keeps its PAE, so the successor itself and what
 /// came after it are not what it replaced. Ids order by time (UUIDv7).
 fn is_older(reference: &str, successor: AttestationId) -> bool {
-    reference.parse::<AttestationId>().is_ok_and(|id| id < successor)
+    reference
+        .parse::<AttestationId>()
+        .map_or(true, |id| id < successor)
 }
 
 fn bare(c: &Candidate, artifact: &Artifact, code: Code) -> Judgement {
@@ -224,56 +293,36 @@ fn replaced(mut judgement: Judgement, code: Code, detail: String) -> Judgement {
     judgement
 }
 
-/// `--require-type`, else what the deciding anchors ask for.
-fn required_types(v: Verifier<'_>, artifact: &Artifact) -> BTreeSet<PredicateType> {
+/// `--require-type`, else what the deciding anchor asks for. Where nobody
+/// named the artifact, whatever let a statement pass asks the rest as well.
+fn required_types(
+    v: Verifier<'_>,
+    artifact: &Artifact,
+    judged: &[Judged<'_>],
+    deciding: &[&TrustAnchor],
+) -> BTreeSet<PredicateType> {
     if !artifact.require_types.is_empty() {
         return artifact.require_types.clone();
     }
-    let Some(name) = &artifact.name else {
-        return BTreeSet::new();
-    };
-    v.trust
-        .deciding(name)
-        .into_iter()
+    let passed_by = judged
+        .iter()
+        .filter(|_| artifact.name.is_none())
+        .filter(|j| j.answer.judgement.verdict == Verdict::Pass)
+        .filter_map(|j| v.trust.anchors.get(&j.answer.judgement.anchor_id?));
+    deciding
+        .iter()
+        .copied()
+        .chain(passed_by)
         .flat_map(|a| a.policy.required_predicate_types.iter().cloned())
         .collect()
 }
 
-fn any(judged: &[CandidateJudgement], trace: &mut Vec<Check>) -> Code {
-    decide(
-        "any type",
-        judged.iter().filter(|j| j.counts).collect(),
-        judged,
-        trace,
-    )
-}
-
-fn one_of(wanted: &PredicateType, judged: &[CandidateJudgement], trace: &mut Vec<Check>) -> Code {
-    let short = wanted.short();
-    let of_type: Vec<_> = judged
-        .iter()
-        .filter(|j| j.counts && j.judgement.predicate_type == *short)
-        .collect();
-    let all_of_type: Vec<_> = judged
-        .iter()
-        .filter(|j| j.judgement.predicate_type == *short)
-        .cloned()
-        .collect();
-    decide(&short, of_type, &all_of_type, trace)
-}
-
-/// One PASS suffices; else the answer that is still open, else the failure.
-/// Where nothing counts, what was left out says why.
-fn decide(
-    what: &str,
-    counting: Vec<&CandidateJudgement>,
-    all: &[CandidateJudgement],
-    trace: &mut Vec<Check>,
-) -> Code {
-    let passing = counting
-        .iter()
-        .filter(|j| j.judgement.verdict == Verdict::Pass)
-        .count();
+/// One PASS suffices; else the answer that is still open, else the failure
+/// that came closest. Where nothing counts, what was left out says why.
+fn decide(what: &str, all: &[&Judged<'_>], trace: &mut Vec<Check>) -> Code {
+    let code_of = |j: &&Judged<'_>| j.answer.judgement.code;
+    let counting: Vec<Code> = all.iter().filter(|j| j.answer.counts).map(code_of).collect();
+    let passing = counting.iter().filter(|c| c.verdict() == Verdict::Pass).count();
     if passing > 0 {
         trace.push(Check::pass(
             "type",
@@ -281,18 +330,28 @@ fn decide(
         ));
         return Code::Ok;
     }
-    let closest = counting
+    let code = counting
         .iter()
-        .map(|j| j.judgement.code)
-        .min_by_key(|c| u8::from(c.verdict() == Verdict::Fail))
-        .or_else(|| all.iter().map(|j| j.judgement.code).next());
-    let code = closest.unwrap_or(Code::AttestationMissing);
+        .copied()
+        .min_by_key(|c| nearness(*c))
+        .or_else(|| all.iter().map(code_of).min_by_key(|c| nearness(*c)))
+        .unwrap_or(Code::AttestationMissing);
     trace.push(Check::stop(
         "type",
         code,
         format!("{what}: none of {} passes", counting.len()),
     ));
     code
+}
+
+/// Open before final, and of each the one that got furthest: codes stand in
+/// the order of the checks.
+fn nearness(code: Code) -> (bool, bool, Reverse<Code>) {
+    (
+        code.verdict() == Verdict::Fail,
+        code == Code::BudgetExhausted,
+        Reverse(code),
+    )
 }
 
 /// Of several verdicts FAIL wins, then a missing anchor, then the rest.
@@ -310,23 +369,5 @@ fn aboutness(code: Code) -> u8 {
         Code::SubjectMismatch => 0,
         Code::SubjectName => 1,
         _ => 2,
-    }
-}
-
-fn ends(
-    code: Code,
-    subject: String,
-    mut trace: Vec<Check>,
-    attestations: Vec<CandidateJudgement>,
-) -> ArtifactJudgement {
-    if code != Code::Ok && trace.is_empty() {
-        trace.push(Check::stop("artifact", code, code.meaning()));
-    }
-    ArtifactJudgement {
-        verdict: code.verdict(),
-        code,
-        subject,
-        trace,
-        attestations,
     }
 }

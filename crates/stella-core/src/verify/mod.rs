@@ -2,7 +2,9 @@
 //! budget, to a verdict with its whole trace.
 //!
 //! FAIL means that no further evidence could turn the answer into PASS;
-//! whatever is merely unproven is INDETERMINATE.
+//! whatever is merely unproven is INDETERMINATE. Where two witnesses contradict
+//! each other, the one who saw the signature earlier is believed: otherwise
+//! taking evidence away could turn an answer into PASS.
 
 pub mod artifact;
 pub mod code;

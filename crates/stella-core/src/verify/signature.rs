@@ -7,7 +7,7 @@ use crate::digest::Sha256;
 use crate::evidence::{Ledger, TimeClass, TimeEvidence};
 use crate::id::KeyId;
 use crate::trust::anchor::{AnchorKey, TrustAnchor};
-use crate::trust::key::KeyRecord;
+use crate::trust::key::{KeyRecord, KeyType};
 use crate::trust::reason::{EndKind, Validity};
 use crate::verify::code::Code;
 use crate::verify::time::{self, Bounds};
@@ -41,19 +41,26 @@ impl Budget {
     }
 
     /// `None` when the budget is spent.
-    fn verifies(&mut self, key: &KeyRecord, pae: &[u8], sig: &[u8]) -> Option<bool> {
+    fn verifies(&mut self, key: &KeyRecord, pae: Pae<'_>, sig: &[u8]) -> Option<bool> {
         let entry = (
             key.public_key.fingerprint(),
-            Sha256::of_parts(&[Sha256::of(pae).as_bytes(), sig]),
+            Sha256::of_parts(&[pae.digest.as_bytes(), sig]),
         );
         if let Some(answer) = self.known.get(&entry) {
             return Some(*answer);
         }
         self.left = self.left.checked_sub(1)?;
-        let answer = key.public_key.verify(pae, sig).is_ok();
+        let answer = key.public_key.verify(pae.bytes, sig).is_ok();
         self.known.insert(entry, answer);
         Some(answer)
     }
+}
+
+/// What is signed, and its digest, computed once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pae<'a> {
+    pub bytes: &'a [u8],
+    pub digest: Sha256,
 }
 
 /// What one signature is worth to one anchor.
@@ -74,7 +81,7 @@ impl Worth {
 pub(super) fn weigh(
     v: Verifier<'_>,
     anchor: &TrustAnchor,
-    pae: &[u8],
+    pae: Pae<'_>,
     case: &SignatureCase,
     budget: &mut Budget,
 ) -> Worth {
@@ -99,8 +106,9 @@ pub(super) fn weigh(
         v.policy.recorded_for_compromise,
     );
     let accepting = time::accepting(floor, &anchor.policy, key, v.authorities, &v.policy.own_operator);
-    let bounds = time::bounds(&case.evidence, case.ledger, v.moment.now, accepting);
-    checks.push(Check::pass("time", describe_bounds(&bounds, case.ledger)));
+    let ledger = case.ledger.known_at(v.moment.now);
+    let bounds = time::bounds(&case.evidence, ledger, v.moment.now, accepting);
+    checks.push(Check::pass("time", describe_bounds(&bounds, ledger)));
     let mut code = Code::Ok;
     match time::judge_key(anchor_key, &anchor.policy, &bounds, v.moment) {
         Ok(()) => checks.push(Check::pass("key", describe_key(anchor_key))),
@@ -109,8 +117,7 @@ pub(super) fn weigh(
             checks.push(Check::stop("key", why, describe_end(anchor_key, &bounds, v, why)));
         }
     }
-    let ledger = ledger_check(v, anchor, key, case.ledger, code);
-    if let Some((worse, check)) = ledger {
+    if let Some((worse, check)) = ledger_check(v, anchor, key, ledger, code) {
         checks.push(check);
         code = worse.unwrap_or(code);
     }
@@ -125,7 +132,7 @@ pub(super) fn weigh(
 fn made_by<'a>(
     v: Verifier<'a>,
     anchor: &'a TrustAnchor,
-    pae: &[u8],
+    pae: Pae<'_>,
     case: &SignatureCase,
     budget: &mut Budget,
 ) -> Result<(&'a KeyRecord, &'a AnchorKey), (Code, String)> {
@@ -145,7 +152,7 @@ fn made_by<'a>(
                 ),
             ));
         }
-        let held = anchor.key(&key.id).ok_or_else(|| {
+        let held = anchor.key(&key.id).filter(|_| signs(key)).ok_or_else(|| {
             (
                 Code::KeyNotAllowed,
                 format!(
@@ -158,7 +165,7 @@ fn made_by<'a>(
         return Ok((key, held));
     }
     for held in &anchor.keys {
-        let Some(key) = v.trust.keys.get(&held.key_id) else {
+        let Some(key) = v.trust.keys.get(&held.key_id).filter(|k| signs(k)) else {
             continue;
         };
         if budget.verifies(key, pae, &case.sig).ok_or_else(spent)? {
@@ -181,6 +188,12 @@ fn made_by<'a>(
             anchor.keys.len()
         ),
     ))
+}
+
+/// Statements are signed by keys of one type; a log's or a feed's key that
+/// signed one speaks out of turn.
+fn signs(key: &KeyRecord) -> bool {
+    key.key_type == KeyType::Signing
 }
 
 /// A signature by a key that only we hold must be one that we remember.

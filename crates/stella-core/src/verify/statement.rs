@@ -11,7 +11,7 @@ use crate::purl::SubjectName;
 use crate::statement::{Statement, StatementLimits};
 use crate::trust::anchor::{AnchorStatus, TrustAnchor};
 use crate::verify::code::Code;
-use crate::verify::signature::{Budget, SignatureCase, Worth, weigh};
+use crate::verify::signature::{Budget, Pae, SignatureCase, Worth, weigh};
 use crate::verify::trace::Check;
 use crate::verify::{Verdict, Verifier, best, short_id};
 
@@ -81,6 +81,17 @@ impl SignedStatement {
     /// Judged under `name`: the anchors of the one pattern that decides about
     /// it, each whole; one PASS suffices.
     pub fn judge(&self, v: Verifier<'_>, name: &SubjectName, budget: &mut Budget) -> Judgement {
+        self.judge_by(v, name, v.trust.deciding(name), budget)
+    }
+
+    /// The same, by these of the deciding anchors.
+    pub(super) fn judge_by(
+        &self,
+        v: Verifier<'_>,
+        name: &SubjectName,
+        deciding: Vec<&TrustAnchor>,
+        budget: &mut Budget,
+    ) -> Judgement {
         let mut trace = self.opening();
         if self.signatures.len() > v.policy.limits.max_signatures {
             let detail = format!(
@@ -99,7 +110,6 @@ impl SignedStatement {
             trace.push(Check::stop("withdrawal", Code::AttestationWithdrawn, detail));
             return self.ends(Code::AttestationWithdrawn, name, None, trace);
         }
-        let deciding = v.trust.deciding(name);
         let matching = v.trust.matching(name).len();
         let answers: Vec<_> = deciding
             .into_iter()
@@ -172,10 +182,14 @@ impl SignedStatement {
             checks.push(Check::stop("predicate", Code::PredicateNotAllowed, detail));
             return (Code::PredicateNotAllowed, anchor.id, checks);
         }
+        let pae = Pae {
+            bytes: &self.pae_bytes,
+            digest: self.pae,
+        };
         let weighed: Vec<Worth> = self
             .signatures
             .iter()
-            .map(|s| weigh(v, anchor, &self.pae_bytes, s, budget))
+            .map(|s| weigh(v, anchor, pae, s, budget))
             .collect();
         let (code, extra) = count(&weighed, anchor.policy.threshold);
         let single = weighed.len() == 1;
@@ -225,7 +239,8 @@ fn count(weighed: &[Worth], threshold: u32) -> (Code, Option<Check>) {
     };
     let good = distinct(&|w| w.verdict() == Verdict::Pass);
     let possible = distinct(&|w| w.verdict() != Verdict::Fail);
-    let asked = usize::try_from(threshold).unwrap_or(usize::MAX);
+    // No policy, whatever its source, asks for nobody's signature.
+    let asked = usize::try_from(threshold.max(1)).unwrap_or(usize::MAX);
     let says = format!("{good} of {asked} distinct keys");
     if good >= asked {
         return (Code::Ok, (asked > 1).then(|| Check::pass("threshold", says)));
@@ -243,7 +258,7 @@ fn count(weighed: &[Worth], threshold: u32) -> (Code, Option<Check>) {
     let code = weighed
         .iter()
         .map(|w| w.code)
-        .min_by_key(|c| closeness(*c))
+        .min_by_key(|c| (closeness(*c), *c))
         .unwrap_or(Code::SignatureInvalid);
     (code, None)
 }

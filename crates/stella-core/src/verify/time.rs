@@ -28,6 +28,24 @@ impl Moment {
     pub const fn at(now: Timestamp) -> Self {
         Self { now, at_time: None }
     }
+
+    /// A signing time asserted by the asker, which cannot lie in the future.
+    pub fn asserting(now: Timestamp, at_time: Timestamp) -> Result<Self, InFuture> {
+        if at_time > now {
+            return Err(InFuture { now, at_time });
+        }
+        Ok(Self {
+            now,
+            at_time: Some(at_time),
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{at_time} lies in the future: it is {now}; to simulate a later verifier give --now")]
+pub struct InFuture {
+    pub now: Timestamp,
+    pub at_time: Timestamp,
 }
 
 /// What the evidence about one signature amounts to.
@@ -75,11 +93,7 @@ pub fn bounds(evidence: &[TimeEvidence], ledger: Ledger, now: Timestamp, accepti
                 };
                 match bound {
                     Bound::ExistedBy(stated) => {
-                        let accuracy = item.accuracy.unwrap_or(UNSTATED_ACCURACY);
-                        // Held now, so it existed by now, however inaccurate the witness.
-                        let at = stated.saturating_add(accuracy).min(now);
-                        let sane = stated.is_set() && stated <= now.saturating_add(accuracy);
-                        if sane && within(authority, stated) && plausible(at, accepting.not_before) {
+                        if let Some(at) = seen_by(authority, stated, item, now, accepting) {
                             by_operator
                                 .entry(&authority.operator)
                                 .and_modify(|t| *t = at.min(*t))
@@ -115,6 +129,22 @@ pub fn bounds(evidence: &[TimeEvidence], ledger: Ledger, now: Timestamp, accepti
         has_recorded: recorded.is_some(),
         has_attested: attested.is_some(),
     }
+}
+
+/// The moment by which an authority surely saw the signature, if what it
+/// states can be true.
+fn seen_by(
+    authority: &Authority,
+    stated: Timestamp,
+    item: &TimeEvidence,
+    now: Timestamp,
+    accepting: Accepting<'_>,
+) -> Option<Timestamp> {
+    let accuracy = item.accuracy.unwrap_or(UNSTATED_ACCURACY);
+    // Held now, so it existed by now, however inaccurate the witness.
+    let at = stated.saturating_add(accuracy).min(now);
+    let sane = stated.is_set() && stated <= now.saturating_add(accuracy);
+    (sane && within(authority, stated) && plausible(at, accepting.not_before)).then_some(at)
 }
 
 /// Judges one key of one anchor at one moment.

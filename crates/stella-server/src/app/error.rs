@@ -36,7 +36,7 @@ pub struct Error {
     pub causes: Vec<String>,
     /// The command that mends it.
     pub next: Option<String>,
-    pub trace: Option<Value>,
+    pub trace: Option<Box<Value>>,
 }
 
 pub type Result<T> = std::result::Result<T, Error>;

@@ -27,6 +27,11 @@ impl Signers {
         }
     }
 
+    /// From now on this signs for the key.
+    pub async fn keep(&self, id: &KeyId, signer: &Arc<dyn Sign>) {
+        self.open.write().await.insert(id.clone(), Arc::clone(signer));
+    }
+
     pub fn sealer(&self) -> Result<&Sealer> {
         self.sealer.as_deref().ok_or_else(|| {
             Error::unavailable(
@@ -67,11 +72,7 @@ impl App {
             )
             .next("stella db verify"));
         }
-        self.signers
-            .open
-            .write()
-            .await
-            .insert(key.id.clone(), Arc::clone(&signer));
+        self.signers.keep(&key.id, &signer).await;
         Ok(signer)
     }
 

@@ -33,7 +33,7 @@ impl IntoResponse for Error {
             code: self.code,
             causes,
             next: self.next,
-            trace: self.trace,
+            trace: self.trace.map(|t| *t),
         };
         respond(status, &problem)
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::evidence::TimeClass;
 use crate::id::{AnchorId, KeyId};
 use crate::purl::PurlPattern;
 use crate::time::Timestamp;
@@ -9,7 +10,7 @@ use crate::trust::anchor::{AnchorPolicy, AnchorStatus, TrustAnchor};
 use crate::trust::decide::Refusal;
 use crate::trust::decide::key::find;
 use crate::trust::event::EventBody;
-use crate::trust::key::KeyState;
+use crate::trust::key::{KeyState, KeyType};
 use crate::trust::state::TrustState;
 
 /// One anchor by name, or all that concern the key.
@@ -151,8 +152,11 @@ pub fn with_activation(
     now: Timestamp,
 ) -> Vec<EventBody> {
     let mut after = state.clone();
-    after.preview(&events, now);
-    events.extend(super::key::activate_on_trust(&after, key_id, overlap, now));
+    // Events that contradict the state bring about nothing; whoever appends
+    // them is refused by the fold itself.
+    if after.preview(&events, now).is_ok() {
+        events.extend(super::key::activate_on_trust(&after, key_id, overlap, now));
+    }
     events
 }
 
@@ -190,9 +194,19 @@ fn affected<'a>(state: &'a TrustState, key_id: &KeyId) -> Result<Vec<&'a TrustAn
     Ok(found)
 }
 
-/// Neither revoked nor compromised as a whole.
+/// A key that signs statements, neither revoked nor compromised as a whole.
 fn trustworthy(state: &TrustState, key_id: &KeyId, now: Timestamp) -> Result<(), Refusal> {
     let key = find(state, key_id)?;
+    if key.key_type != KeyType::Signing {
+        return Err(Refusal::conflict(
+            "key.not-a-signing-key",
+            format!(
+                "{key_id} is a {} key; an anchor holds keys that sign statements",
+                key.key_type
+            ),
+        )
+        .next("stella keys list --type signing"));
+    }
     match key.state(now) {
         bad @ (KeyState::Revoked | KeyState::Compromised) => Err(Refusal::conflict(
             "key.ended",
@@ -206,6 +220,13 @@ fn trustworthy(state: &TrustState, key_id: &KeyId, now: Timestamp) -> Result<(),
 fn check_policy(policy: &AnchorPolicy) -> Result<(), Refusal> {
     if policy.threshold == 0 || policy.time_operators == 0 {
         return Err(Refusal::invalid("anchor.threshold", "a threshold is at least 1"));
+    }
+    let claimed = Some(TimeClass::Claimed);
+    if Some(policy.min_time_evidence) == claimed || policy.require_evidence == claimed {
+        return Err(Refusal::invalid(
+            "anchor.evidence-class",
+            "the signer's own claim is no evidence of time: use recorded or attested",
+        ));
     }
     if let Some(missing) = policy.required_predicate_types.iter().find(|t| !policy.allows(t)) {
         return Err(Refusal::invalid(

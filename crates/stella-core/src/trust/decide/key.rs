@@ -119,41 +119,13 @@ pub fn activate(
     now: Timestamp,
 ) -> Result<Activation, Refusal> {
     let key = find(state, id)?;
-    let Some(profile) = key.profile() else {
-        return Err(Refusal::conflict(
-            "key.external",
-            format!("{id} only verifies here: its private half is elsewhere"),
-        ));
-    };
-    if key.key_type != KeyType::Signing {
-        return Err(Refusal::conflict(
-            "key.not-a-signing-key",
-            format!("{id} is a {} key", key.key_type),
-        ));
-    }
-    match key.state(now) {
-        KeyState::Active => {
-            return Ok(Activation {
-                events: Vec::new(),
-                outgoing: None,
-                lacking: Vec::new(),
-            });
-        }
-        state @ (KeyState::Revoked | KeyState::Compromised) => {
-            return Err(Refusal::conflict(
-                "key.ended",
-                format!("{id} is {state} and signs nothing any more"),
-            )
-            .next(format!("stella keys generate --profile {profile}")));
-        }
-        KeyState::Retired => {
-            return Err(Refusal::conflict(
-                "key.retired",
-                format!("{id} is retired; a retired key signs nothing new"),
-            )
-            .next(format!("stella keys generate --profile {profile}")));
-        }
-        _ => {}
+    let profile = able_to_sign(key, now)?;
+    if key.state(now) == KeyState::Active {
+        return Ok(Activation {
+            events: Vec::new(),
+            outgoing: None,
+            lacking: Vec::new(),
+        });
     }
     if key.has_expired(now) {
         return Err(Refusal::conflict(
@@ -182,6 +154,40 @@ pub fn activate(
     })
 }
 
+fn able_to_sign(key: &KeyRecord, now: Timestamp) -> Result<&ProfileName, Refusal> {
+    let id = &key.id;
+    let Some(profile) = key.profile() else {
+        return Err(Refusal::conflict(
+            "key.external",
+            format!("{id} only verifies here: its private half is elsewhere"),
+        ));
+    };
+    if key.key_type != KeyType::Signing {
+        return Err(Refusal::conflict(
+            "key.not-a-signing-key",
+            format!("{id} is a {} key", key.key_type),
+        ));
+    }
+    match key.state(now) {
+        state @ (KeyState::Revoked | KeyState::Compromised) => {
+            return Err(Refusal::conflict(
+                "key.ended",
+                format!("{id} is {state} and signs nothing any more"),
+            )
+            .next(format!("stella keys generate --profile {profile}")));
+        }
+        KeyState::Retired => {
+            return Err(Refusal::conflict(
+                "key.retired",
+                format!("{id} is retired; a retired key signs nothing new"),
+            )
+            .next(format!("stella keys generate --profile {profile}")));
+        }
+        _ => {}
+    }
+    Ok(profile)
+}
+
 /// `rotation.activate: on-trust`: a pending key takes over once every anchor
 /// that holds the outgoing key holds it too. Asked after keys were added.
 pub fn activate_on_trust(
@@ -193,7 +199,7 @@ pub fn activate_on_trust(
     let Some(key) = state.keys.get(id) else {
         return Vec::new();
     };
-    if key.state(now) != KeyState::Pending || key.has_expired(now) {
+    if key.state(now) != KeyState::Pending {
         return Vec::new();
     }
     match activate(state, id, overlap, now) {

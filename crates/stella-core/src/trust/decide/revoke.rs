@@ -2,13 +2,13 @@
 
 use crate::id::{AnchorId, KeyId};
 use crate::time::Timestamp;
-use crate::trust::anchor::TrustAnchor;
+use crate::trust::anchor::{AnchorKey, TrustAnchor};
 use crate::trust::decide::Refusal;
 use crate::trust::decide::anchor::{Scope, find_anchor};
 use crate::trust::decide::key::{find, still_active};
 use crate::trust::event::EventBody;
-use crate::trust::key::KeyState;
-use crate::trust::reason::{KeyEnd, RevokeReason};
+use crate::trust::key::{KeyRecord, KeyState};
+use crate::trust::reason::{KeyEnd, Loosening, RevokeReason};
 use crate::trust::state::TrustState;
 
 #[derive(Debug, Clone)]
@@ -39,50 +39,26 @@ pub fn in_anchors(
 ) -> Result<Revoked, Refusal> {
     let key = find(state, key_id)?;
     check_times(revocation, now)?;
-    let anchors: Vec<&TrustAnchor> = match scope {
-        Scope::One(id) => {
-            let anchor = find_anchor(state, *id)?;
-            if anchor.key(key_id).is_none() {
-                return Err(Refusal::not_found(
-                    "anchor.key-not-here",
-                    format!("anchor {id} does not hold {key_id}"),
-                )
-                .next(format!("stella anchor show {id}")));
-            }
-            vec![anchor]
-        }
-        Scope::All => state
-            .anchors
-            .values()
-            .filter(|a| a.key(key_id).is_some())
-            .collect(),
-    };
+    let anchors = held_in(state, scope, key_id)?;
     let compromise = revocation.reason.is_compromise();
     if !compromise && key.state(now) == KeyState::Active {
         return Err(still_active(key));
     }
-    let new_end = end_of(revocation, now);
     let mut out = Revoked {
         events: Vec::new(),
         anchors: Vec::new(),
         emptied: Vec::new(),
         ends_signing: false,
     };
-    for anchor in anchors {
-        if let Some(earlier) = anchor.key(key_id).and_then(|k| k.end.as_ref()) {
-            if same(earlier, &new_end) {
-                continue;
-            }
-            new_end.tightens(earlier).map_err(|why| {
-                Refusal::conflict("key.revocation-loosened", format!("anchor {}: {why}", anchor.id))
-                    .next(format!("stella anchor show {}", anchor.id))
-            })?;
+    for (anchor, held) in anchors {
+        let news = tells_news(held.end.as_ref(), &end_of(revocation, now)).map_err(|why| {
+            Refusal::conflict("key.revocation-loosened", format!("anchor {}: {why}", anchor.id))
+                .next(format!("stella anchor show {}", anchor.id))
+        })?;
+        if !news {
+            continue;
         }
-        if !anchor
-            .keys
-            .iter()
-            .any(|k| k.key_id != *key_id && k.is_current(now))
-        {
+        if held.is_current(now) && !others_current(anchor, key_id, now) {
             out.emptied.push(anchor.id);
         }
         out.anchors.push(anchor.id);
@@ -98,7 +74,12 @@ pub fn in_anchors(
         )));
     }
     if compromise {
-        out.extend_with_key_end(key.end.as_ref(), &new_end, key_id, revocation)?;
+        match out.end_signing(key, revocation, now) {
+            // One anchor may learn of the compromise later or in less detail
+            // than the key did; that must not keep it from being told.
+            Err(_) if *scope != Scope::All => {}
+            outcome => outcome?,
+        }
     }
     Ok(out)
 }
@@ -112,32 +93,77 @@ pub fn everywhere(
 ) -> Result<Revoked, Refusal> {
     let mut out = in_anchors(state, &Scope::All, key_id, revocation, now)?;
     if !revocation.reason.is_compromise() {
-        let key = find(state, key_id)?;
-        out.extend_with_key_end(key.end.as_ref(), &end_of(revocation, now), key_id, revocation)?;
+        out.end_signing(find(state, key_id)?, revocation, now)?;
     }
     Ok(out)
 }
 
 impl Revoked {
-    fn extend_with_key_end(
+    fn end_signing(
         &mut self,
-        earlier: Option<&KeyEnd>,
-        new_end: &KeyEnd,
-        key_id: &KeyId,
+        key: &KeyRecord,
         revocation: &Revocation,
+        now: Timestamp,
     ) -> Result<(), Refusal> {
-        if let Some(earlier) = earlier {
-            if same(earlier, new_end) {
-                return Ok(());
-            }
-            new_end
-                .tightens(earlier)
-                .map_err(|why| Refusal::conflict("key.revocation-loosened", format!("{key_id}: {why}")))?;
+        let news = tells_news(key.end.as_ref(), &end_of(revocation, now)).map_err(|why| {
+            Refusal::conflict("key.revocation-loosened", format!("{}: {why}", key.id))
+                .next(format!("stella keys show {}", key.id))
+        })?;
+        if news {
+            self.ends_signing = key.end.is_none();
+            self.events.push(event(None, &key.id, revocation));
         }
-        self.ends_signing = earlier.is_none();
-        self.events.push(event(None, key_id, revocation));
         Ok(())
     }
+}
+
+fn held_in<'a>(
+    state: &'a TrustState,
+    scope: &Scope,
+    key_id: &KeyId,
+) -> Result<Vec<(&'a TrustAnchor, &'a AnchorKey)>, Refusal> {
+    match scope {
+        Scope::One(id) => {
+            let anchor = find_anchor(state, *id)?;
+            let held = anchor.key(key_id).ok_or_else(|| {
+                Refusal::not_found(
+                    "anchor.key-not-here",
+                    format!("anchor {id} does not hold {key_id}"),
+                )
+                .next(format!("stella anchor show {id}"))
+            })?;
+            Ok(vec![(anchor, held)])
+        }
+        Scope::All => Ok(state
+            .anchors
+            .values()
+            .filter_map(|a| a.key(key_id).map(|held| (a, held)))
+            .collect()),
+    }
+}
+
+fn others_current(anchor: &TrustAnchor, key_id: &KeyId, now: Timestamp) -> bool {
+    anchor
+        .keys
+        .iter()
+        .any(|k| k.key_id != *key_id && k.is_current(now))
+}
+
+/// Whether `asked` changes what was said before. Saying the same again is no
+/// event: a repeated command changes nothing. A compromise is never too late
+/// to tell: where the key had ended earlier, that end stays.
+fn tells_news(earlier: Option<&KeyEnd>, asked: &KeyEnd) -> Result<bool, Loosening> {
+    let Some(earlier) = earlier else {
+        return Ok(true);
+    };
+    let mut asked = asked.clone();
+    if asked.reason.is_compromise() {
+        asked.effective_at = asked.effective_at.min(earlier.effective_at);
+    }
+    if same(earlier, &asked) {
+        return Ok(false);
+    }
+    asked.tightens(earlier).map(|()| true)
 }
 
 fn check_times(revocation: &Revocation, now: Timestamp) -> Result<(), Refusal> {
@@ -164,11 +190,9 @@ fn end_of(revocation: &Revocation, now: Timestamp) -> KeyEnd {
     }
 }
 
-/// Saying the same again is no event: a repeated command changes nothing.
 fn same(a: &KeyEnd, b: &KeyEnd) -> bool {
-    a.reason == b.reason
-        && a.validity() == b.validity()
-        && (a.reason.is_compromise() || a.effective_at == b.effective_at)
+    // The reason is part of the validity.
+    a.validity() == b.validity() && (a.reason.is_compromise() || a.effective_at == b.effective_at)
 }
 
 fn event(anchor_id: Option<AnchorId>, key_id: &KeyId, r: &Revocation) -> EventBody {

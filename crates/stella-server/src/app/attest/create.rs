@@ -84,7 +84,7 @@ impl App {
                 // after a crash finds which ids were promised.
                 idempotency: idempotency.clone().filter(|_| index == 0),
             };
-            match self.place(order).await? {
+            match self.place_promised(order).await? {
                 Placed::Stored(why) => answers.push(self.answer(id, why).await?),
                 Placed::Repeated(earlier) => {
                     let mine = idempotency
@@ -126,6 +126,17 @@ impl App {
         match stored.await? {
             Inserted::Repeated(earlier) => Ok(Placed::Repeated(earlier)),
             Inserted::Done | Inserted::KeyMoved => Ok(self.placed(&order, Some(why)).await),
+        }
+    }
+
+    /// Under an id that an idempotency key promised: a request that repeats
+    /// it at the same time may be the one that stores it.
+    async fn place_promised(&self, order: Order<'_>) -> Result<Placed> {
+        let id = order.id;
+        match self.place(order).await {
+            Err(e) if self.store.attestation(id).await?.is_none() => Err(e),
+            Err(_) => Ok(Placed::Stored(None)),
+            placed => placed,
         }
     }
 
@@ -280,7 +291,7 @@ impl App {
                     supersedes: None,
                     idempotency: None,
                 };
-                if let Placed::Stored(reason) = self.place(order).await? {
+                if let Placed::Stored(reason) = self.place_promised(order).await? {
                     why = reason;
                 }
             }

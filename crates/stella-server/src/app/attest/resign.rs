@@ -6,7 +6,6 @@ use serde_json::json;
 use stella_core::api::attestations::{Attestation, Resign};
 use stella_core::evidence::Ledger;
 use stella_core::id::{AttestationId, KeyId};
-use stella_core::purl::SubjectName;
 use stella_core::time::Timestamp;
 use stella_core::trust::reason::Validity;
 use stella_core::trust::{EventBody, TrustState};
@@ -16,6 +15,7 @@ use super::create::{Order, Placed, authority};
 use super::statement::Draft;
 use crate::app::error::{Error, Result};
 use crate::app::trust::Decision;
+use crate::app::verify::claimed_name;
 use crate::app::verify::evidence::KnownSignature;
 use crate::app::{App, Caller};
 
@@ -165,7 +165,7 @@ fn exists_before_end(trust: &TrustState, row: &AttestationRow, known: &KnownSign
     let deciding = row
         .subjects
         .iter()
-        .filter_map(|s| SubjectName::parse(s.name.as_deref()?).ok())
+        .filter_map(|s| claimed_name(s).ok())
         .flat_map(|name| trust.deciding(&name))
         .filter_map(|anchor| anchor.key(&id))
         .map(|held| held.validity());

@@ -89,7 +89,11 @@ impl App {
         let Some(profile) = &row.profile else {
             return Ok(Tried::Settled);
         };
-        let draft = Draft::of(self, row.payload.clone())?;
+        let draft = match Draft::of(self, row.payload.clone()) {
+            Ok(draft) => draft,
+            // The bounds were tightened since; the record is set aside, not lost.
+            Err(e) => return self.not_signed(row, NoSignature::unreadable(&e)).await,
+        };
         let requester = match self.requester(row, &draft, profile).await? {
             Ok(requester) => requester,
             Err(why) => {

@@ -38,6 +38,15 @@ impl NoSignature {
         }
     }
 
+    pub fn unreadable(error: &Error) -> Self {
+        Self {
+            code: "signer.refused",
+            reason: format!("signing failed: {}", error.message),
+            next: "stella attest integrity-check ID, or raise the limit it names".to_owned(),
+            retry: Retry::Never,
+        }
+    }
+
     pub fn contended() -> Self {
         Self {
             code: "signer.contended",

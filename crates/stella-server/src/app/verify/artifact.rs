@@ -81,11 +81,13 @@ impl App {
             found.extend(rows.into_iter().map(|r| (r.id, r)));
         }
         let cut = found.len() > limit;
-        let rows = found
+        let mut rows: Vec<_> = found
             .into_values()
             .filter(|r| question.known_by.is_none_or(|by| r.created_at <= by))
             .take(limit)
             .collect();
+        // Our own first, so that imports cannot use up the budget before them.
+        rows.sort_by_key(|r| r.imported);
         Ok((rows, cut))
     }
 

@@ -12,8 +12,9 @@ use super::{Judged, Question, judge_subjects, report};
 use crate::app::error::Result;
 use crate::app::{App, Caller};
 
-/// What its judgements are filed under; it has no id.
-const REFERENCE: &str = "bundle";
+/// A document has no id, and a statement signed again keeps its PAE: this one
+/// is later than any successor, so that a document is judged by itself.
+const REFERENCE: &str = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 
 impl App {
     pub async fn verify_bundle(&self, caller: &Caller, request: VerifyBundle) -> Result<VerdictReport> {

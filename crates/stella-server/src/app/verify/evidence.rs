@@ -161,10 +161,10 @@ pub(crate) fn choose(
     mut known: Vec<KnownSignature>,
     limit: usize,
 ) -> Vec<KnownSignature> {
+    known.sort_by_key(|k| (!matches!(k.ledger, Ledger::Signed { .. }), k.recorded_at));
     if known.len() <= limit {
         return known;
     }
-    known.sort_by_key(|k| (!matches!(k.ledger, Ledger::Signed { .. }), k.recorded_at));
     let mut best = BTreeMap::new();
     let (mut rest, mut order) = (Vec::new(), 0_usize);
     for signature in known {

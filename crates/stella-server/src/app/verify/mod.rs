@@ -175,7 +175,7 @@ fn judge_subjects(question: &Question, statement: &SignedStatement) -> Vec<Judge
 }
 
 /// What a subject calls itself; one without a name is called by its digest.
-fn claimed_name(subject: &Subject) -> std::result::Result<SubjectName, String> {
+pub(crate) fn claimed_name(subject: &Subject) -> std::result::Result<SubjectName, String> {
     match &subject.name {
         Some(name) => SubjectName::parse(name).map_err(|e| e.to_string()),
         None => Ok(SubjectName::Plain(subject.digest.to_string())),

@@ -1,0 +1,294 @@
+//! The events themselves: their bytes, and the rules of their log.
+
+use super::*;
+
+fn every_body() -> Vec<EventBody> {
+    let (anchor_id, key_id, note) = (
+        anchor_id(1),
+        key_id("k"),
+        Some("why, in \"words\" — ключ".to_owned()),
+    );
+    let when = at("2025-02-01T00:00:00.000001Z");
+    let policy = AnchorPolicy {
+        allowed_predicate_types: Some([predicate("cyclonedx"), predicate("https://example.com/x")].into()),
+        required_predicate_types: [predicate("cyclonedx")].into(),
+        threshold: u32::MAX,
+        min_time_evidence: TimeClass::Attested,
+        time_operators: 3,
+        require_evidence: Some(TimeClass::Recorded),
+        require_ledger: true,
+    };
+    vec![
+        EventBody::KeyGenerated(entered("k", 0, Some(when), Some("default"))),
+        EventBody::KeyImported(entered("x", 1, None, None)),
+        EventBody::KeyImported(KeyEntered {
+            key_type: KeyType::Feed,
+            ..entered("f", 2, Some(when), Some("feed"))
+        }),
+        EventBody::AnchorCreated {
+            anchor_id,
+            purl_pattern: "pkg:npm/@acme/*".parse().expect("a pattern"),
+            policy: policy.clone(),
+        },
+        EventBody::AnchorCreated {
+            anchor_id: support::anchor_id(2),
+            purl_pattern: "*".parse().expect("a pattern"),
+            policy: AnchorPolicy::default(),
+        },
+        EventBody::AnchorUpdated {
+            anchor_id,
+            policy: AnchorPolicy {
+                allowed_predicate_types: Some([].into()),
+                ..policy
+            },
+        },
+        EventBody::AnchorDisabled {
+            anchor_id,
+            note: note.clone(),
+        },
+        EventBody::AnchorEnabled {
+            anchor_id,
+            note: None,
+        },
+        EventBody::KeyAdded {
+            anchor_id,
+            key_id: key_id.clone(),
+            added_at: when,
+            expires_at: Some(Timestamp::MAX),
+        },
+        EventBody::KeyActivated {
+            key_id: key_id.clone(),
+        },
+        EventBody::KeyRetiring {
+            key_id: key_id.clone(),
+            until: when,
+            successor: support::key_id("x"),
+        },
+        EventBody::KeyRetired {
+            key_id: key_id.clone(),
+        },
+        EventBody::KeyRevoked {
+            anchor_id: Some(anchor_id),
+            key_id: key_id.clone(),
+            reason: RevokeReason::AnnualRotation,
+            effective_at: when,
+            compromised_since: None,
+            note: note.clone(),
+        },
+        EventBody::KeyRevoked {
+            anchor_id: None,
+            key_id,
+            reason: RevokeReason::Compromise,
+            effective_at: when,
+            compromised_since: Some(Timestamp::MIN),
+            note: None,
+        },
+        EventBody::ConfigSet {
+            key: "signing.mode".to_owned(),
+            value: "software".to_owned(),
+        },
+        EventBody::ConfigUnset {
+            key: "signing.mode".to_owned(),
+        },
+        EventBody::AttestationWithdrawn {
+            pae: sha("a"),
+            reason: RevokeReason::PolicyViolation,
+            note,
+        },
+        EventBody::AttestationSuperseded {
+            pae: sha("b"),
+            successor: AttestationId(Uuid::from_u128(5)),
+        },
+        EventBody::TokenCreated {
+            token_id: "t".to_owned(),
+            name: "ci".to_owned(),
+            role: "signer".to_owned(),
+        },
+        EventBody::TokenRevoked {
+            token_id: "t".to_owned(),
+        },
+    ]
+}
+
+fn event(sequence: u64, body: EventBody) -> Event {
+    Event {
+        sequence,
+        id: EventId(Uuid::from_u128(u128::from(sequence))),
+        recorded_at: at("2025-02-01T00:00:00.5Z"),
+        actor: "token:ci".to_owned(),
+        body,
+    }
+}
+
+#[test]
+fn every_event_survives_its_canonical_bytes() {
+    let mut types = std::collections::BTreeSet::new();
+    let mut state = TrustState::default();
+    for (n, body) in (1..).zip(every_body()) {
+        let event = event(n, body);
+        let bytes = event.to_bytes().expect("canonical");
+        let again = Event::from_bytes(&bytes).expect("read back");
+        assert_eq!(again, event);
+        assert_eq!(again.to_bytes().expect("canonical"), bytes);
+        let json: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
+        assert_eq!(json["type"], event.body.event_type());
+        assert_eq!(json["details"], event.body.details());
+        assert!(event.body.details().is_object(), "{}", event.body.event_type());
+        let in_json = |field: &str| json["details"][field].as_str().map(ToOwned::to_owned);
+        assert_eq!(in_json("keyId"), event.body.key_id().map(ToString::to_string));
+        assert_eq!(
+            in_json("anchorId"),
+            event.body.anchor_id().map(|id: AnchorId| id.to_string())
+        );
+        types.insert(event.body.event_type());
+        state.apply(&event).expect("they follow each other");
+    }
+    assert_eq!(types.len(), 17, "an event type is missing here");
+    assert_eq!(
+        (
+            state.head,
+            state.settings.len(),
+            state.withdrawn.len(),
+            state.superseded.len()
+        ),
+        (20, 0, 1, 1)
+    );
+    assert_eq!(state.keys[&key_id("k")].version, 14);
+}
+
+#[test]
+fn a_number_that_doubles_cannot_hold_is_not_written() {
+    let body = || EventBody::ConfigUnset { key: "k".to_owned() };
+    assert!(event(1 << 53, body()).to_bytes().is_ok());
+    assert!(event((1 << 53) + 1, body()).to_bytes().is_err());
+    assert!(Event::from_bytes(br#"{"type":"KEY_RENAMED","details":{}}"#).is_err());
+}
+
+#[test]
+fn a_log_that_breaks_its_own_rules_is_noticed() {
+    let (a, k) = (anchor_id(1), key_id("k"));
+    let enter = EventBody::KeyImported(entered("k", 0, None, None));
+    let create = EventBody::AnchorCreated {
+        anchor_id: a,
+        purl_pattern: "*".parse().expect("a pattern"),
+        policy: AnchorPolicy::default(),
+    };
+    let add = |anchor: AnchorId, key: &str| EventBody::KeyAdded {
+        anchor_id: anchor,
+        key_id: key_id(key),
+        added_at: at(START),
+        expires_at: None,
+    };
+    let revoke = |anchor: Option<AnchorId>, key: &str| EventBody::KeyRevoked {
+        anchor_id: anchor,
+        key_id: key_id(key),
+        reason: RevokeReason::Superseded,
+        effective_at: at(START),
+        compromised_since: None,
+        note: None,
+    };
+    let sound = [enter.clone(), create.clone(), add(a, "k")];
+    let then = |body: EventBody| {
+        let events: Vec<_> = (1..)
+            .zip(sound.iter().cloned().chain([body]))
+            .map(|(n, b)| event(n, b))
+            .collect();
+        TrustState::fold(&events).map(|s| s.head)
+    };
+    assert_eq!(then(revoke(Some(a), "k")), Ok(4));
+    for twice in [
+        enter.clone(),
+        EventBody::KeyImported(entered("other", 0, None, None)),
+        EventBody::KeyImported(entered("k", 1, None, None)),
+        create,
+        add(a, "k"),
+    ] {
+        assert_eq!(then(twice), Err(Corrupt::Twice(4)));
+    }
+    for body in [
+        add(a, "x"),
+        revoke(Some(a), "x"),
+        revoke(None, "x"),
+        EventBody::KeyActivated { key_id: key_id("x") },
+        EventBody::KeyRetired { key_id: k },
+    ] {
+        assert_eq!(then(body), Err(Corrupt::NoSuchKey(4)));
+    }
+    for body in [
+        add(anchor_id(2), "k"),
+        revoke(Some(anchor_id(2)), "k"),
+        EventBody::AnchorDisabled {
+            anchor_id: anchor_id(2),
+            note: None,
+        },
+    ] {
+        assert_eq!(then(body), Err(Corrupt::NoSuchAnchor(4)));
+    }
+    let unset = || EventBody::ConfigUnset { key: "k".to_owned() };
+    for (first, second) in [(1, 3), (1, 1), (2, 3), (0, 1)] {
+        let events = [event(first, unset()), event(second, unset())];
+        let (head, found) = if first == 1 { (1, second) } else { (0, first) };
+        assert_eq!(TrustState::fold(&events), Err(Corrupt::Gap { head, found }));
+    }
+    let mut state = TrustState::default();
+    assert_eq!(
+        state.preview(&[unset(), add(a, "k")], at(START)),
+        Err(Corrupt::NoSuchAnchor(2))
+    );
+}
+
+#[test]
+fn withdrawing_again_keeps_the_first_word() {
+    let withdraw = |reason| EventBody::AttestationWithdrawn {
+        pae: sha("a"),
+        reason,
+        note: None,
+    };
+    let events = [
+        event(1, withdraw(RevokeReason::PolicyViolation)),
+        event(2, withdraw(RevokeReason::Unspecified)),
+    ];
+    let state = TrustState::fold(&events).expect("a log");
+    assert_eq!(state.withdrawn[&sha("a")].reason, RevokeReason::PolicyViolation);
+}
+
+/// Deciding refuses to loosen; a log that says it all the same changes nothing.
+#[test]
+fn the_fold_itself_takes_no_revocation_back() {
+    let day = |n: u32| at(&format!("2025-01-{n:02}T00:00:00Z"));
+    let say = |reason, effective, since: Option<u32>| EventBody::KeyRevoked {
+        anchor_id: None,
+        key_id: key_id("k"),
+        reason,
+        effective_at: day(effective),
+        compromised_since: since.map(day),
+        note: None,
+    };
+    let (stolen, rotated) = (RevokeReason::Compromise, RevokeReason::AnnualRotation);
+    let end = |said: &[EventBody]| {
+        let enter = EventBody::KeyImported(entered("k", 0, None, None));
+        let events: Vec<_> = (1..)
+            .zip([enter].into_iter().chain(said.iter().cloned()))
+            .map(|(n, body)| event(n, body))
+            .collect();
+        let state = TrustState::fold(&events).expect("a log");
+        let end = state.keys[&key_id("k")].end.clone().expect("ended");
+        (end.reason, end.effective_at, end.compromised_since)
+    };
+    let early = say(stolen, 20, Some(5));
+    for later in [
+        say(stolen, 25, Some(9)),
+        say(stolen, 25, None),
+        say(rotated, 28, None),
+    ] {
+        assert_eq!(end(&[early.clone(), later]), (stolen, day(20), Some(day(5))));
+    }
+    let earlier = [early.clone(), say(stolen, 25, Some(3))];
+    assert_eq!(end(&earlier), (stolen, day(20), Some(day(3))));
+    assert_eq!(
+        end(&[say(rotated, 4, None), early]),
+        (stolen, day(4), Some(day(5)))
+    );
+    let worded = [say(rotated, 9, None), say(RevokeReason::PolicyViolation, 8, None)];
+    assert_eq!(end(&worded), (RevokeReason::PolicyViolation, day(8), None));
+}

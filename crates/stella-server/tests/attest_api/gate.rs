@@ -1,0 +1,180 @@
+//! What a promotion gate lets through, and what it does not.
+
+use stella_core::api::attestations::{CreateAttestation, ImportAttestation};
+use stella_core::api::verify::VerifyAttestation;
+use stella_core::trust::anchor::AnchorPolicy;
+use stella_server::app::Caller;
+
+use crate::PAD;
+use crate::support::{World, about, base64, payload, times};
+
+#[tokio::test]
+async fn the_gate_holds() {
+    let world = World::ready().await;
+    world.generate("p1", "pqc").await;
+    world
+        .anchor("pkg:npm/evil", &["p1"], AnchorPolicy::default())
+        .await;
+    assert_eq!(world.gate("a", Some(PAD), &[]).await.code, "attestation.none");
+
+    // Another package's key speaks about our digest, under its own name.
+    let evil = CreateAttestation {
+        profiles: vec!["pqc".to_owned()],
+        ..about("pkg:npm/evil@6.6.6", "a", "evidence.stella/v1")
+    };
+    world.create(evil).await.expect("created");
+    let report = world.gate("a", Some(PAD), &[]).await;
+    assert_eq!(report.code, "subject.other-name");
+    assert_ne!(report.verdict, "PASS");
+    assert!(report.artifact_bound);
+
+    let id = world
+        .create(about(PAD, "a", "evidence.stella/v1"))
+        .await
+        .expect("created")
+        .id;
+    let report = world.gate("a", Some(PAD), &[]).await;
+    assert_eq!((report.verdict.as_str(), report.parts.len()), ("PASS", 2));
+    // Each under the name it claims, which over the network is not good enough.
+    assert_eq!(world.gate("a", None, &[]).await.verdict, "PASS");
+    let remote = Caller {
+        remote: true,
+        ..world.owner.clone()
+    };
+    assert_eq!(
+        world.gate_as(&remote, "a", None, &[]).await.code,
+        "subject.unbound"
+    );
+
+    // One of the required types is missing; then it is there, unsigned; then signed.
+    let both = ["evidence.stella/v1", "cyclonedx"];
+    let missing = world.gate("a", Some(PAD), &both).await;
+    assert_eq!(
+        (missing.verdict.as_str(), missing.code.as_str()),
+        ("INDETERMINATE", "attestation.missing")
+    );
+    let sbom = CreateAttestation {
+        profiles: vec!["fips".to_owned()],
+        ..about(PAD, "a", "cyclonedx")
+    };
+    let made = world.create(sbom).await.expect("recorded");
+    assert_eq!(made.attestations[0].state, "recorded");
+    assert_eq!(
+        world.gate("a", Some(PAD), &both).await.code,
+        "attestation.unsigned"
+    );
+    world.create(about(PAD, "a", "cyclonedx")).await.expect("signed");
+    let report = world.gate("a", Some(PAD), &both).await;
+    assert_eq!(report.verdict, "PASS", "{report:?}");
+    assert_eq!(report.parts.iter().filter(|p| p.verdict == "PASS").count(), 2);
+
+    // The wanted requester is another one.
+    let wanted = |pattern: &str| VerifyAttestation {
+        attestation: Some(id.clone()),
+        last: false,
+        signer: Some(pattern.to_owned()),
+        times: times(),
+    };
+    let theirs = world
+        .app
+        .verify_attestation(&world.owner, wanted("token:ci-*"))
+        .await
+        .expect("a verdict");
+    assert_eq!(theirs.code, "signer.not-wanted");
+    let ours = world
+        .app
+        .verify_attestation(&world.owner, wanted("local:*"))
+        .await
+        .expect("a verdict");
+    assert_eq!(ours.verdict, "PASS");
+}
+
+#[tokio::test]
+async fn a_bundle_is_judged_by_the_artifact_it_is_presented_for() {
+    let world = World::ready().await;
+    let id = world
+        .create(about(PAD, "a", "evidence.stella/v1"))
+        .await
+        .expect("created")
+        .id;
+    let bundle = world.app.attestation_bundle(&id).await.expect("a bundle");
+    let bundle = String::from_utf8(bundle).expect("text");
+    let bound = world.verify_bundle(bundle.clone(), Some("a"), Some(PAD)).await;
+    assert_eq!((bound.verdict.as_str(), bound.artifact_bound), ("PASS", true));
+    let time = bound.parts[0]
+        .trace
+        .iter()
+        .find(|c| c.name == "time")
+        .expect("judged");
+    assert!(
+        time.detail.contains("recorded") && time.detail.contains("ledger"),
+        "{}",
+        time.detail
+    );
+    let other = world.verify_bundle(bundle.clone(), Some("b"), Some(PAD)).await;
+    assert_eq!(
+        (other.verdict.as_str(), other.code.as_str()),
+        ("FAIL", "subject.mismatch")
+    );
+    let named = world
+        .verify_bundle(bundle.clone(), None, Some("pkg:npm/right-pad@1.0.0"))
+        .await;
+    assert_eq!(
+        (named.verdict.as_str(), named.code.as_str()),
+        ("FAIL", "subject.other-name")
+    );
+    let free = world.verify_bundle(bundle.clone(), None, None).await;
+    assert_eq!((free.verdict.as_str(), free.artifact_bound), ("PASS", false));
+
+    let mut altered: serde_json::Value = serde_json::from_str(&bundle).expect("JSON");
+    altered["dsseEnvelope"]["payload"] = base64(&payload(PAD, "b", "evidence.stella/v1")).into();
+    let altered = world
+        .verify_bundle(altered.to_string(), Some("b"), Some(PAD))
+        .await;
+    assert_eq!(
+        (altered.verdict.as_str(), altered.code.as_str()),
+        ("FAIL", "signature.invalid")
+    );
+    let garbage = world
+        .verify_bundle("{\"a\":1,\"a\":2}".to_owned(), None, None)
+        .await;
+    assert_eq!(
+        (garbage.verdict.as_str(), garbage.code.as_str()),
+        ("FAIL", "envelope.invalid")
+    );
+    assert!(garbage.trace[0].detail.contains("json.duplicate-key"));
+}
+
+#[tokio::test]
+async fn nobody_crowds_a_good_signature_out() {
+    let world = World::ready().await;
+    let whole = payload(PAD, "a", "evidence.stella/v1");
+    for n in 0..20_u8 {
+        let envelope = stella_core::dsse::Envelope {
+            payload_type: stella_core::dsse::IN_TOTO_PAYLOAD_TYPE.to_owned(),
+            payload: whole.clone(),
+            signatures: vec![stella_core::dsse::EnvelopeSignature {
+                keyid: Some(format!("junk-{n}")),
+                sig: vec![n; 64],
+            }],
+        };
+        let document = String::from_utf8(envelope.to_json()).expect("text");
+        world
+            .app
+            .import_attestation(&world.owner, ImportAttestation { document })
+            .await
+            .expect("imported");
+    }
+    let request = CreateAttestation {
+        statement: Some(base64(&whole)),
+        predicate_type: None,
+        subjects: Vec::new(),
+        predicate: None,
+        profiles: Vec::new(),
+        force: false,
+    };
+    let id = world.create(request).await.expect("created").id;
+    let report = world.verify(&id).await;
+    assert_eq!(report.verdict, "PASS", "{report:?}");
+    assert_eq!(world.gate("a", Some(PAD), &[]).await.verdict, "PASS");
+}

@@ -1,0 +1,379 @@
+//! Nothing acknowledged is lost, nothing is done twice, nothing is signed beyond its scope.
+
+use std::sync::Arc;
+
+use stella_core::api::attestations::{CreateAttestation, Resign, Retry, Withdraw};
+use stella_core::trust::anchor::AnchorPolicy;
+use stella_server::app::attest::{AttestationQuery, CreateOptions};
+use stella_server::app::logs::LogQuery;
+use stella_server::app::{Caller, ErrorKind};
+use stella_server::config::Settings;
+
+use crate::support::memory::MemoryStore;
+use crate::support::{Fault, World, about, as_of, base64, payload, scoped};
+use crate::{PAD, keyed};
+
+#[tokio::test]
+async fn a_repeated_request_is_done_once_and_a_changed_one_refused() {
+    let world = World::ready().await;
+    let request = about(PAD, "a", "evidence.stella/v1");
+    let create = |request: CreateAttestation, key: &'static str| {
+        let world = &world;
+        async move {
+            world
+                .app
+                .create_attestation(&world.owner, request, keyed(key))
+                .await
+        }
+    };
+    let first = create(request.clone(), "job-7").await.expect("created");
+    let again = create(request.clone(), "job-7").await.expect("answered again");
+    assert_eq!(again.id, first.id);
+    assert!(again.attestations[0].repeated && !first.attestations[0].repeated);
+    let other = create(about(PAD, "b", "evidence.stella/v1"), "job-7")
+        .await
+        .expect_err("mismatch");
+    assert_eq!(
+        (other.kind, other.code.as_str()),
+        (ErrorKind::Refused, "idempotency.mismatch")
+    );
+    let somebody = Caller::owner("local:other");
+    let theirs = world
+        .app
+        .create_attestation(&somebody, request.clone(), keyed("job-7"))
+        .await;
+    assert_ne!(theirs.expect("their own key").id, first.id);
+    assert_eq!(
+        create(request.clone(), "a b").await.expect_err("spaces").code,
+        "idempotency.key"
+    );
+
+    // Without a key an equal one is answered again, unless asked to force it, or a test.
+    assert_eq!(world.create(request.clone()).await.expect("equal").id, first.id);
+    let forced = CreateAttestation {
+        force: true,
+        ..request.clone()
+    };
+    assert_ne!(world.create(forced).await.expect("anew").id, first.id);
+    let test = || about("test:verification", "d", "test");
+    let one = world.create(test()).await.expect("created").id;
+    assert_ne!(world.create(test()).await.expect("created").id, one);
+
+    // Nor where it would not verify any more.
+    let withdraw = Withdraw {
+        reason: "policy-violation".to_owned(),
+        note: None,
+    };
+    world
+        .app
+        .withdraw_attestation(&world.owner, &first.id, withdraw)
+        .await
+        .expect("withdrawn");
+    let anew = world.create(request).await.expect("anew");
+    assert!(!anew.attestations[0].repeated);
+}
+
+#[tokio::test]
+async fn many_at_once_with_one_idempotency_key_are_one() {
+    let world = World::ready().await;
+    world.generate("p1", "pqc").await;
+    let request = CreateAttestation {
+        profiles: vec!["default".to_owned(), "pqc".to_owned()],
+        ..about(PAD, "a", "openvex")
+    };
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (app, owner, request) = (world.app.clone(), world.owner.clone(), request.clone());
+        asking.spawn(async move { app.create_attestation(&owner, request, keyed("once")).await });
+    }
+    let mut ids = std::collections::BTreeSet::new();
+    while let Some(answer) = asking.join_next().await {
+        let made = answer.expect("ran").expect("answered");
+        assert_eq!(made.attestations.len(), 2);
+        ids.insert((made.attestations[0].id.clone(), made.attestations[1].id.clone()));
+    }
+    assert_eq!(ids.len(), 1);
+    assert_eq!(world.ledger_entries().await, 2);
+}
+
+#[tokio::test]
+async fn one_envelope_for_each_profile_over_the_same_payload() {
+    let world = World::ready().await;
+    world.generate("p1", "pqc").await;
+    let policy = AnchorPolicy {
+        threshold: 2,
+        ..AnchorPolicy::default()
+    };
+    world.anchor("pkg:npm/%40acme/*", &["k1", "p1"], policy).await;
+    let request = CreateAttestation {
+        profiles: vec!["default".to_owned(), "pqc".to_owned()],
+        ..about("pkg:npm/@acme/app@1.0.0", "a", "evidence.stella/v1")
+    };
+    let made = world
+        .app
+        .create_attestation(&world.owner, request.clone(), keyed("dual"))
+        .await
+        .expect("created");
+    let [one, two] = made.attestations.as_slice() else {
+        panic!("two")
+    };
+    assert_eq!(one.pae_digest, two.pae_digest);
+    assert_eq!(one.subjects[0].name.as_deref(), Some("pkg:npm/%40acme/app@1.0.0"));
+    let report = world.verify(&one.id).await;
+    assert_eq!(report.verdict, "PASS", "{report:?}");
+    let again = world
+        .app
+        .create_attestation(&world.owner, request, keyed("dual"))
+        .await
+        .expect("again");
+    assert_eq!(again.attestations[1].id, two.id);
+    let details = world.app.show_attestation(&one.id).await.expect("details");
+    assert_eq!(details.siblings, std::slice::from_ref(&two.id));
+    assert_eq!(details.signatures[0].ledger, "signed-here");
+}
+
+#[tokio::test]
+async fn what_cannot_be_signed_is_recorded_and_signed_later() {
+    let world = World::empty().await;
+    world.anchor("pkg:npm/*", &[], AnchorPolicy::default()).await;
+    let request = serde_json::to_vec(&about(PAD, "a", "evidence.stella/v1")).expect("JSON");
+    let (status, body) = world.post("/v1/attestations", request, None).await;
+    assert_eq!(status, 202);
+    let row = &body["attestations"][0];
+    assert_eq!(row["state"], "recorded");
+    assert!(
+        row["lastError"]
+            .as_str()
+            .expect("why")
+            .starts_with("signing failed")
+    );
+    let next = row["next"].as_str().expect("a command");
+    assert!(
+        next.contains("stella keys generate --profile default") && next.contains("attest retry --failed")
+    );
+    let id = body["id"].as_str().expect("an id").to_owned();
+    assert_eq!(world.verify(&id).await.code, "attestation.unsigned");
+    assert_eq!(world.gate("a", Some(PAD), &[]).await.code, "attestation.unsigned");
+    assert_eq!(
+        world.app.attestation_envelope(&id).await.expect_err("none").code,
+        "attestation.unsigned"
+    );
+
+    let waiting = world.now();
+    world.pass(7200);
+    world.generate("k1", "default").await;
+    let hour = Retry {
+        last_seconds: Some(3600),
+    };
+    let late = world.app.retry_attestations(hour).await.expect("tried");
+    assert_eq!((late.tried, late.left_out), (0, 1));
+    let all = world
+        .app
+        .retry_attestations(Retry { last_seconds: None })
+        .await
+        .expect("tried");
+    assert_eq!((all.tried, all.signed, all.still_unsigned), (1, 1, 0));
+    let row = world
+        .app
+        .show_attestation(&id)
+        .await
+        .expect("details")
+        .attestation;
+    assert_eq!((row.state.as_str(), row.last_error), ("signed", None));
+    assert_eq!(world.verify(&id).await.code, "key.not-allowed");
+    let then = world.verify_at(&id, as_of(&waiting)).await;
+    assert_eq!(then.code, "attestation.unsigned", "it was not signed yet then");
+    let logged = LogQuery {
+        level: Some("error".to_owned()),
+        ..LogQuery::default()
+    };
+    let lines = world.app.read_logs(logged).await.expect("lines").lines;
+    assert!(
+        lines
+            .iter()
+            .any(|l| l.component == "signing" && l.message.starts_with("signing failed"))
+    );
+    assert!(lines.iter().any(|l| l.component == "verification"));
+}
+
+#[tokio::test]
+async fn a_signature_that_loses_the_race_with_a_change_of_its_key_is_discarded() {
+    let store = Arc::new(MemoryStore::default());
+    let home = tempfile::tempdir().expect("a folder");
+    let world = World::over(store.clone(), Settings::default(), home)
+        .with_key()
+        .await;
+    store.move_key(2);
+    let made = world.create(about(PAD, "a", "openvex")).await.expect("created");
+    assert_eq!(made.attestations[0].state, "signed");
+    assert_eq!(
+        world.ledger_entries().await,
+        1,
+        "what was discarded is in no ledger"
+    );
+    store.move_key(100);
+    let made = world.create(about(PAD, "b", "openvex")).await.expect("recorded");
+    assert_eq!(made.attestations[0].state, "recorded");
+    assert!(
+        made.attestations[0]
+            .last_error
+            .as_deref()
+            .expect("why")
+            .contains("kept changing")
+    );
+    let tried = world
+        .app
+        .retry_attestations(Retry { last_seconds: None })
+        .await
+        .expect("tried");
+    assert_eq!((tried.signed, tried.still_unsigned), (0, 1));
+    store.move_key(0);
+    let tried = world
+        .app
+        .retry_attestations(Retry { last_seconds: None })
+        .await
+        .expect("tried");
+    assert_eq!((tried.signed, world.ledger_entries().await), (1, 2));
+}
+
+#[tokio::test]
+async fn a_record_whose_requester_lost_the_right_is_held() {
+    let world = World::empty().await;
+    let mut ci = scoped("pkg:npm/*", "evidence.stella/v1");
+    ci.token = Some("0194bece-a000-7fff-bfff-ffffffffffff".parse().expect("an id"));
+    let request = about(PAD, "a", "evidence.stella/v1");
+    let made = world
+        .app
+        .create_attestation(&ci, request, CreateOptions::default())
+        .await
+        .expect("recorded");
+    world.generate("k1", "default").await;
+    let tried = world
+        .app
+        .retry_attestations(Retry { last_seconds: None })
+        .await
+        .expect("tried");
+    assert_eq!((tried.signed, tried.still_unsigned), (0, 1));
+    let row = world
+        .app
+        .show_attestation(&made.id)
+        .await
+        .expect("details")
+        .attestation;
+    assert_eq!(row.state, "held");
+}
+
+#[tokio::test]
+async fn a_scoped_signer_gets_nothing_outside_its_scope() {
+    let world = World::ready().await;
+    let ci = scoped("pkg:npm/left-*", "cyclonedx");
+    let refused = [
+        about(PAD, "a", "openvex"),
+        about("pkg:npm/right-pad@1.0.0", "a", "cyclonedx"),
+        CreateAttestation {
+            subjects: [
+                about(PAD, "a", "cyclonedx").subjects,
+                about("pkg:npm/b@1", "b", "cyclonedx").subjects,
+            ]
+            .concat(),
+            ..about(PAD, "a", "cyclonedx")
+        },
+        CreateAttestation {
+            statement: Some(base64(&payload("pkg:npm/right-pad@1.0.0", "a", "cyclonedx"))),
+            predicate_type: None,
+            subjects: Vec::new(),
+            predicate: None,
+            profiles: Vec::new(),
+            force: true,
+        },
+    ];
+    for request in refused {
+        let error = world
+            .app
+            .create_attestation(&ci, request, keyed("k"))
+            .await
+            .expect_err("refused");
+        assert_eq!(
+            (error.kind, error.code.as_str()),
+            (ErrorKind::Denied, "signer.not-allowed")
+        );
+    }
+    let stored = world
+        .app
+        .list_attestations(AttestationQuery::default())
+        .await
+        .expect("a list");
+    assert!(stored.attestations.is_empty());
+    let allowed = about(PAD, "a", "cyclonedx");
+    let made = world
+        .app
+        .create_attestation(&ci, allowed, keyed("k"))
+        .await
+        .expect("within");
+    assert_eq!(made.attestations[0].requested_by, "token:ci");
+    // Nor does signing again widen it.
+    let ours = world
+        .create(about(PAD, "a", "openvex"))
+        .await
+        .expect("created")
+        .id;
+    let resign = Resign {
+        profile: None,
+        reviewed: Some("mine".to_owned()),
+    };
+    let error = world
+        .app
+        .resign_attestation(&ci, &ours, resign)
+        .await
+        .expect_err("refused");
+    assert_eq!(error.code, "signer.not-allowed");
+}
+
+#[tokio::test]
+async fn whatever_the_key_store_does_nothing_is_called_signed_that_is_not() {
+    let faults = [
+        (Fault::Hung, "recorded", "did not answer in time"),
+        (Fault::Lying, "recorded", "does not verify"),
+        (Fault::Down, "recorded", "unavailable"),
+        (Fault::TooSmall, "failed", "at most 1 bytes"),
+    ];
+    for (fault, state, reason) in faults {
+        let mut settings = Settings::default();
+        settings.signing.deadline = std::time::Duration::from_millis(200);
+        let world = World::with(settings).await;
+        world.generate("k1", "default").await;
+        world.anchor("pkg:npm/*", &["k1"], AnchorPolicy::default()).await;
+        let sound = world.break_key("k1", fault).await;
+        let one = world.create(about(PAD, "a", "openvex")).await.expect("recorded");
+        let two = world.create(about(PAD, "b", "openvex")).await.expect("recorded");
+        let row = &one.attestations[0];
+        assert_eq!(row.state, state);
+        let why = row.last_error.as_deref().expect("why");
+        assert!(why.starts_with("signing failed") && why.contains(reason), "{why}");
+        assert_eq!(world.ledger_entries().await, 0);
+
+        // A store that is down is tried once for all, and costs no other record an attempt.
+        let tried = world
+            .app
+            .retry_attestations(Retry { last_seconds: None })
+            .await
+            .expect("tried");
+        assert_eq!(tried.tried, if state == "failed" { 2 } else { 1 });
+        assert_eq!((tried.signed, tried.still_unsigned), (0, 2));
+
+        world
+            .app
+            .signers
+            .keep(&"k1".parse().expect("an id"), &sound)
+            .await;
+        let tried = world
+            .app
+            .retry_attestations(Retry { last_seconds: None })
+            .await
+            .expect("tried");
+        assert_eq!((tried.signed, world.ledger_entries().await), (2, 2));
+        for id in [one.id, two.id] {
+            assert_eq!(world.verify(&id).await.verdict, "PASS");
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! A store in memory in which keys can be made to change at the worst moment.
+//! It keeps the contract's conditions (head, key version, idempotency), not its
+//! durability.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use stella_core::digest::Sha256;
+use stella_core::id::{AnchorId, AttestationId, KeyId, TokenId};
+use stella_core::time::Timestamp;
+use stella_core::trust::{Event, TrustState};
+use stella_store::*;
+
+#[derive(Default)]
+pub struct MemoryStore(Mutex<Tables>);
+
+#[derive(Default)]
+struct Tables {
+    events: Vec<Event>,
+    state: Arc<TrustState>,
+    sealed: HashMap<KeyId, Vec<u8>>,
+    rows: BTreeMap<AttestationId, AttestationRow>,
+    ledger: HashMap<LedgerKey, LedgerEntry>,
+    idempotency: HashMap<(String, String), IdempotencyRow>,
+    verdicts: HashMap<(AnchorId, AttestationId), VerdictRow>,
+    tokens: Vec<TokenRow>,
+    log: Vec<LogRow>,
+    /// How often yet the key counts as changed since it was chosen.
+    key_moves: u32,
+}
+
+impl MemoryStore {
+    pub fn move_key(&self, times: u32) {
+        self.tables().key_moves = times;
+    }
+
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tables {
+    /// Whether the key is still as it was when it was chosen.
+    fn stands(&mut self, signed: &Signed) -> bool {
+        if self.key_moves > 0 && signed.by.is_some() {
+            self.key_moves -= 1;
+            return false;
+        }
+        signed.by.as_ref().is_none_or(|by| {
+            self.state
+                .keys
+                .get(&by.key_id)
+                .is_some_and(|k| k.version == by.key_version)
+        })
+    }
+
+    fn enter(&mut self, id: AttestationId, signed: &Signed) {
+        if let Some(by) = &signed.by {
+            let entry = LedgerEntry {
+                signed_at: signed.recorded_at,
+                attestation: id,
+                requested_by: by.requested_by.clone(),
+            };
+            self.ledger.entry(by.ledger).or_insert(entry);
+        }
+    }
+}
+
+fn part(signed: Signed) -> SignedPart {
+    SignedPart {
+        envelope: signed.envelope,
+        key_id: signed.by.map(|b| b.key_id),
+        recorded_at: signed.recorded_at,
+    }
+}
+
+#[async_trait]
+impl EventStore for MemoryStore {
+    async fn events_after(&self, after: u64, limit: usize) -> Result<Vec<Event>> {
+        let tables = self.tables();
+        Ok(tables
+            .events
+            .iter()
+            .filter(|e| e.sequence > after)
+            .take(limit)
+            .cloned()
+            .collect())
+    }
+
+    async fn append(
+        &self,
+        expected_head: u64,
+        events: Vec<Event>,
+        state: Arc<TrustState>,
+        sealed_keys: Vec<SealedKeyRow>,
+        changes: Vec<TokenChange>,
+    ) -> Result<Appended> {
+        let mut tables = self.tables();
+        if tables.state.head != expected_head {
+            return Ok(Appended::HeadMoved {
+                head: tables.state.head,
+            });
+        }
+        tables.events.extend(events);
+        tables.state = state;
+        tables
+            .sealed
+            .extend(sealed_keys.into_iter().map(|k| (k.key_id, k.blob)));
+        for change in changes {
+            match change {
+                TokenChange::Create(row) => tables.tokens.push(row),
+                TokenChange::Revoke { id, at } => {
+                    for row in tables.tokens.iter_mut().filter(|t| t.id == id) {
+                        row.revoked_at = Some(at);
+                    }
+                }
+            }
+        }
+        Ok(Appended::Done)
+    }
+
+    async fn sealed_key(&self, id: &KeyId) -> Result<Option<Vec<u8>>> {
+        Ok(self.tables().sealed.get(id).cloned())
+    }
+
+    async fn has_sealed_keys(&self) -> Result<bool> {
+        Ok(!self.tables().sealed.is_empty())
+    }
+
+    async fn audit(&self, _: AuditFilter) -> Result<Vec<AuditRow>> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl AttestationStore for MemoryStore {
+    async fn insert_attestation(&self, new: NewAttestation) -> Result<Inserted> {
+        let mut tables = self.tables();
+        if let Some(row) = &new.idempotency {
+            let key = (row.identity.clone(), row.key.clone());
+            if let Some(earlier) = tables.idempotency.get(&key) {
+                return Ok(Inserted::Repeated(earlier.clone()));
+            }
+        }
+        if tables.rows.contains_key(&new.id) {
+            return Err(StoreError::Unavailable("the id is taken".to_owned()));
+        }
+        let (state, signed, attempts) = match new.outcome {
+            Outcome::Signed(signed) => {
+                if !tables.stands(&signed) {
+                    return Ok(Inserted::KeyMoved);
+                }
+                tables.enter(new.id, &signed);
+                (AttestationState::Signed, Some(part(signed)), Attempts::default())
+            }
+            Outcome::Recorded(a) => (
+                a.state,
+                None,
+                Attempts {
+                    count: 1,
+                    last_error: Some(a.error),
+                    last_at: Some(a.at),
+                    next_at: a.next_at,
+                },
+            ),
+        };
+        if let Some(row) = new.idempotency {
+            tables
+                .idempotency
+                .insert((row.identity.clone(), row.key.clone()), row);
+        }
+        let row = AttestationRow {
+            id: new.id,
+            pae: new.pae,
+            payload_type: new.payload_type,
+            payload: new.payload,
+            predicate_type: new.predicate_type,
+            subjects: new.subjects,
+            profile: new.profile,
+            state,
+            requested: new.requested,
+            created_at: new.created_at,
+            signed,
+            attempts,
+            supersedes: new.supersedes,
+            imported: new.imported,
+        };
+        tables.rows.insert(row.id, row);
+        Ok(Inserted::Done)
+    }
+
+    async fn store_signature(&self, id: AttestationId, signed: Signed) -> Result<SignatureStored> {
+        let mut tables = self.tables();
+        let stands = tables.stands(&signed);
+        match tables.rows.get(&id).map(|r| r.signed.is_some()) {
+            None => return Ok(SignatureStored::NotFound),
+            Some(true) => return Ok(SignatureStored::AlreadySigned),
+            Some(false) if !stands => return Ok(SignatureStored::KeyMoved),
+            Some(false) => {}
+        }
+        tables.enter(id, &signed);
+        if let Some(row) = tables.rows.get_mut(&id) {
+            row.state = AttestationState::Signed;
+            row.signed = Some(part(signed));
+        }
+        Ok(SignatureStored::Done)
+    }
+
+    async fn note_attempt(&self, id: AttestationId, attempt: Attempt) -> Result<()> {
+        if let Some(row) = self.tables().rows.get_mut(&id) {
+            row.state = attempt.state;
+            row.attempts = Attempts {
+                count: row.attempts.count + 1,
+                last_error: Some(attempt.error),
+                last_at: Some(attempt.at),
+                next_at: attempt.next_at,
+            };
+        }
+        Ok(())
+    }
+
+    async fn attestation(&self, id: AttestationId) -> Result<Option<AttestationRow>> {
+        Ok(self.tables().rows.get(&id).cloned())
+    }
+
+    async fn attestations_by_prefix(&self, prefix: &str, limit: usize) -> Result<Vec<AttestationId>> {
+        let tables = self.tables();
+        let found = tables.rows.keys().filter(|id| id.to_string().starts_with(prefix));
+        Ok(found.take(limit).copied().collect())
+    }
+
+    async fn attestations_by_pae(&self, pae: &Sha256) -> Result<Vec<AttestationRow>> {
+        Ok(self
+            .tables()
+            .rows
+            .values()
+            .filter(|r| r.pae == *pae)
+            .cloned()
+            .collect())
+    }
+
+    async fn attestations_by_digest(
+        &self,
+        algorithm: &str,
+        hex: &str,
+        limit: usize,
+    ) -> Result<Vec<AttestationRow>> {
+        let about = |r: &&AttestationRow| {
+            r.subjects
+                .iter()
+                .any(|s| s.digest.all().get(algorithm).is_some_and(|v| v == hex))
+        };
+        Ok(self
+            .tables()
+            .rows
+            .values()
+            .filter(about)
+            .take(limit)
+            .cloned()
+            .collect())
+    }
+
+    async fn list_attestations(&self, f: AttestationFilter) -> Result<Vec<AttestationRow>> {
+        let wanted = |r: &&AttestationRow| {
+            f.state.is_none_or(|s| r.state == s)
+                && f.predicate_type.as_ref().is_none_or(|t| r.predicate_type == *t)
+                && f.before.is_none_or(|b| r.id < b)
+                && f.subject
+                    .as_ref()
+                    .is_none_or(|n| r.subjects.iter().any(|s| s.name.as_ref() == Some(n)))
+        };
+        Ok(self
+            .tables()
+            .rows
+            .values()
+            .rev()
+            .filter(wanted)
+            .take(f.limit)
+            .cloned()
+            .collect())
+    }
+
+    async fn last_attestation_by(&self, identity: &str) -> Result<Option<AttestationRow>> {
+        let tables = self.tables();
+        Ok(tables
+            .rows
+            .values()
+            .rev()
+            .find(|r| r.requested.identity == identity)
+            .cloned())
+    }
+
+    async fn ledger(&self, signatures: &[LedgerKey]) -> Result<Vec<Option<LedgerEntry>>> {
+        let tables = self.tables();
+        Ok(signatures.iter().map(|k| tables.ledger.get(k).cloned()).collect())
+    }
+
+    async fn idempotent(&self, identity: &str, key: &str) -> Result<Option<IdempotencyRow>> {
+        let tables = self.tables();
+        Ok(tables
+            .idempotency
+            .get(&(identity.to_owned(), key.to_owned()))
+            .cloned())
+    }
+
+    async fn queue(&self, _: Timestamp) -> Result<QueueFigures> {
+        let tables = self.tables();
+        let count = |state| tables.rows.values().filter(|r| r.state == state).count() as u64;
+        Ok(QueueFigures {
+            recorded: count(AttestationState::Recorded),
+            signed: count(AttestationState::Signed),
+            failed: count(AttestationState::Failed),
+            held: count(AttestationState::Held),
+            oldest_unsigned: None,
+        })
+    }
+
+    async fn note_verdicts(&self, verdicts: Vec<VerdictRow>) -> Result<()> {
+        let mut tables = self.tables();
+        for row in verdicts {
+            tables.verdicts.insert((row.anchor, row.attestation), row);
+        }
+        Ok(())
+    }
+
+    async fn verdicts(&self, anchor: AnchorId) -> Result<Vec<VerdictRow>> {
+        Ok(self
+            .tables()
+            .verdicts
+            .values()
+            .filter(|v| v.anchor == anchor)
+            .cloned()
+            .collect())
+    }
+}
+
+#[async_trait]
+impl TokenStore for MemoryStore {
+    async fn token_by_hash(&self, hash: &Sha256) -> Result<Option<TokenRow>> {
+        Ok(self.tables().tokens.iter().find(|t| t.hash == *hash).cloned())
+    }
+
+    async fn tokens(&self) -> Result<Vec<TokenRow>> {
+        Ok(self.tables().tokens.clone())
+    }
+
+    async fn note_token_used(&self, _: TokenId, _: Timestamp) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl LogStore for MemoryStore {
+    async fn log(&self, lines: Vec<LogRow>) -> Result<()> {
+        self.tables().log.extend(lines);
+        Ok(())
+    }
+
+    async fn read_log(&self, f: LogFilter) -> Result<Vec<LogRow>> {
+        let wanted = |l: &&LogRow| {
+            f.level.as_ref().is_none_or(|level| l.level == *level)
+                && f.contains
+                    .as_ref()
+                    .is_none_or(|c| l.component.contains(c.as_str()) || l.message.contains(c.as_str()))
+        };
+        Ok(self
+            .tables()
+            .log
+            .iter()
+            .filter(wanted)
+            .take(f.limit)
+            .cloned()
+            .collect())
+    }
+
+    async fn trim_log(&self, _: Timestamp) -> Result<u64> {
+        Ok(0)
+    }
+}
+
+#[async_trait]
+impl Upkeep for MemoryStore {
+    async fn describe(&self) -> Result<StoreDescription> {
+        let head = self.tables().state.head;
+        Ok(StoreDescription {
+            driver: "memory",
+            place: String::new(),
+            schema_version: 0,
+            head,
+        })
+    }
+
+    async fn verify(&self) -> Result<VerifyReport> {
+        Ok(VerifyReport {
+            ledger_entries: self.tables().ledger.len() as u64,
+            ..VerifyReport::default()
+        })
+    }
+
+    async fn rebuild_projections(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn probe(&self) -> Result<()> {
+        Ok(())
+    }
+}
