@@ -58,6 +58,8 @@ pub struct Initialized {
     pub key: Option<Key>,
     /// The anchor `test:*` for type `test`.
     pub anchor_id: String,
+    /// What the person should know, such as why there is no key.
+    pub notes: Vec<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -85,20 +87,32 @@ impl Instance {
         // Read first: a mistake in the configuration leaves no half a home.
         let settings = config::load(&config::Sources::usual(path, options.config.as_deref()))?;
         let home = Home::create(path)?;
+        let filled = Self::fill(home.clone(), settings, options.no_key).await;
+        if filled.is_err() {
+            empty(&home);
+        }
+        filled
+    }
+
+    async fn fill(home: Home, settings: Settings, no_key: bool) -> Result<Initialized, InstanceError> {
+        let path = home.path().to_owned();
         let lock = lock(&home, OpenMode::Server).await?;
-        SealingKey::create(home.path(), &mut stella_keys::entropy::SystemEntropy)?;
+        SealingKey::create(&path, &mut stella_keys::entropy::SystemEntropy)?;
         let instance = Self::assemble(home, lock, settings, OpenMode::Embedded).await?;
+        let app = &instance.app;
         let caller = Caller::owner(format!("local:{}", user::current()));
-        let key = if options.no_key {
+        let obstacle = if no_key { None } else { no_first_key(&app.settings) };
+        let key = if no_key || obstacle.is_some() {
             None
         } else {
-            Some(instance.app.generate_key(&caller, first_key()).await?)
+            Some(app.generate_key(&caller, first_key()).await?)
         };
-        let anchor_id = test_anchor(&instance.app, &caller, key.as_ref()).await?;
+        let anchor_id = test_anchor(app, &caller, key.as_ref()).await?;
         Ok(Initialized {
-            home: path.to_owned(),
+            home: path,
             key,
             anchor_id: anchor_id.to_string(),
+            notes: obstacle.into_iter().collect(),
         })
     }
 
@@ -259,6 +273,36 @@ async fn sealer(home: &Home, store: &dyn Store) -> Result<Option<Sealer>, Instan
     Sealer::new(&key)
         .map(Some)
         .map_err(|e| crate::app::Error::unavailable("key-store.sealing", e.to_string()).into())
+}
+
+/// Why no key can be made for the profile `default`, if so.
+fn no_first_key(settings: &Settings) -> Option<String> {
+    let Some((_, profile)) = settings
+        .profiles
+        .iter()
+        .find(|(name, _)| name.as_str() == "default")
+    else {
+        return Some("no key was made: there is no profile named default".to_owned());
+    };
+    (signers::scheme(&profile.key_store) != "software").then(|| {
+        format!(
+            "no key was made: this build makes none in {}, the store of profile default",
+            profile.key_store
+        )
+    })
+}
+
+/// Takes away what a failed `init` put into a folder that was empty, so that
+/// it can be repeated; nobody was told of anything in it.
+fn empty(home: &Home) {
+    let Ok(files) = std::fs::read_dir(home.path()) else {
+        return;
+    };
+    for file in files.flatten() {
+        if let Err(e) = std::fs::remove_file(file.path()) {
+            tracing::warn!(file = %file.path().display(), "stays behind: {e}");
+        }
+    }
 }
 
 fn first_key() -> GenerateKey {

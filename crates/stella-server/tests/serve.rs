@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stella_server::instance::{InitOptions, Instance, InstanceError, OpenMode, OpenOptions};
-use stella_server::serve::{Listening, ServeError, ServeOptions, serve_until};
+use stella_server::serve::{Listening, ServeError, ServeOptions, serve, serve_until};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -126,7 +126,7 @@ async fn init_makes_a_home_in_which_a_test_statement_can_be_signed() {
     assert!(anchor.holds(&key.id.parse().expect("an id")));
 
     let again = Instance::init(&path, &InitOptions::default()).await;
-    assert_eq!(again.err().expect("refused").code(), "home.exists");
+    assert_eq!(again.expect_err("refused").code(), "home.exists");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,6 +142,61 @@ async fn a_mistake_in_the_configuration_leaves_no_half_a_home() {
     let error = Instance::init(&home, &options).await.expect_err("refused");
     assert!(error.to_string().contains("did you mean profiles?"), "{error}");
     assert!(!home.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_first_key_cannot_be_made_here_the_home_is_made_without_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let config = dir.path().join("c.yaml");
+    std::fs::write(
+        &config,
+        "signer: {profiles: {default: {keyStore: \"kms://aws/key/stellaops-default\"}}}\n",
+    )
+    .expect("written");
+    let home = dir.path().join("home");
+    let options = InitOptions {
+        config: Some(config),
+        no_key: false,
+    };
+    let made = Instance::init(&home, &options).await.expect("made");
+    assert!(made.key.is_none());
+    assert!(
+        made.notes[0].contains("kms://aws/key/stellaops-default"),
+        "{:?}",
+        made.notes
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_init_that_fails_leaves_nothing_and_may_be_repeated() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let config = dir.path().join("c.yaml");
+    std::fs::write(&config, "store: {url: \"sqlite:/proc/none/stella.db\"}\n").expect("written");
+    let home = dir.path().join("home");
+    let options = InitOptions {
+        config: Some(config),
+        no_key: false,
+    };
+    let error = Instance::init(&home, &options).await.expect_err("no such place");
+    assert_eq!(error.code(), "store.unavailable");
+    let made = Instance::init(&home, &InitOptions::default()).await;
+    assert!(made.is_ok(), "{:?}", made.err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_ends_it_in_good_order() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let home = home(dir.path()).await;
+    let socket = home.join("stella.sock");
+    let serving = tokio::spawn(serve(open(&home).await, ServeOptions::default()));
+    while UnixStream::connect(&socket).is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let me = rustix::process::getpid();
+    rustix::process::kill_process(me, rustix::process::Signal::TERM).expect("sent");
+    let ended = tokio::time::timeout(Duration::from_secs(5), serving).await;
+    ended.expect("soon").expect("it ends").expect("in good order");
+    assert!(!socket.exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -331,7 +386,7 @@ async fn stopping_turns_readiness_first_and_does_not_wait_for_ever() {
     let server = start(&home, Some("127.0.0.1:0")).await;
     let tcp = server.tcp();
     // Begins a request and never ends it.
-    let mut slow = TcpStream::connect(tcp).expect("connects");
+    let mut slow = UnixStream::connect(&server.listening.socket).expect("connects");
     slow.write_all(b"POST /v1/tokens HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
         .expect("sent");
 
@@ -348,6 +403,9 @@ async fn stopping_turns_readiness_first_and_does_not_wait_for_ever() {
         .expect("it ends")
         .expect("in good order");
     assert!(TcpStream::connect(tcp).is_err());
+    let mut rest = Vec::new();
+    let cut = slow.read_to_end(&mut rest);
+    assert!(cut.is_err() || rest.is_empty(), "it was cut off, not answered");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -107,7 +107,7 @@ impl App {
     fn secret(&self) -> Result<Zeroizing<String>> {
         let mut random = Zeroizing::new([0; 32]);
         self.entropy.fill(&mut *random)?;
-        let text = Zeroizing::new(URL_SAFE_NO_PAD.encode(&*random));
+        let text = Zeroizing::new(URL_SAFE_NO_PAD.encode(random.as_slice()));
         Ok(Zeroizing::new(format!("{SECRET_PREFIX}{}", *text)))
     }
 }
@@ -148,7 +148,7 @@ fn scope(role: Role, request: &CreateToken, own: &SigningScope) -> Result<Signin
     let types: Vec<PredicateType> = parse(&request.types, |t| {
         PredicateType::from_name(t).map_err(|e| Error::invalid("token.type", e))
     })?;
-    let profiles = parse(&request.profiles, |p| values::profile(p))?;
+    let profiles = parse(&request.profiles, values::profile)?;
     if role == Role::Signer && purls.is_empty() {
         return Err(Error::invalid(
             "token.scope",
