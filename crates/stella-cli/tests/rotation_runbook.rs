@@ -8,7 +8,6 @@ use std::process::{Command, Stdio};
 const ANCHOR: &str = "550e8400-e29b-41d4-a716-446655440000";
 
 #[test]
-#[ignore = "needs the routes of keys and anchors"]
 fn rotation_and_emergency_run_as_written() {
     let folder = tempfile::tempdir().expect("a folder");
     let desk = Desk {

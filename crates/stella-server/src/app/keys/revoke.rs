@@ -76,7 +76,7 @@ impl App {
             })
             .await?
         };
-        let (attestations, flipped) = self.flipped(&id, before, after).await?;
+        let (attestations, flipped) = self.flipped(&id, Arc::clone(&before), after).await?;
         // Only the key that signs leaves its profile without one.
         let signed = before
             .keys
