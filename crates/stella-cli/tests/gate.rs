@@ -227,8 +227,10 @@ fn a_copy_of_the_key_does_not_pass_for_us() {
         .expect("an id")
         .to_owned();
     scene.gate("").says("ledger.unknown");
-    s.run(&format!("attest resign {id}")).ends(1).says("ledger");
-    s.ok(&format!("anchor update {} --require-ledger true", scene.anchor));
+    s.run(&format!("attest resign {id}"))
+        .ends(1)
+        .says("never made the signature");
+    s.ok(&format!("anchor update {} --require-ledger", scene.anchor));
     scene.gate("").ends(12).says("ledger.unknown");
 }
 

@@ -118,7 +118,7 @@ impl FromStr for Timestamp {
         let refuse = || NotATime(s.chars().take(64).collect());
         // jiff also reads a space for the T and an IANA zone in brackets,
         // which RFC 3339 readers elsewhere would not.
-        if !s.is_ascii() || s.len() < 20 || s.as_bytes()[10].to_ascii_uppercase() != b'T' || s.contains('[') {
+        if !s.is_ascii() || s.len() < 20 || !s.as_bytes()[10].eq_ignore_ascii_case(&b'T') || s.contains('[') {
             return Err(refuse());
         }
         let parsed: jiff::Timestamp = s.parse().map_err(|_| refuse())?;

@@ -93,10 +93,22 @@ pub(super) struct Found {
 }
 
 pub(super) async fn find(options: &TargetOptions) -> Result<Found, ClientError> {
-    if let Some(url) = options.server.as_deref().filter(|s| !s.is_empty()) {
+    // A script whose variable came out empty meant an instance; guessing
+    // another one would sign in the wrong place.
+    if options.server.as_deref() == Some("") {
+        return Err(ClientError::usage(
+            "STELLA_SERVER (or --server) is set but empty; unset it or give a URL",
+        ));
+    }
+    if options.home.as_deref().is_some_and(|h| h.as_os_str().is_empty()) {
+        return Err(ClientError::usage(
+            "STELLA_HOME (or --home) is set but empty; unset it or give a folder",
+        ));
+    }
+    if let Some(url) = options.server.as_deref() {
         return named_server(url);
     }
-    if let Some(home) = options.home.as_deref().filter(|h| !h.as_os_str().is_empty()) {
+    if let Some(home) = options.home.as_deref() {
         return at_home(home, options).await;
     }
     if options.system_socket.exists() {
