@@ -90,11 +90,12 @@ fn describe(page: &mut Page, addition: &KeyAddition) {
         page.field("  already in", addition.held_already.join(", "));
     }
     if addition.activated {
-        let verb = if addition.dry_run { "would sign" } else { "signs" };
-        page.field(
-            "  signing",
-            format!("{} now {verb} for its profile", addition.key_id),
-        );
+        let verb = if addition.dry_run {
+            "would now sign"
+        } else {
+            "now signs"
+        };
+        page.field("  signing", format!("{} {verb} for its profile", addition.key_id));
         page.maybe("  before it", addition.outgoing.as_ref());
     }
 }

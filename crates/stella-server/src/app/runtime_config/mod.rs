@@ -9,7 +9,7 @@ use crate::app::error::{Error, Result};
 use crate::app::trust::Decision;
 use crate::app::{App, Caller};
 
-pub use table::{RUNTIME, RuntimeSetting};
+pub use table::{RUNTIME, RuntimeSetting, file_values};
 
 /// The runbooks' words.
 pub const SOFTWARE_WARNING: &str = "Software signing may not meet compliance requirements";
