@@ -8,7 +8,8 @@ wire! {
         pub name: Option<String>,
         /// admin, key-admin, signer, verifier, auditor, approver.
         pub role: String,
-        /// Scopes of a signer; nothing given means nothing allowed.
+        /// Patterns of names a signer may have signed. A signer needs at least
+        /// one; types and profiles narrow it further where they are given.
         #[serde(default)]
         pub purls: Vec<String>,
         #[serde(default)]
