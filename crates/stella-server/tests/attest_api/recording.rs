@@ -1,5 +1,7 @@
 //! Nothing acknowledged is lost, nothing is done twice, nothing is signed beyond its scope.
 
+use std::sync::Arc;
+
 use stella_core::api::attestations::{CreateAttestation, Resign, Retry, Withdraw};
 use stella_core::trust::anchor::AnchorPolicy;
 use stella_server::app::attest::{AttestationQuery, CreateOptions};
@@ -7,6 +9,7 @@ use stella_server::app::logs::LogQuery;
 use stella_server::app::{Caller, ErrorKind};
 use stella_server::config::Settings;
 
+use crate::support::memory::MemoryStore;
 use crate::support::{Fault, World, about, as_of, base64, payload, scoped};
 use crate::{PAD, keyed};
 
@@ -90,7 +93,7 @@ async fn many_at_once_with_one_idempotency_key_are_one() {
         ids.insert((made.attestations[0].id.clone(), made.attestations[1].id.clone()));
     }
     assert_eq!(ids.len(), 1);
-    assert_eq!(world.store.ledger_entries(), 2);
+    assert_eq!(world.ledger_entries().await, 2);
 }
 
 #[tokio::test]
@@ -195,16 +198,20 @@ async fn what_cannot_be_signed_is_recorded_and_signed_later() {
 
 #[tokio::test]
 async fn a_signature_that_loses_the_race_with_a_change_of_its_key_is_discarded() {
-    let world = World::ready().await;
-    world.store.move_key(2);
+    let store = Arc::new(MemoryStore::default());
+    let home = tempfile::tempdir().expect("a folder");
+    let world = World::over(store.clone(), Settings::default(), home)
+        .with_key()
+        .await;
+    store.move_key(2);
     let made = world.create(about(PAD, "a", "openvex")).await.expect("created");
     assert_eq!(made.attestations[0].state, "signed");
     assert_eq!(
-        world.store.ledger_entries(),
+        world.ledger_entries().await,
         1,
         "what was discarded is in no ledger"
     );
-    world.store.move_key(100);
+    store.move_key(100);
     let made = world.create(about(PAD, "b", "openvex")).await.expect("recorded");
     assert_eq!(made.attestations[0].state, "recorded");
     assert!(
@@ -220,13 +227,13 @@ async fn a_signature_that_loses_the_race_with_a_change_of_its_key_is_discarded()
         .await
         .expect("tried");
     assert_eq!((tried.signed, tried.still_unsigned), (0, 1));
-    world.store.move_key(0);
+    store.move_key(0);
     let tried = world
         .app
         .retry_attestations(Retry { last_seconds: None })
         .await
         .expect("tried");
-    assert_eq!((tried.signed, world.store.ledger_entries()), (1, 2));
+    assert_eq!((tried.signed, world.ledger_entries().await), (1, 2));
 }
 
 #[tokio::test]
@@ -343,7 +350,7 @@ async fn whatever_the_key_store_does_nothing_is_called_signed_that_is_not() {
         assert_eq!(row.state, state);
         let why = row.last_error.as_deref().expect("why");
         assert!(why.starts_with("signing failed") && why.contains(reason), "{why}");
-        assert_eq!(world.store.ledger_entries(), 0);
+        assert_eq!(world.ledger_entries().await, 0);
 
         // A store that is down is tried once for all, and costs no other record an attempt.
         let tried = world
@@ -364,7 +371,7 @@ async fn whatever_the_key_store_does_nothing_is_called_signed_that_is_not() {
             .retry_attestations(Retry { last_seconds: None })
             .await
             .expect("tried");
-        assert_eq!((tried.signed, world.store.ledger_entries()), (2, 2));
+        assert_eq!((tried.signed, world.ledger_entries().await), (2, 2));
         for id in [one.id, two.id] {
             assert_eq!(world.verify(&id).await.verdict, "PASS");
         }

@@ -1,8 +1,9 @@
 //! An instance for tests: its own store, a clock that stands still.
 
-mod memory;
+pub mod memory;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,12 +33,12 @@ use stella_server::app::{App, Caller, Result, Role, Target};
 use stella_server::config::Settings;
 use stella_server::entropy::SystemEntropy;
 use stella_server::http::peer::Peer;
+use stella_store::Store;
 use stella_testkit::FixedClock;
 use tower::ServiceExt as _;
 
 pub struct World {
     pub app: Arc<App>,
-    pub store: Arc<memory::MemoryStore>,
     pub clock: Arc<FixedClock>,
     pub owner: Caller,
     _home: tempfile::TempDir,
@@ -51,11 +52,16 @@ impl World {
 
     pub async fn with(settings: Settings) -> Self {
         let home = tempfile::tempdir().expect("a folder");
+        let store = open_store(home.path());
+        Self::over(store, settings, home)
+    }
+
+    /// Over a store of the test's own.
+    pub fn over(store: Arc<dyn Store>, settings: Settings, home: tempfile::TempDir) -> Self {
         let clock = Arc::new(FixedClock::at("2025-01-01T00:00:00Z"));
         let sealer = Sealer::new(&SealingKey::from_bytes([7; 32])).expect("a sealer");
-        let store = Arc::new(memory::MemoryStore::default());
         let app = App {
-            store: store.clone(),
+            store,
             clock: clock.clone(),
             entropy: Arc::new(SystemEntropy),
             settings,
@@ -68,7 +74,6 @@ impl World {
         };
         Self {
             app: Arc::new(app),
-            store,
             clock,
             owner: Caller::owner("local:root"),
             _home: home,
@@ -77,11 +82,22 @@ impl World {
 
     /// With the key `k1`, which the anchor `pkg:npm/*` holds.
     pub async fn ready() -> Self {
-        let world = Self::empty().await;
+        Self::empty().await.with_key().await
+    }
+
+    pub async fn with_key(self) -> Self {
+        let world = self;
         world.generate("k1", "default").await;
         world.anchor("pkg:npm/*", &["k1"], AnchorPolicy::default()).await;
         world.pass(3600);
         world
+    }
+
+    /// How many signatures were ever made here; the store finds itself sound.
+    pub async fn ledger_entries(&self) -> u64 {
+        let report = self.app.verify_store().await.expect("a report");
+        assert!(report.ok, "{:?}", report.findings);
+        report.ledger_entries
     }
 
     pub fn pass(&self, seconds: u64) {
@@ -272,6 +288,10 @@ impl World {
         let bytes = response.into_body().collect().await.expect("a body").to_bytes();
         (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
     }
+}
+
+fn open_store(_home: &Path) -> Arc<dyn Store> {
+    Arc::new(memory::MemoryStore::default())
 }
 
 /// A key store that misbehaves.
