@@ -1,10 +1,14 @@
 //! The use cases, one file each. No web framework, no SQL, no PKCS#11 here.
 
+pub mod anchors;
 pub mod attest;
+pub mod audit;
 pub mod caller;
+pub mod crypto;
 pub mod error;
 pub mod keys;
 pub mod logs;
+pub mod runtime_config;
 pub mod signers;
 pub mod status;
 pub mod tokens;

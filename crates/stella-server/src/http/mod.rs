@@ -2,7 +2,11 @@
 //! its handler there, one line in [`routes`] and one in [`access::TABLE`].
 
 pub mod access;
+pub mod anchors;
 pub mod attestations;
+pub mod audit;
+pub mod config;
+pub mod crypto;
 pub mod extract;
 pub mod keys;
 pub mod peer;
@@ -33,7 +37,25 @@ struct Document;
 fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(keys::list, keys::generate))
+        .routes(routes!(keys::import))
         .routes(routes!(keys::show))
+        .routes(routes!(keys::activate))
+        .routes(routes!(keys::retire))
+        .routes(routes!(keys::revoke))
+        .routes(routes!(keys::verify))
+        .routes(routes!(keys::validity))
+        .routes(routes!(keys::impact))
+        .routes(routes!(keys::rotation_warnings))
+        .routes(routes!(config::list))
+        .routes(routes!(config::get, config::set, config::unset))
+        .routes(routes!(anchors::list, anchors::create))
+        .routes(routes!(anchors::explain))
+        .routes(routes!(anchors::show, anchors::update))
+        .routes(routes!(anchors::status))
+        .routes(routes!(anchors::add_key))
+        .routes(routes!(anchors::revoke_key))
+        .routes(routes!(audit::query))
+        .routes(routes!(crypto::providers))
         .routes(routes!(attestations::list, attestations::create))
         .routes(routes!(attestations::import))
         .routes(routes!(attestations::retry))

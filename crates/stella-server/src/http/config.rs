@@ -1,0 +1,57 @@
+//! `/v1/signer/config`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use serde::Deserialize;
+use stella_core::api::keys::{ConfigEntry, ConfigList, SetConfig};
+use stella_core::api::problem::Problem;
+use utoipa::IntoParams;
+
+use super::extract::Body;
+use crate::app::{App, Caller, Result};
+
+#[derive(Debug, Deserialize, IntoParams)]
+pub struct ListQuery {
+    /// Only what was set at run time.
+    #[serde(default)]
+    pub overridden: bool,
+}
+
+/// Every setting, and where its value comes from.
+#[utoipa::path(get, path = "/v1/signer/config", tag = "config", params(ListQuery),
+    responses((status = 200, description = "the settings", body = ConfigList), (status = "4XX", description = "refused", body = Problem)))]
+pub async fn list(State(app): State<Arc<App>>, Query(query): Query<ListQuery>) -> Result<Json<ConfigList>> {
+    app.list_config(query.overridden).await.map(Json)
+}
+
+/// One setting.
+#[utoipa::path(get, path = "/v1/signer/config/{key}", tag = "config", params(("key" = String, Path, description = "such as rotation.overlap_days, in either spelling")),
+    responses((status = 200, description = "the setting", body = ConfigEntry), (status = "4XX", description = "refused", body = Problem)))]
+pub async fn get(State(app): State<Arc<App>>, Path(key): Path<String>) -> Result<Json<ConfigEntry>> {
+    app.config_entry(&key).await.map(Json)
+}
+
+/// Set at run time; an event.
+#[utoipa::path(put, path = "/v1/signer/config/{key}", tag = "config", params(("key" = String, Path, description = "such as rotation.overlap_days, in either spelling")), request_body = SetConfig,
+    responses((status = 200, description = "the setting as it stands now", body = ConfigEntry), (status = "4XX", description = "refused", body = Problem)))]
+pub async fn set(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(key): Path<String>,
+    Body(request): Body<SetConfig>,
+) -> Result<Json<ConfigEntry>> {
+    app.set_config(&caller, &key, &request.value).await.map(Json)
+}
+
+/// Undo what was set at run time.
+#[utoipa::path(delete, path = "/v1/signer/config/{key}", tag = "config", params(("key" = String, Path, description = "such as rotation.overlap_days, in either spelling")),
+    responses((status = 200, description = "the setting as it stands now", body = ConfigEntry), (status = "4XX", description = "refused", body = Problem)))]
+pub async fn unset(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(key): Path<String>,
+) -> Result<Json<ConfigEntry>> {
+    app.unset_config(&caller, &key).await.map(Json)
+}
