@@ -6,7 +6,7 @@ use stella_core::alg::Algorithm;
 use stella_core::predicate;
 use stella_core::trust::{KeyState, RevokeReason};
 use stella_core::verify::Code;
-use stella_server::app::runtime_config::{RUNTIME, file_values};
+use stella_server::app::runtime_config::table::{SETTINGS, Setting};
 use stella_server::config::Settings;
 
 use crate::exit;
@@ -82,15 +82,33 @@ fn configuration() -> String {
          the environment a runtime setting, that the file, the file the default. `stella config get KEY` prints a value \
          and where it came from. Keys are written `overlap_days` or `overlapDays`; an unknown key is an error.\n",
     );
-    out.push_str("\n## At run time\n\nSet with `stella config set`, undone with `stella config unset`, audited.\n\n| key | meaning |\n|---|---|\n");
-    for setting in RUNTIME {
-        let _ = writeln!(out, "| `{}` | {} |", setting.key, setting.meaning);
-    }
-    out.push_str("\n## In the file only\n\nWhoever holds a token must not decide these. Profiles stand below `signer.profiles`.\n\n| key | default |\n|---|---|\n");
-    for (key, value) in file_values(&Settings::default()) {
-        let _ = writeln!(out, "| `{key}` | `{value}` |");
-    }
+    out.push_str(
+        "\n## At run time\n\nSet with `stella config set`, undone with `stella config unset`, audited.\n\n",
+    );
+    settings(&mut out, |s| s.runtime);
+    out.push_str("\n## In the file only\n\nWhoever holds a token must not decide these. Profiles stand below `signer.profiles`.\n\n");
+    settings(&mut out, |s| !s.runtime);
     out
+}
+
+fn settings(out: &mut String, wanted: impl Fn(&Setting) -> bool) {
+    let defaults = Settings::default();
+    out.push_str("| key | takes | default | meaning |\n|---|---|---|---|\n");
+    for setting in SETTINGS.iter().filter(|s| wanted(s)) {
+        let default = (setting.value)(&defaults);
+        let default = if default.is_empty() {
+            "-".to_owned()
+        } else {
+            format!("`{default}`")
+        };
+        let _ = writeln!(
+            out,
+            "| `{}` | {} | {default} | {} |",
+            setting.key,
+            setting.kind.describe(),
+            setting.description
+        );
+    }
 }
 
 fn exit_codes() -> String {

@@ -117,6 +117,9 @@ wire! {
         pub activated: bool,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub outgoing: Option<String>,
+        /// Anchors that must hold it as well before it becomes active.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub lacking_anchors: Vec<String>,
         pub dry_run: bool,
     }
 

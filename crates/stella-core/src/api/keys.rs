@@ -1,5 +1,7 @@
 //! `/v1/signer/keys` and its neighbours.
 
+use std::fmt;
+
 use super::wire;
 
 wire! {
@@ -17,24 +19,6 @@ wire! {
         #[serde(default, rename = "type")]
         pub key_type: Option<String>,
         /// Signs only on failover.
-        #[serde(default)]
-        pub standby: bool,
-    }
-
-    pub struct ImportKey {
-        #[serde(alias = "keyid")]
-        pub key_id: String,
-        /// With a profile the private key is brought in; without, only verifies.
-        #[serde(default)]
-        pub profile: Option<String>,
-        /// PEM, or base64 of DER.
-        #[serde(default)]
-        pub public_key: Option<String>,
-        /// PKCS#8 PEM. Sealed at once and never given out again.
-        #[serde(default)]
-        pub private_key: Option<String>,
-        #[serde(default)]
-        pub created_at: Option<String>,
         #[serde(default)]
         pub standby: bool,
     }
@@ -184,6 +168,10 @@ wire! {
         pub pass: u64,
         pub fail: u64,
         pub indeterminate: u64,
+        /// There are more than were looked at (limits.maxRejudged).
+        #[serde(default)]
+        pub cut: bool,
+        /// First those this server never made, then those whose verdict changed.
         pub rows: Vec<ImpactRow>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         pub next: Vec<String>,
@@ -199,6 +187,9 @@ wire! {
         pub code: String,
         /// What it would have been had the key not ended.
         pub before: String,
+        /// Whether this server's own record of signing holds it.
+        #[serde(default)]
+        pub in_ledger: bool,
     }
 
     pub struct ConfigEntry {
@@ -206,8 +197,15 @@ wire! {
         pub value: String,
         /// flag, environment, runtime, file, default.
         pub origin: String,
+        /// The variable, or the file and line.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub place: Option<String>,
         /// Settable at run time.
         pub runtime: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub description: Option<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub warnings: Vec<String>,
     }
 
     pub struct ConfigList {
@@ -216,5 +214,39 @@ wire! {
 
     pub struct SetConfig {
         pub value: String,
+    }
+}
+
+/// Not in the macro: whoever prints it must not see the private key.
+#[derive(Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ImportKey {
+    #[serde(alias = "keyid")]
+    pub key_id: String,
+    /// With a profile the private key is brought in; without, only verifies.
+    #[serde(default)]
+    pub profile: Option<String>,
+    /// PEM, or base64 of DER.
+    #[serde(default)]
+    pub public_key: Option<String>,
+    /// PKCS#8 PEM. Sealed at once and never given out again.
+    #[serde(default)]
+    pub private_key: Option<String>,
+    #[serde(default)]
+    pub created_at: Option<String>,
+    #[serde(default)]
+    pub standby: bool,
+}
+
+impl fmt::Debug for ImportKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ImportKey")
+            .field("key_id", &self.key_id)
+            .field("profile", &self.profile)
+            .field("public_key", &self.public_key)
+            .field("created_at", &self.created_at)
+            .field("standby", &self.standby)
+            .finish_non_exhaustive()
     }
 }

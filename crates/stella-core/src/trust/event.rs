@@ -75,6 +75,8 @@ pub enum EventBody {
     AnchorUpdated {
         anchor_id: AnchorId,
         policy: AnchorPolicy,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
     },
     AnchorDisabled {
         anchor_id: AnchorId,

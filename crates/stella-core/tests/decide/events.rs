@@ -41,6 +41,7 @@ fn every_body() -> Vec<EventBody> {
                 allowed_predicate_types: Some([].into()),
                 ..policy
             },
+            note: Some("CVE-2025-1".to_owned()),
         },
         EventBody::AnchorDisabled {
             anchor_id,

@@ -469,6 +469,7 @@ impl Act {
             Self::Update { anchor, policy } => EventBody::AnchorUpdated {
                 anchor_id: id(anchor),
                 policy: policy.real(),
+                note: None,
             },
             Self::Disable { anchor } => EventBody::AnchorDisabled {
                 anchor_id: id(anchor),

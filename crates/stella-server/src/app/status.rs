@@ -29,7 +29,7 @@ impl App {
                 store.driver, store.place, store.schema_version
             ),
             warnings: self.warnings(&trust, &profiles, &queue, mode.as_deref()),
-            signing_mode: mode.unwrap_or_else(|| "profile".to_owned()),
+            signing_mode: self.signing_mode(&trust).as_str().to_owned(),
             profiles,
             recorded: queue.recorded,
             signed: queue.signed,

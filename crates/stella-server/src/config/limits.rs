@@ -14,5 +14,6 @@ pub fn read(mut section: Section<'_>, limits: &mut Limits) -> Result<()> {
         &mut limits.max_attestations_per_artifact,
         Item::number,
     )?;
+    section.read("maxRejudged", &mut limits.max_rejudged, Item::number)?;
     section.finish()
 }

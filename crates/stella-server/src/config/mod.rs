@@ -27,6 +27,7 @@ use stella_core::alg::Algorithm;
 use stella_core::id::{KeyId, ProfileName};
 use stella_core::verify::VerifyPolicy;
 
+pub use document::snake;
 pub use error::ConfigError;
 pub use hsm::{HsmModule, HsmSession, HsmSettings};
 pub use key_store::{BadKeyStore, KeyStoreUri};
@@ -35,6 +36,7 @@ pub use load::{Sources, load};
 pub use origin::{Origin, Origins};
 pub use profiles::UnavailableProfile;
 pub use rotation::Alert;
+pub use section::nearest;
 pub use store::StoreSettings;
 pub use tokens::TokenSettings;
 
@@ -125,6 +127,8 @@ pub struct Limits {
     pub max_list: usize,
     /// Candidates looked at for one artifact.
     pub max_attestations_per_artifact: usize,
+    /// Attestations judged anew for one question about a key or an anchor.
+    pub max_rejudged: usize,
 }
 
 impl Default for Limits {
@@ -136,6 +140,7 @@ impl Default for Limits {
             max_signatures: 16,
             max_list: 1000,
             max_attestations_per_artifact: 1000,
+            max_rejudged: 10_000,
         }
     }
 }

@@ -14,37 +14,36 @@ use crate::app::{App, Result};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
-pub struct AuditParameters {
-    /// An event type, or its beginning and `*`.
+pub struct Filter {
+    /// KEY_ADDED, or KEY_* for all that begin so.
     #[serde(rename = "type")]
     pub event_type: Option<String>,
+    #[serde(alias = "keyid")]
     pub key_id: Option<String>,
     pub anchor_id: Option<String>,
     pub actor: Option<String>,
-    /// RFC 3339 or a date.
+    /// RFC 3339, or a date.
     pub from: Option<String>,
-    /// RFC 3339 (exclusive), or a date (the whole day counts).
+    /// RFC 3339 (exclusive), or a date (to its end).
     pub to: Option<String>,
+    /// `nextCursor` of the page before.
     pub cursor: Option<String>,
     pub limit: Option<usize>,
 }
 
-/// The audit trail, newest first.
-#[utoipa::path(get, path = "/v1/audit", tag = "audit", params(AuditParameters),
-    responses((status = 200, description = "the events", body = AuditList), (status = "4XX", description = "refused", body = Problem)))]
-pub async fn query(
-    State(app): State<Arc<App>>,
-    Query(asked): Query<AuditParameters>,
-) -> Result<Json<AuditList>> {
+/// Events, newest first.
+#[utoipa::path(get, path = "/v1/audit", tag = "audit", params(Filter),
+    responses((status = 200, description = "a page of events", body = AuditList), (status = "4XX", description = "refused", body = Problem)))]
+pub async fn query(State(app): State<Arc<App>>, Query(filter): Query<Filter>) -> Result<Json<AuditList>> {
     app.audit(AuditQuery {
-        event_type: asked.event_type,
-        key_id: asked.key_id,
-        anchor_id: asked.anchor_id,
-        actor: asked.actor,
-        from: asked.from,
-        to: asked.to,
-        cursor: asked.cursor,
-        limit: asked.limit,
+        event_type: filter.event_type,
+        key_id: filter.key_id,
+        anchor_id: filter.anchor_id,
+        actor: filter.actor,
+        from: filter.from,
+        to: filter.to,
+        cursor: filter.cursor,
+        limit: filter.limit,
     })
     .await
     .map(Json)

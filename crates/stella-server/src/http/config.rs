@@ -13,50 +13,47 @@ use super::extract::Body;
 use crate::app::{App, Caller, Result};
 
 #[derive(Debug, Deserialize, IntoParams)]
-pub struct ListParameters {
-    /// Only what run time overrides.
+pub struct ListQuery {
+    /// Only what was set at run time.
     #[serde(default)]
     pub overridden: bool,
 }
 
-/// Every setting with its origin.
-#[utoipa::path(get, path = "/v1/signer/config", tag = "config", params(ListParameters), 
-    responses((status = 200, description = "done", body = ConfigList), (status = "4XX", description = "refused", body = Problem)))]
-pub async fn list(
-    State(app): State<Arc<App>>,
-    Query(asked): Query<ListParameters>,
-) -> Result<Json<ConfigList>> {
-    app.config_list(asked.overridden).await.map(Json)
+/// Every setting, and where its value comes from.
+#[utoipa::path(get, path = "/v1/signer/config", tag = "config", params(ListQuery),
+    responses((status = 200, description = "the settings", body = ConfigList), (status = "4XX", description = "refused", body = Problem)))]
+pub async fn list(State(app): State<Arc<App>>, Query(query): Query<ListQuery>) -> Result<Json<ConfigList>> {
+    app.list_config(query.overridden).await.map(Json)
 }
 
 /// One setting.
-#[utoipa::path(get, path = "/v1/signer/config/{key}", tag = "config", params(("key" = String, Path, description = "the setting, in either spelling")), 
-    responses((status = 200, description = "done", body = ConfigEntry), (status = "4XX", description = "refused", body = Problem)))]
+#[utoipa::path(get, path = "/v1/signer/config/{key}", tag = "config", params(("key" = String, Path, description = "such as rotation.overlap_days, in either spelling")),
+    responses((status = 200, description = "the setting", body = ConfigEntry), (status = "4XX", description = "refused", body = Problem)))]
 pub async fn get(State(app): State<Arc<App>>, Path(key): Path<String>) -> Result<Json<ConfigEntry>> {
-    app.config_get(&key).await.map(Json)
+    app.config_entry(&key).await.map(Json)
 }
 
-/// Set it at run time.
-#[utoipa::path(put, path = "/v1/signer/config/{key}", tag = "config", params(("key" = String, Path, description = "the setting, in either spelling")), request_body = SetConfig, 
-    responses((status = 200, description = "done", body = ConfigEntry), (status = "4XX", description = "refused", body = Problem)))]
+/// Set at run time; an event.
+#[utoipa::path(put, path = "/v1/signer/config/{key}", tag = "config", params(("key" = String, Path, description = "such as rotation.overlap_days, in either spelling")), request_body = SetConfig,
+    responses((status = 200, description = "the setting as it stands now", body = ConfigEntry), (status = "4XX", description = "refused", body = Problem)))]
 pub async fn set(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(key): Path<String>,
     Body(request): Body<SetConfig>,
 ) -> Result<Json<ConfigEntry>> {
-    app.config_set(&caller, &key, &request.value).await.map(Json)
+    app.set_config(&caller, &key, &request.value).await.map(Json)
 }
 
-/// Take the run-time value back.
-#[utoipa::path(delete, path = "/v1/signer/config/{key}", tag = "config", params(("key" = String, Path, description = "the setting, in either spelling")), 
-    responses((status = 200, description = "done", body = ConfigEntry), (status = "4XX", description = "refused", body = Problem)))]
+/// Undo what was set at run time.
+#[utoipa::path(delete, path = "/v1/signer/config/{key}", tag = "config", params(("key" = String, Path, description = "such as rotation.overlap_days, in either spelling")),
+    responses((status = 200, description = "the setting as it stands now", body = ConfigEntry), (status = "4XX", description = "refused", body = Problem)))]
 pub async fn unset(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(key): Path<String>,
 ) -> Result<Json<ConfigEntry>> {
-    app.config_unset(&caller, &key).await.map(Json)
+    app.unset_config(&caller, &key).await.map(Json)
 }
 
 /// Read again what can change while the server runs.

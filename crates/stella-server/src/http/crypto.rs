@@ -9,7 +9,7 @@ use stella_core::api::problem::Problem;
 
 use crate::app::App;
 
-/// What this build can do.
+/// What signs and verifies with which algorithm.
 #[utoipa::path(get, path = "/v1/crypto/providers", tag = "crypto",
     responses((status = 200, description = "the algorithms", body = Providers), (status = "4XX", description = "refused", body = Problem)))]
 pub async fn providers(State(app): State<Arc<App>>) -> Json<Providers> {

@@ -64,9 +64,16 @@ pub async fn show(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result
     app.show_key(&id).await.map(Json)
 }
 
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+pub struct ValidityQuery {
+    /// RFC 3339, a date, or NOW (the default).
+    pub at_time: Option<String>,
+}
+
 /// Bring in a key made elsewhere.
-#[utoipa::path(post, path = "/v1/signer/keys/import", tag = "keys", request_body = ImportKey, 
-    responses((status = 201, description = "done", body = Key), (status = "4XX", description = "refused", body = Problem)))]
+#[utoipa::path(post, path = "/v1/signer/keys/import", tag = "keys", request_body = ImportKey,
+    responses((status = 201, description = "the key", body = Key), (status = "4XX", description = "refused", body = Problem)))]
 pub async fn import(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -75,9 +82,9 @@ pub async fn import(
     Ok((StatusCode::CREATED, Json(app.import_key(&caller, request).await?)))
 }
 
-/// Make it the key its profile signs with.
-#[utoipa::path(post, path = "/v1/signer/keys/{id}/activate", tag = "keys", params(("id" = String, Path, description = "the key's id")), 
-    responses((status = 200, description = "done", body = KeyChange), (status = "4XX", description = "refused", body = Problem)))]
+/// Make a key the one its profile signs with.
+#[utoipa::path(post, path = "/v1/signer/keys/{id}/activate", tag = "keys", params(("id" = String, Path, description = "the key's id")),
+    responses((status = 200, description = "what it did", body = KeyChange), (status = "4XX", description = "refused", body = Problem)))]
 pub async fn activate(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -86,9 +93,9 @@ pub async fn activate(
     app.activate_key(&caller, &id).await.map(Json)
 }
 
-/// End its signing; it stays valid in its anchors.
-#[utoipa::path(post, path = "/v1/signer/keys/{id}/retire", tag = "keys", params(("id" = String, Path, description = "the key's id")), 
-    responses((status = 200, description = "done", body = KeyChange), (status = "4XX", description = "refused", body = Problem)))]
+/// End signing with a key; what it signed stays valid.
+#[utoipa::path(post, path = "/v1/signer/keys/{id}/retire", tag = "keys", params(("id" = String, Path, description = "the key's id")),
+    responses((status = 200, description = "what it did", body = KeyChange), (status = "4XX", description = "refused", body = Problem)))]
 pub async fn retire(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -97,9 +104,9 @@ pub async fn retire(
     app.retire_key(&caller, &id).await.map(Json)
 }
 
-/// Revoke it in every anchor and end its signing.
-#[utoipa::path(post, path = "/v1/signer/keys/{id}/revoke", tag = "keys", params(("id" = String, Path, description = "the key's id")), request_body = RevokeKey, 
-    responses((status = 200, description = "done", body = Revocation), (status = "4XX", description = "refused", body = Problem)))]
+/// Revoke a key in every anchor and end signing with it.
+#[utoipa::path(post, path = "/v1/signer/keys/{id}/revoke", tag = "keys", params(("id" = String, Path, description = "the key's id")), request_body = RevokeKey,
+    responses((status = 200, description = "what it touched, or would touch", body = Revocation), (status = "4XX", description = "refused", body = Problem)))]
 pub async fn revoke(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -109,9 +116,9 @@ pub async fn revoke(
     app.revoke_key(&caller, &id, request).await.map(Json)
 }
 
-/// Use it once, on a nonce.
-#[utoipa::path(post, path = "/v1/signer/keys/{id}/verify", tag = "keys", params(("id" = String, Path, description = "the key's id")), request_body = VerifyKey, 
-    responses((status = 200, description = "done", body = KeyVerified), (status = "4XX", description = "refused", body = Problem)))]
+/// Sign a nonce with a key, under a payload type of its own.
+#[utoipa::path(post, path = "/v1/signer/keys/{id}/verify", tag = "keys", params(("id" = String, Path, description = "the key's id")), request_body = VerifyKey,
+    responses((status = 200, description = "it can", body = KeyVerified), (status = "4XX", description = "refused", body = Problem)))]
 pub async fn verify(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -121,16 +128,9 @@ pub async fn verify(
     app.verify_key(&caller, &id, request).await.map(Json)
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase")]
-pub struct ValidityQuery {
-    /// RFC 3339, a date, or NOW (the default).
-    pub at_time: Option<String>,
-}
-
-/// Whether it was valid at a moment, anchor by anchor.
-#[utoipa::path(get, path = "/v1/signer/keys/{id}/validity", tag = "keys", params(("id" = String, Path, description = "the key's id"), ValidityQuery), 
-    responses((status = 200, description = "done", body = Validity), (status = "4XX", description = "refused", body = Problem)))]
+/// Whether a key was valid at a moment, anchor by anchor.
+#[utoipa::path(get, path = "/v1/signer/keys/{id}/validity", tag = "keys", params(("id" = String, Path, description = "the key's id"), ValidityQuery),
+    responses((status = 200, description = "its validity then", body = Validity), (status = "4XX", description = "refused", body = Problem)))]
 pub async fn validity(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -139,16 +139,16 @@ pub async fn validity(
     app.key_validity(&id, query.at_time.as_deref()).await.map(Json)
 }
 
-/// What it signed, and what its end did to that.
-#[utoipa::path(get, path = "/v1/signer/keys/{id}/impact", tag = "keys", params(("id" = String, Path, description = "the key's id")), 
-    responses((status = 200, description = "done", body = Impact), (status = "4XX", description = "refused", body = Problem)))]
+/// What the end of a key changed.
+#[utoipa::path(get, path = "/v1/signer/keys/{id}/impact", tag = "keys", params(("id" = String, Path, description = "the key's id")),
+    responses((status = 200, description = "what it signed, judged now and had it not ended", body = Impact), (status = "4XX", description = "refused", body = Problem)))]
 pub async fn impact(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Impact>> {
     app.key_impact(&id).await.map(Json)
 }
 
-/// Which keys are due for rotation.
-#[utoipa::path(get, path = "/v1/signer/rotation-warnings", tag = "keys", 
-    responses((status = 200, description = "done", body = RotationWarnings), (status = "4XX", description = "refused", body = Problem)))]
+/// How near each signing key is to its end.
+#[utoipa::path(get, path = "/v1/signer/rotation-warnings", tag = "keys",
+    responses((status = 200, description = "signing keys, the most urgent first", body = RotationWarnings), (status = "4XX", description = "refused", body = Problem)))]
 pub async fn rotation_warnings(State(app): State<Arc<App>>) -> Result<Json<RotationWarnings>> {
     app.rotation_warnings().await.map(Json)
 }

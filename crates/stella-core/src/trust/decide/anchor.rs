@@ -64,6 +64,7 @@ pub fn update(state: &TrustState, id: AnchorId, policy: AnchorPolicy) -> Result<
     Ok(vec![EventBody::AnchorUpdated {
         anchor_id: id,
         policy,
+        note: None,
     }])
 }
 

@@ -1,15 +1,12 @@
 //! `anchor create`.
 
-use std::collections::BTreeSet;
-
 use stella_core::api::anchors::{Anchor, CreateAnchor};
-use stella_core::evidence::TimeClass;
-use stella_core::id::AnchorId;
-use stella_core::predicate::PredicateType;
+use stella_core::id::{AnchorId, KeyId};
 use stella_core::purl::PurlPattern;
 use stella_core::trust::anchor::AnchorPolicy;
-use stella_core::trust::decide;
+use stella_core::trust::decide::anchor::create;
 
+use super::{must_sign_statements, time_class, types};
 use crate::app::error::{Error, Result};
 use crate::app::trust::Decision;
 use crate::app::{App, Caller, values};
@@ -17,57 +14,57 @@ use crate::entropy;
 
 impl App {
     pub async fn create_anchor(&self, caller: &Caller, request: CreateAnchor) -> Result<Anchor> {
-        let id = match &request.trust_anchor_id {
-            Some(text) => text
-                .parse()
-                .map_err(|e| Error::invalid("anchor.id", format!("{text:?} is not a UUID: {e}")))?,
+        let id = match request.trust_anchor_id.as_deref().filter(|t| !t.is_empty()) {
+            Some(text) => text.parse::<AnchorId>().map_err(|_| {
+                Error::invalid(
+                    "anchor.id",
+                    format!("{text:?} is no UUID, which a trust anchor's id is"),
+                )
+            })?,
             None => AnchorId::new(self.now(), entropy::id_bytes(self.entropy.as_ref())?),
         };
         let pattern: PurlPattern = request
             .purl_pattern
             .parse()
-            .map_err(|e| Error::invalid("anchor.pattern", e))?;
-        let mut policy = AnchorPolicy::default();
-        if let Some(types) = &request.allowed_predicate_types {
-            policy.allowed_predicate_types = Some(predicate_types(types)?);
-        }
-        if let Some(types) = &request.required_predicate_types {
-            policy.required_predicate_types = predicate_types(types)?;
-        }
-        policy.threshold = request.threshold.unwrap_or(policy.threshold);
-        policy.time_operators = request.time_operators.unwrap_or(policy.time_operators);
-        policy.require_ledger = request.require_ledger.unwrap_or(policy.require_ledger);
-        if let Some(class) = &request.min_time_evidence {
-            policy.min_time_evidence = time_class(class)?;
-        }
-        policy.require_evidence = request.require_evidence.as_deref().map(time_class).transpose()?;
-        let keys = request
+            .map_err(|e| Error::invalid("anchor.pattern", format!("{:?}: {e}", request.purl_pattern)))?;
+        let keys: Vec<KeyId> = request
             .key_ids
             .iter()
             .map(|k| values::key_id(k))
-            .collect::<Result<Vec<_>>>()?;
+            .collect::<Result<_>>()?;
+        let policy = policy(&request)?;
         let ((), state) = self
             .change(caller, |state, now| {
-                let events = decide::anchor::create(state, id, pattern.clone(), policy.clone(), &keys, now)?;
+                for key in &keys {
+                    must_sign_statements(state, key)?;
+                }
+                let events = create(state, id, pattern.clone(), policy.clone(), &keys, now)?;
                 Ok(Decision::new(events, ()))
             })
             .await?;
-        let anchor = state
-            .anchors
-            .get(&id)
-            .ok_or_else(|| Error::internal("the new anchor is not in the state"))?;
-        Ok(super::view(anchor, &state))
+        self.view_anchor(&state, id)
     }
 }
 
-pub(super) fn predicate_types(names: &[String]) -> Result<BTreeSet<PredicateType>> {
-    names
-        .iter()
-        .map(|n| PredicateType::from_name(n).map_err(|e| Error::invalid("predicate.unknown", e)))
-        .collect()
-}
-
-pub(super) fn time_class(text: &str) -> Result<TimeClass> {
-    text.parse()
-        .map_err(|e| Error::invalid("anchor.time-evidence", e))
+fn policy(request: &CreateAnchor) -> Result<AnchorPolicy> {
+    let default = AnchorPolicy::default();
+    Ok(AnchorPolicy {
+        allowed_predicate_types: request
+            .allowed_predicate_types
+            .as_deref()
+            .map(types)
+            .transpose()?,
+        required_predicate_types: types(request.required_predicate_types.as_deref().unwrap_or_default())?,
+        threshold: request.threshold.unwrap_or(default.threshold),
+        min_time_evidence: match request.min_time_evidence.as_deref() {
+            Some(class) => time_class(class)?,
+            None => default.min_time_evidence,
+        },
+        time_operators: request.time_operators.unwrap_or(default.time_operators),
+        require_evidence: match request.require_evidence.as_deref() {
+            None | Some("none") => None,
+            Some(class) => Some(time_class(class)?),
+        },
+        require_ledger: request.require_ledger.unwrap_or(default.require_ledger),
+    })
 }

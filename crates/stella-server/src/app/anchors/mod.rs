@@ -1,57 +1,46 @@
 //! Trust anchors: one file a use case.
 
+mod add_key;
 mod create;
 mod explain;
-mod keys;
+mod list;
+mod revoke_key;
 mod status;
 mod update;
 
-use stella_core::api::anchors::{Anchor, AnchorList, KeyHistory};
-use stella_core::trust::{AnchorKey, TrustAnchor, TrustState};
+use std::collections::BTreeSet;
 
-use crate::app::error::Result;
-use crate::app::{App, values};
+use stella_core::api::anchors::{Anchor, KeyHistory};
+use stella_core::evidence::TimeClass;
+use stella_core::id::KeyId;
+use stella_core::predicate::PredicateType;
+use stella_core::time::Timestamp;
+use stella_core::trust::decide::Refusal;
+use stella_core::trust::{AnchorKey, KeyType, TrustAnchor, TrustState};
 
-impl App {
-    pub async fn list_anchors(&self) -> Result<AnchorList> {
-        let state = self.trust_head().await?;
-        let mut anchors: Vec<_> = state.anchors.values().collect();
-        anchors.sort_by_key(|a| (a.created_at, a.id));
-        Ok(AnchorList {
-            anchors: anchors.into_iter().map(|a| view(a, &state)).collect(),
-        })
-    }
+use crate::app::error::{Error, Result};
 
-    pub async fn show_anchor(&self, id: &str) -> Result<Anchor> {
-        let state = self.trust_head().await?;
-        Ok(view(values::anchor(&state, id)?, &state))
-    }
-}
-
-/// An anchor as the key-rotation runbook writes it.
-pub fn view(anchor: &TrustAnchor, state: &TrustState) -> Anchor {
-    let names = |wanted: &dyn Fn(&&AnchorKey) -> bool| {
+/// An anchor in the runbook's structure.
+pub fn view(anchor: &TrustAnchor, state: &TrustState, now: Timestamp) -> Anchor {
+    let named = |wanted: fn(&AnchorKey, Timestamp) -> bool| {
         anchor
             .keys
             .iter()
-            .filter(wanted)
+            .filter(|k| wanted(k, now))
             .map(|k| k.key_id.to_string())
             .collect()
     };
     let policy = &anchor.policy;
-    let short = |types: &std::collections::BTreeSet<stella_core::predicate::PredicateType>| {
-        types.iter().map(|t| t.short().into_owned()).collect::<Vec<_>>()
-    };
     Anchor {
         trust_anchor_id: anchor.id.to_string(),
         purl_pattern: anchor.pattern.to_string(),
         status: anchor.status.to_string(),
-        allowed_keyids: names(&|k| k.end.is_none()),
-        allowed_predicate_types: policy.allowed_predicate_types.as_ref().map(short),
-        required_predicate_types: short(&policy.required_predicate_types),
+        allowed_keyids: named(|k, now| k.is_current(now)),
+        allowed_predicate_types: policy.allowed_predicate_types.as_ref().map(names),
+        required_predicate_types: names(&policy.required_predicate_types),
         policy_version: anchor.policy_version.to_string(),
-        revoked_keys: names(&|k| k.end.is_some()),
-        key_history: anchor.keys.iter().map(|held| history(held, state)).collect(),
+        revoked_keys: named(|k, now| k.end.is_some() && !k.is_current(now)),
+        key_history: anchor.keys.iter().map(|k| history(k, state)).collect(),
         threshold: policy.threshold,
         min_time_evidence: policy.min_time_evidence.to_string(),
         time_operators: policy.time_operators,
@@ -76,5 +65,34 @@ fn history(held: &AnchorKey, state: &TrustState) -> KeyHistory {
         revoke_reason: end.map(|e| e.reason.to_string()),
         compromised_since: end.and_then(|e| e.compromised_since).map(|t| t.to_string()),
         note: end.and_then(|e| e.note.clone()),
+    }
+}
+
+fn names(types: &BTreeSet<PredicateType>) -> Vec<String> {
+    types.iter().map(|t| t.short().into_owned()).collect()
+}
+
+fn types(names: &[String]) -> Result<BTreeSet<PredicateType>> {
+    names
+        .iter()
+        .map(|n| PredicateType::from_name(n).map_err(|e| Error::invalid("predicate.unknown", e)))
+        .collect()
+}
+
+fn time_class(text: &str) -> Result<TimeClass> {
+    text.parse().map_err(|e| Error::invalid("time.class", e))
+}
+
+/// What judges statements is not what signs checkpoints, timestamps or feeds.
+fn must_sign_statements(state: &TrustState, id: &KeyId) -> std::result::Result<(), Refusal> {
+    match state.keys.get(id) {
+        Some(key) if key.key_type != KeyType::Signing => Err(Refusal::conflict(
+            "key.not-a-signing-key",
+            format!(
+                "{id} is a {} key; a trust anchor holds signing keys",
+                key.key_type
+            ),
+        )),
+        _ => Ok(()),
     }
 }

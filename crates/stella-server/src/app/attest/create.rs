@@ -316,7 +316,7 @@ impl App {
         Ok(out)
     }
 
-    pub(super) fn known_profile(&self, name: &str) -> Result<ProfileName> {
+    pub(crate) fn known_profile(&self, name: &str) -> Result<ProfileName> {
         let name = values::profile(name)?;
         if self.settings.profiles.contains_key(&name) {
             return Ok(name);

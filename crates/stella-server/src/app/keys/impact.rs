@@ -1,90 +1,87 @@
-//! `keys impact`: what the end of a key did to what it signed.
+//! `keys impact`: what the end of a key changed, and who asked for it.
 
 use std::sync::Arc;
 
 use stella_core::api::keys::{Impact, ImpactRow};
-use stella_core::trust::TrustState;
-use stella_core::verify::Verdict;
+use stella_core::digest::Sha256;
+use stella_core::dsse::Envelope;
+use stella_core::id::KeyId;
+use stella_core::predicate::PredicateType;
+use stella_core::trust::{KeyRecord, KeyState, TrustState};
+use stella_core::verify::{Code, Verdict};
+use stella_store::{AttestationRow, LedgerKey};
 
-use crate::app::App;
-use crate::app::error::{Error, Result};
-use crate::app::values;
+use super::judged::Compared;
+use crate::app::error::Result;
+use crate::app::{App, values};
 
 impl App {
     pub async fn key_impact(&self, id: &str) -> Result<Impact> {
         let state = self.trust_head().await?;
         let id = values::key_id(id)?;
-        let key = state.keys.get(&id).ok_or_else(|| {
-            Error::not_found("key.unknown", format!("no key named {id}")).next("stella keys list")
-        })?;
-        let rows = self.signed_by(&id).await?;
-        let question = self.question_now(Arc::clone(&state));
-        let now = self
-            .judge_many(&question.under(Arc::clone(&state)), &rows)
-            .await?;
+        let key = super::known(&state, &id)?;
         let unended = Arc::new(without_end(&state, &id));
-        let before = self.judge_many(&question.under(unended), &rows).await?;
-        let count = |verdict| now.iter().filter(|j| j.verdict == verdict).count() as u64;
-        let details = rows
-            .iter()
-            .zip(now.iter().zip(&before))
-            .map(|(row, (now, before))| ImpactRow {
-                attestation_id: row.id.to_string(),
-                subject: now.parts.first().map(|p| p.subject.clone()).unwrap_or_default(),
-                predicate_type: now
-                    .parts
-                    .first()
-                    .map(|p| p.predicate_type.clone())
-                    .unwrap_or_default(),
-                signed_at: row
-                    .signed
-                    .as_ref()
-                    .map(|s| s.recorded_at.to_string())
-                    .unwrap_or_default(),
-                requested_by: row.requested.identity.clone(),
-                verdict: now.verdict.to_string(),
-                code: now.code.to_string(),
-                before: before.verdict.to_string(),
-            })
-            .collect();
-        let broken = now
-            .iter()
-            .zip(&rows)
-            .find(|(j, _)| j.verdict != Verdict::Pass)
-            .map(|(_, row)| row.id);
-        let mut next = Vec::new();
-        if key
-            .end
-            .as_ref()
-            .is_some_and(|e| e.reason.is_compromise() && e.compromised_since.is_none())
-        {
-            next.push(format!(
-                "stella anchor revoke-key --anchor-id ALL --key-id {id} --reason compromise --compromised-since T"
-            ));
-        }
-        if let Some(row) = broken {
-            next.push(format!(
-                "stella attest show {row} --details      who asked for it"
-            ));
-            next.push(format!("stella attest resign {row} --reviewed NOTE"));
-        }
+        let compared = self.compare(key, unended, Arc::clone(&state)).await?;
+        let ledgered = self.ledgered(key, &compared.rows).await?;
+        let mut rows: Vec<(Compared, bool)> = compared.rows.into_iter().zip(ledgered).collect();
+        rows.sort_by_key(|(c, in_ledger)| (*in_ledger, c.before == c.now));
+        let verdicts = |wanted| count(rows.iter().filter(|(c, _)| c.now == wanted).count());
+        let status = key.state(self.not_before(&state));
         Ok(Impact {
             key_id: id.to_string(),
-            status: key.state(self.now()).to_string(),
-            attestations: rows.len() as u64,
-            // Whatever this server stored under the key's id it signed itself.
-            in_ledger: rows.iter().filter(|r| !r.imported).count() as u64,
-            pass: count(Verdict::Pass),
-            fail: count(Verdict::Fail),
-            indeterminate: count(Verdict::Indeterminate),
-            rows: details,
-            next,
+            status: status.to_string(),
+            attestations: count(rows.len()),
+            in_ledger: count(rows.iter().filter(|(_, in_ledger)| *in_ledger).count()),
+            pass: verdicts(Verdict::Pass),
+            fail: verdicts(Verdict::Fail),
+            indeterminate: verdicts(Verdict::Indeterminate),
+            cut: compared.cut,
+            next: next(&id, status, &rows, self.signs_here_only(key)),
+            rows: rows.iter().map(|(c, in_ledger)| row(c, *in_ledger)).collect(),
         })
+    }
+
+    /// Which of them our own record of signing holds, in the order given.
+    async fn ledgered(&self, key: &KeyRecord, rows: &[Compared]) -> Result<Vec<bool>> {
+        let mut out = Vec::with_capacity(rows.len());
+        for page in rows.chunks(LEDGER_PAGE) {
+            let asked: Vec<Vec<LedgerKey>> = page.iter().map(|c| self.ledger_keys(key, &c.row)).collect();
+            let all: Vec<LedgerKey> = asked.iter().flatten().copied().collect();
+            let mut entries = self.store.ledger(&all).await?.into_iter();
+            for keys in &asked {
+                out.push(entries.by_ref().take(keys.len()).flatten().count() > 0);
+            }
+        }
+        Ok(out)
+    }
+
+    /// Then a signature that this server did not make is somebody else's.
+    fn signs_here_only(&self, key: &KeyRecord) -> bool {
+        key.profile()
+            .is_some_and(|name| self.settings.profiles.get(name).is_none_or(|p| p.exclusive))
+    }
+
+    fn ledger_keys(&self, key: &KeyRecord, row: &AttestationRow) -> Vec<LedgerKey> {
+        let envelope = row
+            .signed
+            .as_ref()
+            .and_then(|s| Envelope::parse(&s.envelope, &self.envelope_limits()).ok());
+        let signatures = envelope.map(|e| e.signatures).unwrap_or_default();
+        signatures
+            .iter()
+            .map(|s| LedgerKey {
+                pae: row.pae,
+                spki: key.public_key.fingerprint(),
+                signature: Sha256::of(&s.sig),
+            })
+            .collect()
     }
 }
 
-/// The same trust, had the key not ended.
-fn without_end(state: &TrustState, id: &stella_core::id::KeyId) -> TrustState {
+const LEDGER_PAGE: usize = 500;
+
+/// The same trust, had the key never ended anywhere.
+fn without_end(state: &TrustState, id: &KeyId) -> TrustState {
     let mut state = state.clone();
     if let Some(key) = state.keys.get_mut(id) {
         key.end = None;
@@ -92,7 +89,57 @@ fn without_end(state: &TrustState, id: &stella_core::id::KeyId) -> TrustState {
     for anchor in state.anchors.values_mut() {
         if let Some(held) = anchor.key_mut(id) {
             held.end = None;
+            held.expires_at = None;
         }
     }
     state
+}
+
+fn row(compared: &Compared, in_ledger: bool) -> ImpactRow {
+    let row = &compared.row;
+    let subject = row.subjects.first();
+    ImpactRow {
+        attestation_id: row.id.to_string(),
+        subject: subject
+            .map(|s| s.name.clone().unwrap_or_else(|| s.digest.to_string()))
+            .unwrap_or_default(),
+        predicate_type: PredicateType::from_wire(&row.predicate_type).short().into_owned(),
+        signed_at: row
+            .signed
+            .as_ref()
+            .map(|s| s.recorded_at.to_string())
+            .unwrap_or_default(),
+        requested_by: row.requested.identity.clone(),
+        verdict: compared.now.to_string(),
+        code: compared.code.to_string(),
+        before: compared.before.to_string(),
+        in_ledger,
+    }
+}
+
+fn next(id: &KeyId, status: KeyState, rows: &[(Compared, bool)], here_only: bool) -> Vec<String> {
+    let mut next = Vec::new();
+    if rows.iter().any(|(c, _)| c.code == Code::KeyWindowUnknown) {
+        next.push(super::state_since(id));
+    }
+    let strangers = rows.iter().filter(|(_, in_ledger)| !in_ledger).count();
+    if here_only && strangers > 0 && status != KeyState::Compromised {
+        next.push(format!(
+            "{strangers} not made by this server, yet {id} signs nowhere else: stella keys revoke {id} --reason compromise"
+        ));
+    }
+    let lost = rows
+        .iter()
+        .find(|(c, in_ledger)| *in_ledger && c.before == Verdict::Pass && c.now != Verdict::Pass);
+    if let Some((lost, _)) = lost {
+        next.push(format!(
+            "stella attest show {} --details, then stella attest resign {}",
+            lost.row.id, lost.row.id
+        ));
+    }
+    next
+}
+
+pub(super) fn count(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
 }

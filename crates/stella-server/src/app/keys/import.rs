@@ -1,7 +1,10 @@
-//! `keys import`: a key made elsewhere.
+//! `keys import`: somebody else's public key, or a private key of our own
+//! that was made elsewhere.
 
 use stella_core::alg::PublicKey;
 use stella_core::api::keys::{ImportKey, Key};
+use stella_core::id::KeyId;
+use stella_core::time::Timestamp;
 use stella_core::trust::KeyType;
 use stella_core::trust::decide::key::{NewOwnKey, check_free, enter_external, enter_own};
 use stella_keys::Sign as _;
@@ -15,120 +18,165 @@ use crate::app::{App, Caller, signers, values};
 
 impl App {
     pub async fn import_key(&self, caller: &Caller, request: ImportKey) -> Result<Key> {
+        let private = request
+            .private_key
+            .filter(|text| !text.trim().is_empty())
+            .map(Zeroizing::new);
         let id = values::key_id(&request.key_id)?;
+        let public = super::public_key(request.public_key.as_deref())?;
+        let profile = request.profile.filter(|name| !name.is_empty());
         let created_at = request
             .created_at
             .as_deref()
             .map(|t| values::time(t, self.now()))
             .transpose()?;
-        let state = match (&request.private_key, &request.public_key) {
-            (Some(_), _) => {
-                let private = Zeroizing::new(request.private_key.clone().unwrap_or_default());
-                self.import_private(caller, &request, id.clone(), &private, created_at)
-                    .await?
-            }
-            (None, Some(text)) => {
-                if request.profile.is_some() || request.standby {
-                    return Err(Error::invalid(
-                        "key.needs-private",
-                        "a key of a profile signs, so it needs its private half; a public key alone takes no --profile",
-                    ));
-                }
-                let key = public_key(text)?;
-                let decide = |state: &_, now| {
-                    Ok(Decision::new(
-                        enter_external(state, id.clone(), key.clone(), created_at, now)?,
-                        (),
-                    ))
+        match (private, profile, public) {
+            (Some(private), Some(profile), public) => {
+                let key = read_private(&private, public.as_ref())?;
+                let wanted = Wanted {
+                    id,
+                    profile: self.known_profile(&profile)?,
+                    created_at,
+                    standby: request.standby,
                 };
-                self.change(caller, decide).await?.1
+                self.seal_imported(caller, wanted, key).await
             }
-            (None, None) => {
-                return Err(Error::invalid(
-                    "key.nothing-to-import",
-                    "give a public key, or a private key with its profile",
-                ));
-            }
-        };
-        let record = state
-            .keys
-            .get(&id)
-            .ok_or_else(|| Error::internal("the imported key is not in the state"))?;
-        Ok(super::view(record, &state, self.now()))
+            (Some(_), None, _) => Err(Error::invalid(
+                "key.import-needs-profile",
+                "a private key signs for a profile, and none was named",
+            )
+            .next("give --profile")),
+            (None, Some(_), _) => Err(Error::invalid(
+                "key.import-needs-private-key",
+                "a profile signs with a private key, and none was given",
+            )
+            .next("give --private-key, or leave --profile out for a key that only verifies")),
+            (None, None, None) => Err(Error::invalid("key.import-nothing", "no key was given")
+                .next("give --public-key FILE, or --profile with --private-key FILE")),
+            (None, None, Some(_)) if request.standby => Err(Error::invalid(
+                "key.import-standby",
+                "a key that only verifies cannot stand by to sign",
+            )),
+            (None, None, Some(public)) => self.enter_foreign(caller, id, public, created_at).await,
+        }
     }
 
-    async fn import_private(
+    async fn enter_foreign(
         &self,
         caller: &Caller,
-        request: &ImportKey,
-        id: stella_core::id::KeyId,
-        private: &str,
-        created_at: Option<stella_core::time::Timestamp>,
-    ) -> Result<std::sync::Arc<stella_core::trust::TrustState>> {
-        let name = values::profile(request.profile.as_deref().unwrap_or("default"))?;
-        let profile = self.settings.profiles.get(&name).ok_or_else(|| {
-            Error::not_found("profile.unknown", format!("no profile named {name}")).next("stella config list")
-        })?;
-        if signers::scheme(&profile.key_store) != "software" {
-            return Err(signers::unsupported(&profile.key_store));
-        }
-        let key = SoftwareKey::import(private.as_bytes()).map_err(|e| Error::invalid(e.code(), e))?;
+        id: KeyId,
+        public: PublicKey,
+        created_at: Option<Timestamp>,
+    ) -> Result<Key> {
+        let ((), state) = self
+            .change(caller, |state, now| {
+                let events = enter_external(state, id.clone(), public.clone(), created_at, now)?;
+                Ok(Decision::new(events, ()))
+            })
+            .await?;
+        self.view_key(&state, &id)
+    }
+
+    async fn seal_imported(&self, caller: &Caller, wanted: Wanted, key: SoftwareKey) -> Result<Key> {
+        let Wanted {
+            id,
+            profile: name,
+            created_at,
+            standby,
+        } = wanted;
+        let state = self.trust_head().await?;
+        check_free(&state, &id, Some(key.public_key()))?;
+        let profile = self
+            .settings
+            .profiles
+            .get(&name)
+            .ok_or_else(|| Error::not_found("profile.unknown", format!("no profile named {name}")))?;
         if key.algorithm() != profile.algorithm {
             return Err(Error::invalid(
                 "key.algorithm",
                 format!(
-                    "profile {name} signs with {}, this key is of {}",
+                    "profile {name} signs with {}, and this is a key of {}",
                     profile.algorithm,
                     key.algorithm()
                 ),
             ));
         }
-        if let Some(stated) = &request.public_key
-            && public_key(stated)? != *key.public_key()
-        {
-            return Err(Error::invalid(
-                "key.halves-differ",
-                "the public key given is not that of the private key",
-            ));
+        if signers::scheme(&profile.key_store) != "software" {
+            return Err(Error::conflict(
+                "key.store-not-software",
+                format!(
+                    "keys of profile {name} live in {}; no private key is carried into it",
+                    profile.key_store
+                ),
+            )
+            .next(format!("stella keys generate --profile {name}")));
         }
-        check_free(&*self.trust_head().await?, &id, Some(key.public_key()))?;
+        let now = self.not_before(&state);
+        let created_at = created_at.unwrap_or(now);
+        let max_age = i32::try_from(profile.max_age_months).unwrap_or(i32::MAX);
+        let not_after = created_at.plus_months(max_age);
+        check_age(&id, created_at, not_after, now)?;
         let sealed = key
             .seal(self.signers.sealer()?, &id, &mut self.key_entropy())
             .and_then(|sealed| sealed.to_bytes())
             .map_err(|e| Error::unavailable(e.code(), e.to_string()))?;
-        let months = i32::try_from(profile.max_age_months).unwrap_or(i32::MAX);
+        let row = SealedKeyRow {
+            key_id: id.clone(),
+            blob: sealed,
+        };
         let ((), state) = self
             .change(caller, |state, now| {
-                let born = created_at.unwrap_or(now);
                 let new = NewOwnKey {
                     key_id: id.clone(),
                     key_type: KeyType::Signing,
                     public_key: key.public_key().clone(),
                     profile: name.clone(),
                     store: profile.key_store.clone(),
-                    created_at: born,
-                    not_after: Some(born.plus_months(months)),
-                    standby: request.standby,
+                    created_at,
+                    not_after: Some(not_after),
+                    standby,
                     imported: true,
                 };
                 let mut decision = Decision::new(enter_own(state, new, now)?, ());
-                decision.sealed_keys.push(SealedKeyRow {
-                    key_id: id.clone(),
-                    blob: sealed.clone(),
-                });
+                decision.sealed_keys.push(row.clone());
                 Ok(decision)
             })
             .await?;
-        Ok(state)
+        self.view_key(&state, &id)
     }
 }
 
-/// PEM, or base64 of a SubjectPublicKeyInfo.
-pub fn public_key(text: &str) -> Result<PublicKey> {
-    let parsed = if text.trim_start().starts_with("-----") {
-        PublicKey::from_pem(text)
-    } else {
-        PublicKey::from_base64(text.trim())
-    };
-    parsed.map_err(|e| Error::invalid(e.code(), e))
+struct Wanted {
+    id: KeyId,
+    profile: stella_core::id::ProfileName,
+    created_at: Option<Timestamp>,
+    standby: bool,
+}
+
+fn read_private(text: &Zeroizing<String>, public: Option<&PublicKey>) -> Result<SoftwareKey> {
+    let key = SoftwareKey::import(text.as_bytes()).map_err(|e| Error::invalid(e.code(), e))?;
+    if public.is_some_and(|public| public != key.public_key()) {
+        return Err(Error::conflict(
+            "key.other-public-key",
+            "the public key given does not belong to the private key",
+        ));
+    }
+    Ok(key)
+}
+
+fn check_age(id: &KeyId, created_at: Timestamp, not_after: Timestamp, now: Timestamp) -> Result<()> {
+    if created_at > now {
+        return Err(Error::invalid(
+            "key.created-in-future",
+            "a key cannot have been created in the future",
+        ));
+    }
+    if not_after <= now {
+        return Err(Error::conflict(
+            "key.past-its-life",
+            format!("{id} was past the age its profile allows on {not_after}; it could sign nothing"),
+        )
+        .next("import its public key alone to go on verifying with it"));
+    }
+    Ok(())
 }

@@ -1,20 +1,27 @@
 //! Keys: one file a use case.
 
+pub(crate) mod activate;
 mod generate;
 mod impact;
-pub(crate) mod import;
-mod life;
+mod import;
+mod judged;
 mod list;
-mod revoke;
+mod retire;
+pub(crate) mod revoke;
 mod rotation;
 mod validity;
 mod verify;
 
 pub use list::KeyFilter;
 
+use stella_core::alg::PublicKey;
 use stella_core::api::keys::Key;
+use stella_core::id::KeyId;
 use stella_core::time::Timestamp;
 use stella_core::trust::{KeyRecord, TrustState};
+
+use crate::app::App;
+use crate::app::error::{Error, Result};
 
 /// A key as the API shows it.
 pub fn view(key: &KeyRecord, state: &TrustState, now: Timestamp) -> Key {
@@ -47,4 +54,37 @@ pub fn view(key: &KeyRecord, state: &TrustState, now: Timestamp) -> Key {
         anchors: state.anchors_holding(&key.id).map(|a| a.id.to_string()).collect(),
         notes,
     }
+}
+
+impl App {
+    fn view_key(&self, state: &TrustState, id: &KeyId) -> Result<Key> {
+        Ok(view(known(state, id)?, state, self.not_before(state)))
+    }
+}
+
+pub(crate) fn known<'a>(state: &'a TrustState, id: &KeyId) -> Result<&'a KeyRecord> {
+    state
+        .keys
+        .get(id)
+        .ok_or_else(|| Error::not_found("key.unknown", format!("no key named {id}")).next("stella keys list"))
+}
+
+/// PEM, or base64 of DER. Empty text counts as none.
+pub(crate) fn public_key(text: Option<&str>) -> Result<Option<PublicKey>> {
+    let Some(text) = text.map(str::trim).filter(|t| !t.is_empty()) else {
+        return Ok(None);
+    };
+    let key = if text.contains("-----BEGIN") {
+        PublicKey::from_pem(text)
+    } else {
+        PublicKey::from_base64(text)
+    };
+    key.map(Some).map_err(|e| Error::invalid(e.code(), e))
+}
+
+/// The command that states since when a compromised key is not to be believed.
+fn state_since(id: &KeyId) -> String {
+    format!(
+        "stella anchor revoke-key --anchor-id ALL --key-id {id} --reason compromise --compromised-since TIME"
+    )
 }

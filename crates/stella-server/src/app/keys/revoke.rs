@@ -1,178 +1,228 @@
-//! `keys revoke` and `anchor revoke-key`: taking trust away, and saying
-//! beforehand what that touches.
+//! `keys revoke` and `anchor revoke-key`: taking trust away, at once, and
+//! saying what that touched.
 
 use std::sync::Arc;
 
 use stella_core::api::keys::{Revocation as Answer, RevokeKey};
 use stella_core::id::KeyId;
+use stella_core::time::Timestamp;
+use stella_core::trust::decide::Refusal;
 use stella_core::trust::decide::anchor::Scope;
-use stella_core::trust::decide::revoke::{self, Revocation, Revoked};
+use stella_core::trust::decide::revoke::{Revocation, Revoked, everywhere, in_anchors};
+use stella_core::trust::reason::RevokeReason;
 use stella_core::trust::{KeyState, TrustState};
-use stella_core::verify::Verdict;
-use stella_store::{AttestationFilter, AttestationRow};
 
+use super::impact::count;
+use super::judged::Comparison;
 use crate::app::error::{Error, Result};
 use crate::app::trust::Decision;
 use crate::app::{App, Caller, values};
 
-/// How many attestations are judged to say how many flip.
-pub const MAX_JUDGED: usize = 10_000;
+/// How far a revocation reaches.
+#[derive(Debug, Clone)]
+pub(crate) enum Reach {
+    /// Every anchor, and the end of signing.
+    Everywhere,
+    Anchors(Scope),
+}
 
 impl App {
     pub async fn revoke_key(&self, caller: &Caller, id: &str, request: RevokeKey) -> Result<Answer> {
-        self.revoke(caller, None, id, request).await
+        self.revoke(caller, &Reach::Everywhere, id, request).await
     }
 
-    /// In one anchor, or with `ALL` in every one that holds or held it.
-    pub async fn revoke_key_in(
+    /// The act comes first and its radius is measured after it: revoking
+    /// waits for nothing.
+    pub(crate) async fn revoke(
         &self,
         caller: &Caller,
-        anchor: &str,
-        id: &str,
-        request: RevokeKey,
-    ) -> Result<Answer> {
-        self.revoke(caller, Some(anchor), id, request).await
-    }
-
-    async fn revoke(
-        &self,
-        caller: &Caller,
-        anchor: Option<&str>,
+        reach: &Reach,
         id: &str,
         request: RevokeKey,
     ) -> Result<Answer> {
         let id = values::key_id(id)?;
-        let before = self.trust_head().await?;
-        let scope = anchor.map(|text| values::scope(&before, text)).transpose()?;
-        let now = self.not_before(&before);
-        let revocation = Revocation {
-            reason: request
-                .reason
-                .parse()
-                .map_err(|e| Error::invalid("key.reason", e))?,
-            effective_at: values::time(request.effective_at.as_deref().unwrap_or("NOW"), now)?,
-            compromised_since: request
-                .compromised_since
-                .as_deref()
-                .map(|t| values::time(t, now))
-                .transpose()?,
-            note: request.note.clone(),
-        };
-        let decide = |state: &TrustState, now| match &scope {
-            Some(scope) => revoke::in_anchors(state, scope, &id, &revocation, now),
-            None => revoke::everywhere(state, &id, &revocation, now),
-        };
-        let (revoked, after) = if request.dry_run {
-            let revoked = decide(&before, now)?;
-            let mut after = TrustState::clone(&before);
-            after
-                .preview(&revoked.events, now)
-                .map_err(|e| Error::internal(e.to_string()))?;
-            (revoked, Arc::new(after))
+        let head = self.trust_head().await?;
+        let now = self.not_before(&head);
+        let revocation = parse(&request, now)?;
+        let Done {
+            before,
+            revoked,
+            after,
+        } = if request.dry_run {
+            rehearse(head, reach, &id, &revocation, now)?
         } else {
-            self.change(caller, |state, now| {
-                let revoked = decide(state, now)?;
-                Ok(Decision::new(revoked.events.clone(), revoked))
-            })
-            .await?
+            self.carry_out(caller, reach, &id, &revocation).await?
         };
-        let (attestations, flipped) = self.flipped(&id, Arc::clone(&before), after).await?;
-        // Only the key that signs leaves its profile without one.
-        let signed = before
-            .keys
-            .get(&id)
-            .is_some_and(|k| k.state(now) == KeyState::Active);
-        let revoked = Revoked {
-            ends_signing: revoked.ends_signing && signed,
-            ..revoked
-        };
-        Ok(answer(
+        let key = super::known(&before, &id)?.clone();
+        let signed = key.state(now) == KeyState::Active && revoked.ends_signing;
+        let touched = self.compare(&key, Arc::clone(&before), Arc::clone(&after)).await;
+        if let (Err(why), true) = (&touched, request.dry_run) {
+            return Err(why.clone());
+        }
+        let next = self.next_after(
             &id,
             &revocation,
             &revoked,
-            scope.as_ref(),
-            (attestations, flipped),
-            request.dry_run,
-        ))
+            touched.as_ref(),
+            signed.then_some(key.profile()).flatten(),
+        );
+        // It is revoked: failing to measure what that touched is no failure of it.
+        let touched = touched.unwrap_or_default();
+        Ok(Answer {
+            key_id: id.to_string(),
+            reason: revocation.reason.to_string(),
+            effective_at: revocation.effective_at.to_string(),
+            compromised_since: revocation.compromised_since.map(|t| t.to_string()),
+            anchors: revoked.anchors.iter().map(ToString::to_string).collect(),
+            emptied: revoked.emptied.iter().map(ToString::to_string).collect(),
+            ends_signing: revoked.ends_signing,
+            attestations: count(touched.rows.len()),
+            flipped: count(touched.flipped()),
+            dry_run: request.dry_run,
+            next,
+        })
     }
 
-    /// How many attestations the key signed, and how many of them pass no more.
-    async fn flipped(
+    async fn carry_out(
+        &self,
+        caller: &Caller,
+        reach: &Reach,
+        id: &KeyId,
+        revocation: &Revocation,
+    ) -> Result<Done> {
+        let ((before, revoked), after) = self
+            .change(caller, |state, now| {
+                let revoked = decide(state, reach, id, revocation, now)?;
+                let events = revoked.events.clone();
+                Ok(Decision::new(events, (Arc::new(state.clone()), revoked)))
+            })
+            .await?;
+        Ok(Done {
+            before,
+            revoked,
+            after,
+        })
+    }
+
+    fn next_after(
         &self,
         id: &KeyId,
-        before: Arc<TrustState>,
-        after: Arc<TrustState>,
-    ) -> Result<(u64, u64)> {
-        let rows = self.signed_by(id).await?;
-        let question = self.question_now(Arc::clone(&after));
-        let now = self.judge_many(&question.under(after), &rows).await?;
-        let then = self.judge_many(&question.under(before), &rows).await?;
-        let flipped = then
-            .iter()
-            .zip(&now)
-            .filter(|(then, now)| then.verdict == Verdict::Pass && now.verdict != Verdict::Pass)
-            .count();
-        Ok((rows.len() as u64, flipped as u64))
-    }
-
-    /// What this server signed with the key, newest first, up to [`MAX_JUDGED`].
-    pub(crate) async fn signed_by(&self, id: &KeyId) -> Result<Vec<AttestationRow>> {
-        let mut rows: Vec<AttestationRow> = Vec::new();
-        loop {
-            let filter = AttestationFilter {
-                key_id: Some(id.clone()),
-                before: rows.last().map(|r| r.id),
-                limit: 1_000.min(MAX_JUDGED - rows.len()),
-                ..AttestationFilter::default()
-            };
-            let page = self.store.list_attestations(filter).await?;
-            let done = page.len() < 1_000;
-            rows.extend(page);
-            if done || rows.len() >= MAX_JUDGED {
-                return Ok(rows);
-            }
+        revocation: &Revocation,
+        revoked: &Revoked,
+        touched: std::result::Result<&Comparison, &Error>,
+        silenced: Option<&stella_core::id::ProfileName>,
+    ) -> Vec<String> {
+        let mut next = Vec::new();
+        if let Some(profile) = silenced {
+            next.push(format!(
+                "nothing signs for profile {profile} now: stella keys generate --profile {profile}, then stella anchor add-key --anchor-id ALL --key-id NEW-KEY"
+            ));
         }
+        for anchor in &revoked.emptied {
+            next.push(format!(
+                "no key is good in anchor {anchor}: stella anchor add-key --anchor-id {anchor} --key-id NEW-KEY"
+            ));
+        }
+        let touched = match touched {
+            Ok(touched) => touched,
+            Err(why) => {
+                next.push(format!(
+                    "revoked; what it signed could not be judged ({why}): stella keys impact {id}"
+                ));
+                return next;
+            }
+        };
+        if revocation.reason.is_compromise() && revocation.compromised_since.is_none() {
+            next.push(format!(
+                "nobody has said since when, so {} by {id} {} INDETERMINATE: {}",
+                signatures(touched.rows.len()),
+                if touched.rows.len() == 1 { "is" } else { "are" },
+                super::state_since(id)
+            ));
+        }
+        if revocation.reason.is_compromise() || touched.flipped() > 0 {
+            next.push(format!("stella keys impact {id} lists what it signed"));
+        }
+        if touched.cut {
+            next.push(format!(
+                "only the newest {} were judged (limits.maxRejudged); there are more",
+                self.settings.limits.max_rejudged
+            ));
+        }
+        next
     }
 }
 
-fn answer(
+struct Done {
+    before: Arc<TrustState>,
+    revoked: Revoked,
+    after: Arc<TrustState>,
+}
+
+fn rehearse(
+    head: Arc<TrustState>,
+    reach: &Reach,
     id: &KeyId,
     revocation: &Revocation,
-    revoked: &Revoked,
-    scope: Option<&Scope>,
-    (attestations, flipped): (u64, u64),
-    dry_run: bool,
-) -> Answer {
-    let mut next = Vec::new();
-    if revocation.reason.is_compromise() {
-        if revocation.compromised_since.is_none() {
-            next.push(format!(
-                "stella anchor revoke-key --anchor-id ALL --key-id {id} --reason compromise --compromised-since T      states since when; until then none of its {attestations} signatures is proven"
-            ));
-        }
-        next.push(format!(
-            "stella keys impact {id}      lists what it signed and what flipped"
-        ));
-        if revoked.ends_signing {
-            next.push(
-                "stella keys generate      makes a successor; until then statements are only recorded"
-                    .to_owned(),
-            );
-        }
-    } else if flipped > 0 && scope.is_some() {
-        next.push(format!("stella keys impact {id}"));
+    now: Timestamp,
+) -> Result<Done> {
+    let revoked = decide(&head, reach, id, revocation, now)?;
+    let mut after = TrustState::clone(&head);
+    after
+        .preview(&revoked.events, now)
+        .map_err(|why| Error::internal(format!("a decision broke the rules: {why}")))?;
+    Ok(Done {
+        before: head,
+        revoked,
+        after: Arc::new(after),
+    })
+}
+
+fn decide(
+    state: &TrustState,
+    reach: &Reach,
+    id: &KeyId,
+    revocation: &Revocation,
+    now: Timestamp,
+) -> std::result::Result<Revoked, Refusal> {
+    let scope = match reach {
+        Reach::Everywhere => return everywhere(state, id, revocation, now),
+        Reach::Anchors(scope) => scope,
+    };
+    let revoked = in_anchors(state, scope, id, revocation, now)?;
+    let held = state.anchors.values().any(|a| a.key(id).is_some());
+    if !held && !revocation.reason.is_compromise() {
+        return Err(
+            Refusal::not_found("anchor.none-holds", format!("no anchor holds or held {id}"))
+                .next(format!("stella keys revoke {id} --reason {}", revocation.reason)),
+        );
     }
-    Answer {
-        key_id: id.to_string(),
-        reason: revocation.reason.to_string(),
-        effective_at: revocation.effective_at.to_string(),
-        compromised_since: revocation.compromised_since.map(|t| t.to_string()),
-        anchors: revoked.anchors.iter().map(ToString::to_string).collect(),
-        emptied: revoked.emptied.iter().map(ToString::to_string).collect(),
-        ends_signing: revoked.ends_signing,
-        attestations,
-        flipped,
-        dry_run,
-        next,
+    Ok(revoked)
+}
+
+fn parse(request: &RevokeKey, now: Timestamp) -> Result<Revocation> {
+    let reason: RevokeReason = request
+        .reason
+        .parse()
+        .map_err(|e| Error::invalid("key.reason", e))?;
+    let time = |text: &Option<String>| {
+        text.as_deref()
+            .filter(|t| !t.is_empty())
+            .map(|t| values::time(t, now))
+            .transpose()
+    };
+    Ok(Revocation {
+        reason,
+        effective_at: time(&request.effective_at)?.unwrap_or(now),
+        compromised_since: time(&request.compromised_since)?,
+        note: request.note.clone().filter(|n| !n.is_empty()),
+    })
+}
+
+fn signatures(n: usize) -> String {
+    if n == 1 {
+        "1 signature".to_owned()
+    } else {
+        format!("{n} signatures")
     }
 }

@@ -4,27 +4,24 @@ use stella_core::api::keys::{AnchorValidity, Validity as Answer};
 use stella_core::time::Timestamp;
 use stella_core::trust::reason::{EndKind, Validity};
 use stella_core::trust::{AnchorKey, TrustAnchor};
+use stella_core::verify::Code;
 
-use crate::app::App;
-use crate::app::error::{Error, Result};
-use crate::app::values;
+use crate::app::error::Result;
+use crate::app::{App, values};
 
 impl App {
-    /// Valid when at least one anchor holds the key and in every one that
-    /// does `addedAt <= T < end`.
+    /// Valid when every anchor that ever held the key held it as valid then,
+    /// and one did at all.
     pub async fn key_validity(&self, id: &str, at_time: Option<&str>) -> Result<Answer> {
         let state = self.trust_head().await?;
         let id = values::key_id(id)?;
-        if !state.keys.contains_key(&id) {
-            return Err(
-                Error::not_found("key.unknown", format!("no key named {id}")).next("stella keys list")
-            );
-        }
-        let at = values::time(at_time.unwrap_or("NOW"), self.not_before(&state))?;
+        super::known(&state, &id)?;
+        let now = self.not_before(&state);
+        let at = at_time.map_or(Ok(now), |t| values::time(t, now))?;
         let anchors: Vec<_> = state
             .anchors
             .values()
-            .filter_map(|a| a.key(&id).map(|held| row(a, held, at)))
+            .filter_map(|anchor| anchor.key(&id).map(|held| row(anchor, held, at)))
             .collect();
         Ok(Answer {
             key_id: id.to_string(),
@@ -36,31 +33,32 @@ impl App {
 }
 
 fn row(anchor: &TrustAnchor, held: &AnchorKey, at: Timestamp) -> AnchorValidity {
-    let (ends_at, ended) = match held.validity() {
-        Validity::Open => (None, None),
-        Validity::WindowUnknown => (
-            None,
-            Some("key.window-unknown: compromised, and nobody has stated since when".to_owned()),
-        ),
-        Validity::Until { end, why } => {
-            let word = match why {
-                EndKind::Expired => "key.expired".to_owned(),
-                EndKind::Revoked(reason) => format!("key.revoked: {reason}"),
-            };
-            (Some(end), (end <= at).then_some(word))
-        }
-    };
-    let reason = if at < held.added_at {
-        Some("key.not-yet-added".to_owned())
-    } else {
-        ended
-    };
+    let code = judge(held, at);
     AnchorValidity {
         anchor_id: anchor.id.to_string(),
         pattern: anchor.pattern.to_string(),
-        valid: reason.is_none(),
+        valid: code == Code::Ok,
         added_at: held.added_at.to_string(),
-        ends_at: ends_at.map(|t| t.to_string()),
-        reason: reason.unwrap_or_else(|| "ok".to_owned()),
+        ends_at: match held.validity() {
+            Validity::Until { end, .. } => Some(end.to_string()),
+            Validity::Open | Validity::WindowUnknown => None,
+        },
+        reason: code.to_string(),
+    }
+}
+
+/// `addedAt <= T < end`.
+fn judge(held: &AnchorKey, at: Timestamp) -> Code {
+    if at < held.added_at {
+        return Code::KeyNotYetAdded;
+    }
+    match held.validity() {
+        Validity::WindowUnknown => Code::KeyWindowUnknown,
+        Validity::Until { end, why } if end <= at => match why {
+            EndKind::Expired => Code::KeyExpired,
+            EndKind::Revoked(reason) if reason.is_compromise() => Code::KeyCompromised,
+            EndKind::Revoked(_) => Code::KeyRevoked,
+        },
+        Validity::Open | Validity::Until { .. } => Code::Ok,
     }
 }

@@ -1,4 +1,4 @@
-//! `keys verify KEY --operation sign`: can it be used right now?
+//! `keys verify`: whether a key can do what it is for.
 
 use stella_core::api::attestations::TestSign;
 use stella_core::api::keys::{KeyVerified, VerifyKey};
@@ -8,18 +8,18 @@ use crate::app::{App, Caller};
 
 impl App {
     pub async fn verify_key(&self, caller: &Caller, id: &str, request: VerifyKey) -> Result<KeyVerified> {
-        let operation = request.operation.unwrap_or_else(|| "sign".to_owned());
-        if operation != "sign" {
+        let operation = request.operation.unwrap_or_else(|| SIGN.to_owned());
+        if operation != SIGN {
             return Err(Error::invalid(
                 "key.operation",
-                format!("{operation:?} is not an operation to verify: use sign"),
+                format!("{operation:?} is nothing a key is tried at: use sign"),
             ));
         }
-        let probe = TestSign {
+        let tried = TestSign {
             profile: None,
             key_id: Some(id.to_owned()),
         };
-        let signed = self.test_sign(caller, probe).await?;
+        let signed = self.test_sign(caller, tried).await?;
         Ok(KeyVerified {
             id: signed.key_id,
             operation,
@@ -31,3 +31,5 @@ impl App {
         })
     }
 }
+
+const SIGN: &str = "sign";

@@ -1,152 +1,350 @@
-//! The one table of what may be set at run time.
+//! The table of settings: name, what it takes, what it means. The reference
+//! is generated from it.
+//!
+//! A setting is settable at run time only if it says so here: whoever holds a
+//! token must not choose what the server loads, listens on or trusts.
+
+use std::time::Duration;
 
 use crate::config::Settings;
 
-pub struct RuntimeSetting {
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// In the snake spelling; the camel one is the same key.
     pub key: &'static str,
-    /// For the reference.
-    pub meaning: &'static str,
-    /// Normalises, or says what is allowed.
-    pub parse: fn(&str) -> Result<String, &'static str>,
-    pub from_file: fn(&Settings) -> String,
+    pub kind: Kind,
+    pub description: &'static str,
+    pub runtime: bool,
+    /// Further keys of the file that mean the same.
+    pub also: &'static [&'static str],
+    /// What file, environment and defaults make it.
+    pub value: fn(&Settings) -> String,
 }
 
-pub const RUNTIME: &[RuntimeSetting] = &[
-    RuntimeSetting {
-        key: "signing.mode",
-        meaning: "where to sign: auto (each profile's own store), hsm, kms or software",
-        parse: |v| match v {
-            "auto" | "hsm" | "kms" | "software" => Ok(v.to_owned()),
-            _ => Err("use auto, hsm, kms or software"),
-        },
-        from_file: |_| "auto".to_owned(),
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Flag,
+    /// A whole number above zero, at most this.
+    Number(u32),
+    OneOf(&'static [&'static str]),
+    KeyId,
+    Duration,
+    Text,
+}
+
+impl Kind {
+    /// For people and for the reference.
+    pub fn describe(self) -> String {
+        match self {
+            Self::Flag => "true or false".to_owned(),
+            Self::Number(u32::MAX) => "a whole number above zero".to_owned(),
+            Self::Number(max) => format!("a whole number from 1 to {max}"),
+            Self::OneOf(words) => words.join(", "),
+            Self::KeyId => "a key id".to_owned(),
+            Self::Duration => "a duration such as 300s, 5m, 1h or 14d".to_owned(),
+            Self::Text => "text".to_owned(),
+        }
+    }
+}
+
+pub const SIGNING_MODE: &str = "signing.mode";
+pub const SIGNING_KEY: &str = "signing.key_id";
+pub const ROTATION_AUTO: &str = "rotation.auto";
+pub const ROTATION_OVERLAP: &str = "rotation.overlap_days";
+pub const ROTATION_ACTIVATE: &str = "rotation.activate";
+pub const ROTATION_WARNING: &str = "rotation.warning_months";
+
+pub const MODES: &[&str] = &["auto", "hsm", "kms", "software"];
+
+const fn at_run_time(
+    key: &'static str,
+    kind: Kind,
+    value: fn(&Settings) -> String,
+    description: &'static str,
+) -> Setting {
+    Setting {
+        key,
+        kind,
+        description,
+        runtime: true,
+        also: &[],
+        value,
+    }
+}
+
+const fn in_file(
+    key: &'static str,
+    kind: Kind,
+    value: fn(&Settings) -> String,
+    description: &'static str,
+) -> Setting {
+    Setting {
+        runtime: false,
+        ..at_run_time(key, kind, value, description)
+    }
+}
+
+const ANY: Kind = Kind::Number(u32::MAX);
+
+pub const SETTINGS: &[Setting] = &[
+    at_run_time(
+        SIGNING_MODE,
+        Kind::OneOf(MODES),
+        |_| "auto".to_owned(),
+        "which kind of key store signs: auto is each profile's own",
+    ),
+    at_run_time(
+        SIGNING_KEY,
+        Kind::KeyId,
+        |_| String::new(),
+        "the key to sign with; setting it is the same as keys activate",
+    ),
+    at_run_time(
+        ROTATION_AUTO,
+        Kind::Flag,
+        |s| s.rotation.auto.to_string(),
+        "whether successors of ageing keys are made without being asked for",
+    ),
+    Setting {
+        also: &["rotation.overlap"],
+        ..at_run_time(
+            ROTATION_OVERLAP,
+            Kind::Number(3650),
+            |s| days(s.rotation.overlap),
+            "how many days a key that was replaced stays retiring",
+        )
     },
-    RuntimeSetting {
-        key: "signing.key_id",
-        meaning: "the key that profile default signs with; the same as keys activate",
-        parse: |v| Ok(v.to_owned()),
-        from_file: |_| String::new(),
-    },
-    RuntimeSetting {
-        key: "rotation.auto",
-        meaning: "whether keys are rotated without being asked for",
-        parse: |v| match v {
-            "true" | "false" => Ok(v.to_owned()),
-            _ => Err("use true or false"),
-        },
-        from_file: |s| s.rotation.auto.to_string(),
-    },
-    RuntimeSetting {
-        key: "rotation.overlap_days",
-        meaning: "how many days a replaced key stays retiring and can be taken back",
-        parse: |v| match v.trim_end_matches('d').parse::<u32>() {
-            Ok(days) if days <= 3_650 => Ok(days.to_string()),
-            _ => Err("use a number of days up to 3650"),
-        },
-        from_file: |s| (s.rotation.overlap.as_secs() / 86_400).to_string(),
-    },
+    at_run_time(
+        ROTATION_ACTIVATE,
+        Kind::OneOf(&["on-trust", "manual"]),
+        |s| activate(s.rotation.activate_on_trust),
+        "on-trust: a pending key takes over once every anchor that holds the outgoing key holds it",
+    ),
+    at_run_time(
+        ROTATION_WARNING,
+        Kind::Number(120),
+        |s| s.rotation.warning_months.to_string(),
+        "how many months before a key's end it is warned about",
+    ),
+    in_file(
+        "signing.deadline",
+        Kind::Duration,
+        |s| span(s.signing.deadline),
+        "how long a key store may take for one signature",
+    ),
+    in_file(
+        "signing.retry_first",
+        Kind::Duration,
+        |s| span(s.signing.retry_first),
+        "until the first repetition of a signature that failed; doubled each time",
+    ),
+    in_file(
+        "signing.retry_max",
+        Kind::Duration,
+        |s| span(s.signing.retry_max),
+        "the longest pause between repetitions",
+    ),
+    in_file(
+        "store.url",
+        Kind::Text,
+        |s| s.store.shown(),
+        "where everything is kept",
+    ),
+    in_file(
+        "server.listen",
+        Kind::Text,
+        |s| s.server.listen.clone().unwrap_or_default(),
+        "the address to serve HTTP on; the socket in the home is always there",
+    ),
+    in_file(
+        "server.allow_plain_http",
+        Kind::Flag,
+        |s| s.server.allow_plain_http.to_string(),
+        "plain HTTP on an address that is not loopback",
+    ),
+    in_file(
+        "server.shutdown_grace",
+        Kind::Duration,
+        |s| span(s.server.shutdown_grace),
+        "how long requests in flight are waited for",
+    ),
+    in_file(
+        "server.request_timeout",
+        Kind::Duration,
+        |s| span(s.server.request_timeout),
+        "how long one request may take",
+    ),
+    in_file(
+        "server.header_read_timeout",
+        Kind::Duration,
+        |s| span(s.server.header_read_timeout),
+        "how long a client may take to send a request's head",
+    ),
+    in_file(
+        "server.max_concurrent_requests",
+        ANY,
+        |s| s.server.max_concurrent_requests.to_string(),
+        "requests worked on at once",
+    ),
+    in_file(
+        "server.max_connections",
+        ANY,
+        |s| s.server.max_connections.to_string(),
+        "connections open at once",
+    ),
+    in_file(
+        "server.log_retention",
+        Kind::Duration,
+        |s| span(s.server.log_retention),
+        "how long lines of the operations log are kept",
+    ),
+    in_file(
+        "server.queue_interval",
+        Kind::Duration,
+        |s| span(s.server.queue_interval),
+        "how often unsigned records are looked at",
+    ),
+    in_file(
+        "verify.own_operator",
+        Kind::Text,
+        |s| s.verify.own_operator.clone(),
+        "the operator whose word about its own signatures is only a claim",
+    ),
+    in_file(
+        "verify.require_purl",
+        Kind::Flag,
+        |s| s.verify.require_purl.to_string(),
+        "refuse to judge an artifact under the name its signer claims",
+    ),
+    in_file(
+        "verify.recorded_for_compromise",
+        Kind::Flag,
+        |s| s.verify.recorded_for_compromise.to_string(),
+        "whether this server's own record counts for a compromised key",
+    ),
+    in_file(
+        "verify.max_signatures",
+        ANY,
+        |s| s.verify.limits.max_signatures.to_string(),
+        "signatures looked at in one envelope",
+    ),
+    in_file(
+        "verify.max_signature_checks",
+        ANY,
+        |s| s.verify.limits.max_signature_checks.to_string(),
+        "signature checks for one question",
+    ),
+    in_file(
+        "limits.max_body_bytes",
+        ANY,
+        |s| s.limits.max_body_bytes.to_string(),
+        "bytes of one request",
+    ),
+    in_file(
+        "limits.max_json_depth",
+        ANY,
+        |s| s.limits.max_json_depth.to_string(),
+        "levels of nesting in JSON",
+    ),
+    in_file(
+        "limits.max_subjects",
+        ANY,
+        |s| s.limits.max_subjects.to_string(),
+        "subjects of one statement",
+    ),
+    in_file(
+        "limits.max_signatures",
+        ANY,
+        |s| s.limits.max_signatures.to_string(),
+        "signatures of one envelope",
+    ),
+    in_file(
+        "limits.max_list",
+        ANY,
+        |s| s.limits.max_list.to_string(),
+        "entries of one page",
+    ),
+    in_file(
+        "limits.max_attestations_per_artifact",
+        ANY,
+        |s| s.limits.max_attestations_per_artifact.to_string(),
+        "attestations looked at for one artifact",
+    ),
+    in_file(
+        "limits.max_rejudged",
+        ANY,
+        |s| s.limits.max_rejudged.to_string(),
+        "attestations judged anew for one question about a key or an anchor",
+    ),
+    in_file(
+        "tokens.default_life",
+        Kind::Duration,
+        |s| span(s.tokens.default_life),
+        "how long a token lives that was asked for without an end",
+    ),
+    in_file(
+        "tokens.max_life",
+        Kind::Duration,
+        |s| span(s.tokens.max_life),
+        "no token lives longer",
+    ),
 ];
 
-/// Either spelling, with or without the leading `signer.`.
-pub fn find(key: &str) -> Option<&'static RuntimeSetting> {
-    let key = canonical(key);
-    RUNTIME.iter().find(|s| s.key == key)
+/// Sections of the file that hold names of the operator's own.
+pub const NAMED_SECTIONS: [&str; 3] = ["profiles", "hsm", "kms"];
+
+/// Whole days as a number, anything else as what it is.
+fn days(overlap: Duration) -> String {
+    let seconds = overlap.as_secs();
+    if overlap.subsec_nanos() == 0 && seconds.is_multiple_of(86_400) {
+        (seconds / 86_400).to_string()
+    } else {
+        span(overlap)
+    }
 }
 
-/// `signer.rotation.overlapDays` is `rotation.overlap_days`.
-pub fn canonical(key: &str) -> String {
-    let mut out = String::new();
-    for c in key.strip_prefix("signer.").unwrap_or(key).chars() {
-        if c.is_ascii_uppercase() {
-            out.push('_');
-        }
-        out.push(c.to_ascii_lowercase());
-    }
-    out
+fn activate(on_trust: bool) -> String {
+    if on_trust { "on-trust" } else { "manual" }.to_owned()
 }
 
-/// File-only settings with their effective values.
-pub fn file_values(settings: &Settings) -> Vec<(String, String)> {
-    let mut out: Vec<(String, String)> = Vec::new();
-    for (name, profile) in &settings.profiles {
-        let mut add = |key: &str, value: String| out.push((format!("profiles.{name}.{key}"), value));
-        add("algorithm", profile.algorithm.to_string());
-        add("key_store", profile.key_store.clone());
-        add("max_age_months", profile.max_age_months.to_string());
-        add("warning_months", profile.warning_months.to_string());
-        add("exclusive", profile.exclusive.to_string());
-        add("allow_software", profile.allow_software.to_string());
+fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match (seconds, duration.subsec_millis()) {
+        (_, millis) if millis > 0 => format!("{}ms", duration.as_millis()),
+        (s, _) if s > 0 && s.is_multiple_of(86_400) => format!("{}d", s / 86_400),
+        (s, _) if s > 0 && s.is_multiple_of(3_600) => format!("{}h", s / 3_600),
+        (s, _) if s > 0 && s.is_multiple_of(60) => format!("{}m", s / 60),
+        (s, _) => format!("{s}s"),
     }
-    let (limits, server) = (&settings.limits, &settings.server);
-    let mut add = |key: &str, value: String| out.push((key.to_owned(), value));
-    add("limits.max_body_bytes", limits.max_body_bytes.to_string());
-    add("limits.max_json_depth", limits.max_json_depth.to_string());
-    add("limits.max_subjects", limits.max_subjects.to_string());
-    add("limits.max_signatures", limits.max_signatures.to_string());
-    add("limits.max_list", limits.max_list.to_string());
-    add(
-        "limits.max_attestations_per_artifact",
-        limits.max_attestations_per_artifact.to_string(),
-    );
-    add("verify.require_purl", settings.verify.require_purl.to_string());
-    add(
-        "verify.recorded_for_compromise",
-        settings.verify.recorded_for_compromise.to_string(),
-    );
-    add(
-        "verify.max_signature_checks",
-        settings.verify.limits.max_signature_checks.to_string(),
-    );
-    add("server.listen", server.listen.clone().unwrap_or_default());
-    add("server.allow_plain_http", server.allow_plain_http.to_string());
-    add(
-        "server.request_timeout",
-        format!("{}s", server.request_timeout.as_secs()),
-    );
-    add(
-        "server.shutdown_grace",
-        format!("{}s", server.shutdown_grace.as_secs()),
-    );
-    add(
-        "server.max_concurrent_requests",
-        server.max_concurrent_requests.to_string(),
-    );
-    add(
-        "signing.deadline",
-        format!("{}s", settings.signing.deadline.as_secs()),
-    );
-    out
-}
-
-/// Levenshtein's, for "the nearest is".
-pub fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
-    fn both_spellings_are_one_key() {
-        for key in [
-            "rotation.overlap_days",
-            "rotation.overlapDays",
-            "signer.rotation.overlapDays",
-        ] {
-            assert_eq!(find(key).map(|s| s.key), Some("rotation.overlap_days"), "{key}");
+    fn keys_are_unique_and_in_the_snake_spelling() {
+        let keys: BTreeSet<_> = SETTINGS.iter().map(|s| s.key).collect();
+        assert_eq!(keys.len(), SETTINGS.len());
+        for key in keys {
+            assert_eq!(crate::config::snake(key), key);
         }
-        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn spans_are_written_in_their_largest_whole_unit() {
+        for (millis, text) in [
+            (0, "0s"),
+            (250, "250ms"),
+            (5_000, "5s"),
+            (300_000, "5m"),
+            (7_200_000, "2h"),
+            (86_400_000, "1d"),
+        ] {
+            assert_eq!(span(Duration::from_millis(millis)), text);
+        }
+        assert_eq!(days(Duration::from_secs(14 * 86_400)), "14");
+        assert_eq!(days(Duration::from_secs(36 * 3_600)), "36h");
     }
 }

@@ -1,0 +1,38 @@
+//! `crypto providers`: what signs and verifies with which algorithm.
+
+use stella_core::alg;
+use stella_core::api::crypto::{Algorithm, Providers};
+
+use crate::app::App;
+
+impl App {
+    pub fn providers(&self) -> Providers {
+        let mut algorithms: Vec<Algorithm> = alg::Algorithm::all().map(available).collect();
+        algorithms.extend(self.settings.unavailable.values().map(|lacking| Algorithm {
+            id: lacking.algorithm.clone(),
+            short_names: Vec::new(),
+            provider: String::new(),
+            standard: String::new(),
+            stores: Vec::new(),
+            sign: false,
+            verify: false,
+            note: Some(lacking.why.clone()),
+        }));
+        Providers { algorithms }
+    }
+}
+
+/// The software store has every algorithm of the core; a test there holds it to that.
+fn available(algorithm: alg::Algorithm) -> Algorithm {
+    let scheme = algorithm.scheme();
+    Algorithm {
+        id: algorithm.id().to_owned(),
+        short_names: scheme.short_names().iter().map(|&n| n.to_owned()).collect(),
+        provider: scheme.provider().to_owned(),
+        standard: scheme.standard().to_owned(),
+        stores: vec!["software".to_owned()],
+        sign: true,
+        verify: true,
+        note: Some("in software: not a validated module".to_owned()),
+    }
+}

@@ -1,0 +1,172 @@
+//! `config set`, `config unset`: every change is an event.
+
+use stella_core::api::keys::ConfigEntry;
+use stella_core::id::KeyId;
+use stella_core::time::Timestamp;
+use stella_core::trust::decide::Refusal;
+use stella_core::trust::decide::key::activate;
+use stella_core::trust::key::Phase;
+use stella_core::trust::{EventBody, KeyState, TrustState};
+
+use super::table::{self, Setting};
+use super::{SigningMode, checked, file_only, find, spelt, unknown};
+use crate::app::error::{Error, Result};
+use crate::app::keys::activate::activation_warnings;
+use crate::app::trust::Decision;
+use crate::app::{App, Caller, signers, values};
+
+/// In the words of the runbook.
+pub const SOFTWARE_WARNING: &str = "Software signing may not meet compliance requirements";
+
+impl App {
+    pub async fn set_config(&self, caller: &Caller, key: &str, value: &str) -> Result<ConfigEntry> {
+        let setting = settable(key)?;
+        let value = checked(setting, value)?;
+        let warnings = match setting.key {
+            table::SIGNING_KEY => return self.set_signing_key(caller, setting, &value).await,
+            table::SIGNING_MODE => self.mode_warnings(SigningMode::parse(&value))?,
+            _ => Vec::new(),
+        };
+        let ((), state) = self
+            .change(caller, |state, _| {
+                let same = state.settings.get(setting.key) == Some(&value);
+                let events = if same {
+                    Vec::new()
+                } else {
+                    vec![set(setting, &value)]
+                };
+                Ok(Decision::new(events, ()))
+            })
+            .await?;
+        Ok(ConfigEntry {
+            warnings,
+            ..self.entry(&state, setting)
+        })
+    }
+
+    pub async fn unset_config(&self, caller: &Caller, key: &str) -> Result<ConfigEntry> {
+        let setting = settable(key)?;
+        let (warnings, state) = self
+            .change(caller, |state, now| self.decide_unset(state, setting, now))
+            .await?;
+        Ok(ConfigEntry {
+            warnings,
+            ..self.entry(&state, setting)
+        })
+    }
+
+    /// The same as `keys activate`, and remembered as a setting.
+    async fn set_signing_key(&self, caller: &Caller, setting: &Setting, value: &str) -> Result<ConfigEntry> {
+        let id = values::key_id(value)?;
+        let (activation, state) = self
+            .change(caller, |state, now| {
+                let activation = activate(state, &id, self.overlap(state), now)?;
+                let mut events = activation.events.clone();
+                if state.settings.get(setting.key).map(String::as_str) != Some(id.as_str()) {
+                    events.push(set(setting, id.as_str()));
+                }
+                Ok(Decision::new(events, activation))
+            })
+            .await?;
+        Ok(ConfigEntry {
+            warnings: activation_warnings(&state, &id, &activation),
+            ..self.entry(&state, setting)
+        })
+    }
+
+    fn decide_unset(
+        &self,
+        state: &TrustState,
+        setting: &Setting,
+        now: Timestamp,
+    ) -> std::result::Result<Decision<Vec<String>>, Refusal> {
+        let Some(value) = state.settings.get(setting.key) else {
+            return Ok(Decision::new(Vec::new(), Vec::new()));
+        };
+        let mut events = vec![EventBody::ConfigUnset {
+            key: setting.key.to_owned(),
+        }];
+        let mut warnings = Vec::new();
+        if setting.key == table::SIGNING_KEY && self.signs(state, value) {
+            match predecessor(state, value, now) {
+                Some(back) => {
+                    let activation = activate(state, &back, self.overlap(state), now)?;
+                    events.extend(activation.events.clone());
+                    warnings.push(format!("{back} signs again in place of {value}"));
+                    warnings.extend(activation_warnings(state, &back, &activation));
+                }
+                None => warnings.push(format!(
+                    "{value} goes on signing: no earlier key of its profile is still retiring"
+                )),
+            }
+        }
+        Ok(Decision::new(events, warnings))
+    }
+
+    /// A mode that no profile's store can serve would end all signing.
+    fn mode_warnings(&self, mode: SigningMode) -> Result<Vec<String>> {
+        let has = |scheme: &str| {
+            self.settings
+                .profiles
+                .values()
+                .any(|p| signers::scheme(&p.key_store) == scheme)
+        };
+        let none = |what: &str| {
+            Err(Error::conflict(
+                "config.no-such-store",
+                format!("signing.mode {} would end all signing: {what}", mode.as_str()),
+            )
+            .next("stella config list shows each profile's key store"))
+        };
+        match mode {
+            SigningMode::Auto => Ok(Vec::new()),
+            SigningMode::Hsm | SigningMode::Kms if !has(mode.as_str()) => {
+                none(&format!("no profile has a key store {}://", mode.as_str()))
+            }
+            SigningMode::Hsm | SigningMode::Kms => Ok(Vec::new()),
+            SigningMode::Software if !self.settings.profiles.values().any(|p| p.allow_software) => {
+                none("no profile allows it (allowSoftware)")
+            }
+            SigningMode::Software => Ok(vec![SOFTWARE_WARNING.to_owned()]),
+        }
+    }
+}
+
+fn settable(key: &str) -> Result<&'static Setting> {
+    match find(key) {
+        Some(setting) if setting.runtime => Ok(setting),
+        Some(setting) => Err(file_only(setting.key)),
+        None => {
+            let spelt = spelt(key);
+            let section = spelt.split('.').next().unwrap_or_default();
+            if table::NAMED_SECTIONS.contains(&section) && spelt.contains('.') {
+                Err(file_only(&spelt))
+            } else {
+                Err(unknown(key))
+            }
+        }
+    }
+}
+
+fn set(setting: &Setting, value: &str) -> EventBody {
+    EventBody::ConfigSet {
+        key: setting.key.to_owned(),
+        value: value.to_owned(),
+    }
+}
+
+/// The key of the same profile that was replaced last and may be taken back.
+fn predecessor(state: &TrustState, id: &str, now: Timestamp) -> Option<KeyId> {
+    let profile = state.keys.get(&id.parse::<KeyId>().ok()?)?.profile()?;
+    state
+        .keys
+        .values()
+        .filter(|k| k.profile() == Some(profile) && k.state(now) == KeyState::Retiring)
+        .filter(|k| !k.has_expired(now))
+        .filter_map(|k| match k.own()?.phase {
+            Phase::Retiring { until } => Some((until, &k.id)),
+            _ => None,
+        })
+        .max()
+        .map(|(_, id)| id.clone())
+}

@@ -1,0 +1,446 @@
+//! What is refused, how, and what to do instead.
+
+use super::*;
+
+#[tokio::test]
+async fn each_refusal_has_a_status_a_code_and_the_next_command() {
+    let api = Api::runbook().await;
+    api.generate("log-1", "fips").await;
+    let keys = format!("/v1/anchors/{NPM}/keys");
+    let revoke = format!("{keys}/key-2024-prod/revoke");
+    let sign = "/v1/signer/keys/key-2024-prod";
+    let other = Api::empty().await;
+    other.generate("x", "default").await;
+    let foreign = other.key("x").await["publicKey"].clone();
+    let with_material = json!({"keyid": "key-2024-prod", "publicKey": foreign}).to_string();
+    let foreign_all = json!({"keyid": "partner", "publicKey": foreign}).to_string();
+    let post = Method::POST;
+    for (method, path, body, status, code, next) in [
+        (
+            &post,
+            "/v1/signer/keys",
+            r#"{"keyId": "key-2024-prod"}"#,
+            409,
+            "key.exists",
+            "stella keys show key-2024-prod",
+        ),
+        (
+            &post,
+            "/v1/signer/keys",
+            r#"{"profile": "nope"}"#,
+            404,
+            "profile.unknown",
+            "stella config list",
+        ),
+        (
+            &post,
+            "/v1/signer/keys",
+            r#"{"profile": "fips", "algorithm": "ed25519"}"#,
+            400,
+            "key.algorithm",
+            "",
+        ),
+        (
+            &post,
+            "/v1/signer/keys/nobody/activate",
+            "",
+            404,
+            "key.unknown",
+            "stella keys list",
+        ),
+        (
+            &post,
+            "/v1/signer/keys/nobody/retire",
+            "",
+            404,
+            "key.unknown",
+            "stella keys list",
+        ),
+        (
+            &post,
+            "/v1/signer/keys/nobody/revoke",
+            r#"{"reason": "compromise"}"#,
+            404,
+            "key.unknown",
+            "stella keys list",
+        ),
+        (
+            &Method::GET,
+            "/v1/signer/keys/nobody/impact",
+            "",
+            404,
+            "key.unknown",
+            "stella keys list",
+        ),
+        (
+            &post,
+            &format!("{sign}/retire"),
+            "",
+            409,
+            "key.active",
+            "stella keys generate --profile default",
+        ),
+        (
+            &post,
+            &format!("{sign}/revoke"),
+            r#"{"reason": "annual-rotation"}"#,
+            409,
+            "key.active",
+            "stella keys generate",
+        ),
+        (
+            &post,
+            &format!("{sign}/revoke"),
+            r#"{"reason": "boredom"}"#,
+            400,
+            "key.reason",
+            "",
+        ),
+        (&post, &format!("{sign}/revoke"), "{}", 400, "json.shape", ""),
+        (
+            &post,
+            &revoke,
+            r#"{"reason": "annual-rotation"}"#,
+            409,
+            "key.active",
+            "stella keys generate",
+        ),
+        (
+            &post,
+            &revoke,
+            r#"{"reason": "superseded", "compromisedSince": "2024-01-15"}"#,
+            400,
+            "key.since-without-compromise",
+            "",
+        ),
+        (
+            &post,
+            &revoke,
+            r#"{"reason": "compromise", "compromisedSince": "2030-01-15"}"#,
+            400,
+            "key.since-in-future",
+            "",
+        ),
+        (
+            &post,
+            &revoke,
+            r#"{"reason": "compromise", "effectiveAt": "soon"}"#,
+            400,
+            "time.syntax",
+            "",
+        ),
+        (
+            &post,
+            &format!("{keys}/log-1/revoke"),
+            r#"{"reason": "superseded"}"#,
+            404,
+            "anchor.key-not-here",
+            "stella anchor show",
+        ),
+        (
+            &post,
+            "/v1/anchors/ALL/keys/log-1/revoke",
+            r#"{"reason": "superseded"}"#,
+            409,
+            "key.active",
+            "",
+        ),
+        (
+            &post,
+            &keys,
+            r#"{"keyid": "nobody"}"#,
+            404,
+            "key.unknown",
+            "stella keys generate --key-id nobody",
+        ),
+        (
+            &post,
+            &keys,
+            &with_material,
+            409,
+            "key.other-public-key",
+            "stella keys show key-2024-prod --public",
+        ),
+        (
+            &post,
+            &keys,
+            r#"{"keyid": "key-2024-prod", "createdAt": "2020-01-01"}"#,
+            409,
+            "key.other-created-at",
+            "stella keys show",
+        ),
+        (
+            &post,
+            &keys,
+            r#"{"keyid": "log-1", "expiresAt": "2020-01-01"}"#,
+            400,
+            "anchor.expires-in-past",
+            "",
+        ),
+        (
+            &post,
+            "/v1/anchors/ALL/keys",
+            &foreign_all,
+            400,
+            "anchor.all-needs-profile",
+            "stella anchor list",
+        ),
+        (
+            &post,
+            "/v1/anchors/ALL/keys",
+            r#"{"keyid": "log-1"}"#,
+            404,
+            "anchor.none-affected",
+            "stella anchor create",
+        ),
+        (
+            &post,
+            "/v1/anchors/ffffffff/keys",
+            r#"{"keyid": "log-1"}"#,
+            404,
+            "anchor.unknown",
+            "stella anchor list",
+        ),
+        (
+            &post,
+            "/v1/anchors",
+            r#"{"purlPattern": "pkg:npm/*x"}"#,
+            400,
+            "anchor.pattern",
+            "",
+        ),
+        (
+            &post,
+            "/v1/anchors",
+            r#"{"purlPattern": "*", "trustAnchorId": "7"}"#,
+            400,
+            "anchor.id",
+            "",
+        ),
+        (
+            &post,
+            "/v1/anchors",
+            r#"{"purlPattern": "*", "trustAnchorId": "550e8400-e29b-41d4-a716-446655440000"}"#,
+            409,
+            "anchor.exists",
+            "stella anchor show 550e8400",
+        ),
+        (
+            &post,
+            "/v1/anchors",
+            r#"{"purlPattern": "*", "keyIds": ["nobody"]}"#,
+            404,
+            "key.unknown",
+            "stella keys list",
+        ),
+        (
+            &post,
+            "/v1/anchors",
+            r#"{"purlPattern": "*", "threshold": 0}"#,
+            400,
+            "anchor.threshold",
+            "",
+        ),
+        (
+            &post,
+            "/v1/anchors",
+            r#"{"purlPattern": "*", "minTimeEvidence": "claimed"}"#,
+            400,
+            "time.class",
+            "",
+        ),
+        (
+            &post,
+            "/v1/anchors",
+            r#"{"purlPattern": "*", "allowedPredicateTypes": ["nonsense"]}"#,
+            400,
+            "predicate.unknown",
+            "",
+        ),
+        (
+            &Method::PATCH,
+            &format!("/v1/anchors/{NPM}"),
+            r#"{"status": "off"}"#,
+            400,
+            "anchor.status",
+            "",
+        ),
+        (
+            &Method::PATCH,
+            &format!("/v1/anchors/{NPM}"),
+            r#"{"allowAllPredicateTypes": true, "allowedPredicateTypes": []}"#,
+            400,
+            "anchor.types-conflict",
+            "",
+        ),
+        (
+            &Method::GET,
+            "/v1/anchors/550",
+            "",
+            404,
+            "anchor.unknown",
+            "stella anchor list",
+        ),
+        (
+            &Method::GET,
+            "/v1/anchors/explain?name=pkg:npm",
+            "",
+            400,
+            "purl.syntax",
+            "",
+        ),
+    ] {
+        let said = api.refused(method.clone(), path, body, status, code).await;
+        assert!(said.contains(next), "{code}: {said:?} has no {next:?}");
+    }
+    let anchor = api.ok(Method::GET, &format!("/v1/anchors/{NPM}"), "").await;
+    assert_eq!(anchor["policyVersion"], "v1.0.1", "nothing was changed");
+}
+
+#[tokio::test]
+async fn a_revocation_never_moves_later_and_the_key_never_comes_back() {
+    let api = Api::runbook().await;
+    api.generate("key-2025-prod", "default").await;
+    let keys = format!("/v1/anchors/{NPM}/keys");
+    api.ok(Method::POST, &keys, r#"{"keyid": "key-2025-prod"}"#).await;
+    let revoke = format!("{keys}/key-2024-prod/revoke");
+    let at = |day: &str| format!(r#"{{"reason": "annual-rotation", "effectiveAt": "2024-02-{day}"}}"#);
+    api.ok(Method::POST, &revoke, &at("10")).await;
+    api.refused(Method::POST, &revoke, &at("11"), 409, "key.revocation-loosened")
+        .await;
+    api.ok(Method::POST, &revoke, &at("09")).await;
+    api.refused(
+        Method::POST,
+        &keys,
+        r#"{"keyid": "key-2024-prod"}"#,
+        409,
+        "anchor.key-revoked-here",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_that_signs_no_statements_enters_no_anchor() {
+    let api = Api::runbook().await;
+    let generate = r#"{"profile": "default", "keyId": "log-key", "type": "log"}"#;
+    api.ok(Method::POST, "/v1/signer/keys", generate).await;
+    api.refused(
+        Method::POST,
+        &format!("/v1/anchors/{NPM}/keys"),
+        r#"{"keyid": "log-key"}"#,
+        409,
+        "key.not-a-signing-key",
+    )
+    .await;
+    api.refused(
+        Method::POST,
+        "/v1/anchors",
+        r#"{"purlPattern": "*", "keyIds": ["log-key"]}"#,
+        409,
+        "key.not-a-signing-key",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_prefix_that_two_anchors_share_names_neither() {
+    let api = Api::runbook().await;
+    api.anchor("550e8400-0000-4000-8000-000000000000", "pkg:pypi/*", &[])
+        .await;
+    api.refused(
+        Method::GET,
+        "/v1/anchors/550e8400...",
+        "",
+        400,
+        "anchor.ambiguous",
+    )
+    .await;
+    api.ok(Method::GET, "/v1/anchors/550e8400-e29b...", "").await;
+}
+
+#[tokio::test]
+async fn roles_that_do_not_say_so_may_not() {
+    let api = Api::runbook().await;
+    let anchors = format!("/v1/anchors/{NPM}");
+    let revoke = format!("{anchors}/keys/key-2024-prod/revoke");
+    let wishes = [
+        (
+            Method::POST,
+            "/v1/signer/keys",
+            r#"{"keyId": "mine"}"#,
+            vec![Role::Admin, Role::KeyAdmin],
+        ),
+        (
+            Method::POST,
+            revoke.as_str(),
+            r#"{"reason": "compromise", "dryRun": true}"#,
+            vec![Role::Admin, Role::KeyAdmin],
+        ),
+        (
+            Method::PATCH,
+            anchors.as_str(),
+            "{}",
+            vec![Role::Admin, Role::KeyAdmin],
+        ),
+        (
+            Method::PUT,
+            "/v1/signer/config/rotation.auto",
+            r#"{"value": "true"}"#,
+            vec![Role::Admin],
+        ),
+        (
+            Method::GET,
+            "/v1/signer/config",
+            "",
+            vec![Role::Admin, Role::KeyAdmin, Role::Auditor],
+        ),
+        (
+            Method::GET,
+            "/v1/audit",
+            "",
+            vec![Role::Admin, Role::Auditor, Role::Approver],
+        ),
+        (
+            Method::GET,
+            "/v1/anchors",
+            "",
+            vec![
+                Role::Admin,
+                Role::KeyAdmin,
+                Role::Verifier,
+                Role::Auditor,
+                Role::Approver,
+            ],
+        ),
+    ];
+    for (method, path, body, allowed) in wishes {
+        for role in Role::ALL {
+            let caller = by(role);
+            let (status, answer) = api.call_as(&caller, method.clone(), path, body).await;
+            if allowed.contains(&role) {
+                assert_ne!(status, 403, "{role} {method} {path}: {answer}");
+            } else {
+                assert_eq!(
+                    (status, answer["code"].as_str()),
+                    (403, Some("access.denied")),
+                    "{role} {method} {path}"
+                );
+            }
+        }
+    }
+    assert_eq!(api.key("key-2024-prod").await["status"], "active");
+    assert_eq!(api.key("mine").await["status"], "pending");
+}
+
+#[tokio::test]
+async fn without_a_caller_nothing_is_answered() {
+    let api = Api::runbook().await;
+    let request = Request::get("/v1/anchors")
+        .body(Body::empty())
+        .expect("a request");
+    let response = stella_server::http::router(Arc::clone(&api.world.app))
+        .oneshot(request)
+        .await
+        .expect("an answer");
+    assert_eq!(response.status(), 401);
+}
