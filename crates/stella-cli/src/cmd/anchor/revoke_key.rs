@@ -79,7 +79,7 @@ fn describe(page: &mut Page, radius: &Revocation) {
     page.field(
         "  signing",
         if radius.ends_signing {
-            "ends: until a successor is active, statements are recorded, not signed"
+            "ends: the key signs nothing more"
         } else {
             "not affected"
         },
