@@ -133,7 +133,7 @@ fn next(id: &KeyId, status: KeyState, rows: &[(Compared, bool)], here_only: bool
         .find(|(c, in_ledger)| *in_ledger && c.before == Verdict::Pass && c.now != Verdict::Pass);
     if let Some((lost, _)) = lost {
         next.push(format!(
-            "stella attest show {} --details, then stella attest resign {}",
+            "stella attest show {} --details, then stella attest resign {} --reviewed NOTE",
             lost.row.id, lost.row.id
         ));
     }
