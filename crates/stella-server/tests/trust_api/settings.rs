@@ -155,6 +155,11 @@ async fn software_signing_is_warned_about_and_a_store_nobody_has_is_refused() {
             .await;
     }
     assert_eq!(api.ok(Method::GET, path, "").await["value"], "software");
+    let reloaded = api.ok(Method::POST, "/v1/reload", "").await;
+    assert!(
+        texts(&reloaded["warnings"]).contains(&"Software signing may not meet compliance requirements"),
+        "{reloaded}"
+    );
     let back = api.ok(Method::DELETE, path, "").await;
     assert_eq!(
         (&back["value"], &back["origin"]),

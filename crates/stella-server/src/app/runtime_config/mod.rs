@@ -62,6 +62,7 @@ impl App {
                 (self.configured_value(state, setting), origin, place)
             }
         };
+        let software = setting.key == table::SIGNING_MODE && value == SigningMode::Software.as_str();
         ConfigEntry {
             key: setting.key.to_owned(),
             value,
@@ -69,7 +70,10 @@ impl App {
             place,
             runtime: setting.runtime,
             description: Some(setting.description.to_owned()),
-            warnings: Vec::new(),
+            warnings: software
+                .then(|| set::SOFTWARE_WARNING.to_owned())
+                .into_iter()
+                .collect(),
         }
     }
 

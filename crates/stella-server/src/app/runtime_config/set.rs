@@ -22,11 +22,11 @@ impl App {
     pub async fn set_config(&self, caller: &Caller, key: &str, value: &str) -> Result<ConfigEntry> {
         let setting = settable(key)?;
         let value = checked(setting, value)?;
-        let warnings = match setting.key {
+        match setting.key {
             table::SIGNING_KEY => return self.set_signing_key(caller, setting, &value).await,
-            table::SIGNING_MODE => self.mode_warnings(SigningMode::parse(&value))?,
-            _ => Vec::new(),
-        };
+            table::SIGNING_MODE => self.check_mode(SigningMode::parse(&value))?,
+            _ => {}
+        }
         let ((), state) = self
             .change(caller, |state, _| {
                 let same = state.settings.get(setting.key) == Some(&value);
@@ -38,10 +38,7 @@ impl App {
                 Ok(Decision::new(events, ()))
             })
             .await?;
-        Ok(ConfigEntry {
-            warnings,
-            ..self.entry(&state, setting)
-        })
+        Ok(self.entry(&state, setting))
     }
 
     pub async fn unset_config(&self, caller: &Caller, key: &str) -> Result<ConfigEntry> {
@@ -104,7 +101,7 @@ impl App {
     }
 
     /// A mode that no profile's store can serve would end all signing.
-    fn mode_warnings(&self, mode: SigningMode) -> Result<Vec<String>> {
+    fn check_mode(&self, mode: SigningMode) -> Result<()> {
         let has = |scheme: &str| {
             self.settings
                 .profiles
@@ -119,15 +116,13 @@ impl App {
             .next("stella config list shows each profile's key store"))
         };
         match mode {
-            SigningMode::Auto => Ok(Vec::new()),
             SigningMode::Hsm | SigningMode::Kms if !has(mode.as_str()) => {
                 none(&format!("no profile has a key store {}://", mode.as_str()))
             }
-            SigningMode::Hsm | SigningMode::Kms => Ok(Vec::new()),
             SigningMode::Software if !self.settings.profiles.values().any(|p| p.allow_software) => {
                 none("no profile allows it (allowSoftware)")
             }
-            SigningMode::Software => Ok(vec![SOFTWARE_WARNING.to_owned()]),
+            _ => Ok(()),
         }
     }
 }
