@@ -90,3 +90,70 @@ fn run(home: &PathBuf, line: &str) -> (i32, String, String) {
         String::from_utf8_lossy(&output.stderr).into_owned(),
     )
 }
+
+/// What OpenSSL writes is read, and it reads what we write, in both forms.
+#[test]
+fn keys_come_and_go_as_pem_and_as_der() {
+    let stella = stella_testkit::binary::Stella::new(env!("CARGO_BIN_EXE_stella"));
+    let openssl = |arguments: &[&str]| {
+        let done = std::process::Command::new("openssl")
+            .args(arguments)
+            .output()
+            .expect("openssl is installed");
+        assert!(
+            done.status.success(),
+            "openssl {arguments:?}: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+        done.stdout
+    };
+    stella.ok("init --no-key");
+    let file = |name: &str| stella.folder().join(name).display().to_string();
+    let (private, private_der, public_der) = (file("k.pem"), file("k.der"), file("p.der"));
+    openssl(&[
+        "genpkey",
+        "-algorithm",
+        "EC",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-out",
+        &private,
+    ]);
+    openssl(&[
+        "pkcs8",
+        "-topk8",
+        "-nocrypt",
+        "-in",
+        &private,
+        "-outform",
+        "DER",
+        "-out",
+        &private_der,
+    ]);
+    stella.ok(&format!(
+        "keys import --key-id own --profile fips --private-key {private_der}"
+    ));
+    let ours = stella
+        .command("keys show own --public --der".split_whitespace())
+        .output()
+        .expect("runs")
+        .stdout;
+    assert_eq!(
+        ours,
+        openssl(&["pkey", "-in", &private, "-pubout", "-outform", "DER"])
+    );
+    openssl(&["genpkey", "-algorithm", "ed25519", "-out", &private]);
+    openssl(&[
+        "pkey",
+        "-in",
+        &private,
+        "-pubout",
+        "-outform",
+        "DER",
+        "-out",
+        &public_der,
+    ]);
+    stella.ok(&format!("keys import --key-id partner --public-key {public_der}"));
+    let pem = stella.ok("keys show partner --public").stdout;
+    assert_eq!(pem.as_bytes(), openssl(&["pkey", "-in", &private, "-pubout"]));
+}

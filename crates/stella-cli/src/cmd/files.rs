@@ -4,6 +4,9 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::error::CliError;
 
 /// `-` is standard input.
@@ -15,6 +18,22 @@ pub fn read_text(path: &Path) -> Result<String, CliError> {
         File::open(path).and_then(|mut file| file.read_to_string(&mut text))
     };
     read.map(|_| text).map_err(|e| CliError::file(path, &e))
+}
+
+/// A key as PEM, or base64 of what is DER.
+pub fn read_key(path: &Path) -> Result<String, CliError> {
+    let mut bytes = Vec::new();
+    let read = if path == Path::new("-") {
+        io::stdin().lock().read_to_end(&mut bytes)
+    } else {
+        File::open(path).and_then(|mut file| file.read_to_end(&mut bytes))
+    };
+    read.map_err(|e| CliError::file(path, &e))?;
+    Ok(match String::from_utf8(bytes) {
+        Ok(text) if text.is_ascii() && !text.starts_with('0') => text,
+        Ok(text) => STANDARD.encode(text),
+        Err(e) => STANDARD.encode(e.as_bytes()),
+    })
 }
 
 /// Whole or not at all, and durable once it is there: whoever reads the file

@@ -230,7 +230,7 @@ pub struct ImportKey {
     /// PEM, or base64 of DER.
     #[serde(default)]
     pub public_key: Option<String>,
-    /// PKCS#8 PEM. Sealed at once and never given out again.
+    /// PKCS#8, PEM or base64 of DER. Sealed at once and never given out again.
     #[serde(default)]
     pub private_key: Option<String>,
     #[serde(default)]

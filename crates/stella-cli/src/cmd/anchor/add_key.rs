@@ -51,7 +51,7 @@ impl AddKey {
         };
         let request = Request {
             keyid: key_id,
-            public_key: self.key.as_deref().map(files::read_text).transpose()?,
+            public_key: self.key.as_deref().map(files::read_key).transpose()?,
             expires_at: self.expires.map(String::from),
             created_at: self.created_at.map(String::from),
             dry_run: self.dry_run,

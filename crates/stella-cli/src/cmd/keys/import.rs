@@ -45,8 +45,8 @@ impl Import {
         let request = ImportKey {
             key_id: self.key_id,
             profile: self.profile,
-            public_key: self.public_key.as_deref().map(files::read_text).transpose()?,
-            private_key: self.private_key.as_deref().map(files::read_text).transpose()?,
+            public_key: self.public_key.as_deref().map(files::read_key).transpose()?,
+            private_key: self.private_key.as_deref().map(files::read_key).transpose()?,
             created_at: self.created_at.map(String::from),
             standby: self.standby,
         };

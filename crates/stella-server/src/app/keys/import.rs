@@ -154,7 +154,12 @@ struct Wanted {
 }
 
 fn read_private(text: &Zeroizing<String>, public: Option<&PublicKey>) -> Result<SoftwareKey> {
-    let key = SoftwareKey::import(text.as_bytes()).map_err(|e| Error::invalid(e.code(), e))?;
+    // PEM as it stands; otherwise base64 of DER, as JSON has no bytes.
+    let der = (!text.contains("-----"))
+        .then(|| stella_core::dsse::decode_base64(text.trim()).map(Zeroizing::new))
+        .flatten();
+    let bytes: &[u8] = der.as_ref().map_or(text.as_bytes(), |der| der);
+    let key = SoftwareKey::import(bytes).map_err(|e| Error::invalid(e.code(), e))?;
     if public.is_some_and(|public| public != key.public_key()) {
         return Err(Error::conflict(
             "key.other-public-key",
