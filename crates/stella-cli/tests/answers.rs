@@ -246,7 +246,8 @@ fn software_signing_prints_the_runbooks_warning() {
     let server = Scripted::new(vec![(
         "PUT /v1/signer/config/signing.mode",
         200,
-        json!({"key": "signing.mode", "value": "software", "origin": "runtime", "runtime": true}),
+        json!({"key": "signing.mode", "value": "software", "origin": "runtime", "runtime": true,
+               "warnings": ["Software signing may not meet compliance requirements"]}),
     )]);
     let done = server.stella("attest config set signing.mode software");
     assert!(

@@ -157,3 +157,18 @@ fn keys_come_and_go_as_pem_and_as_der() {
     let pem = stella.ok("keys show partner --public").stdout;
     assert_eq!(pem.as_bytes(), openssl(&["pkey", "-in", &private, "-pubout"]));
 }
+
+#[test]
+fn settings_that_need_a_warning_give_one() {
+    let stella = stella_testkit::binary::Stella::new(env!("CARGO_BIN_EXE_stella"));
+    stella.ok("init --no-key");
+    stella
+        .ok("attest config set signing.mode software")
+        .says("Software signing may not meet compliance requirements");
+    stella
+        .ok("attest reload")
+        .says("Software signing may not meet compliance requirements");
+    stella
+        .ok("keys config set rotation.auto true")
+        .says("does not rotate by itself yet");
+}

@@ -21,10 +21,8 @@ impl Set {
         let route = Route::to(&["signer", "config", &self.key]);
         let request = SetConfig { value: self.value };
         let entry: ConfigEntry = context.api().await?.put(&route, &request).await?;
-        if signs_in_software(&entry) {
-            context
-                .printer
-                .warn("Software signing may not meet compliance requirements");
+        for warning in &entry.warnings {
+            context.printer.warn(warning);
         }
         context.printer.answer(&entry, |page| {
             page.line(format!("{} = {}  ({})", entry.key, entry.value, entry.origin));
@@ -32,8 +30,4 @@ impl Set {
         })?;
         Ok(Exit::Done)
     }
-}
-
-fn signs_in_software(entry: &ConfigEntry) -> bool {
-    entry.key == "signing.mode" && entry.value == "software"
 }

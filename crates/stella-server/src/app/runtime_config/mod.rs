@@ -62,7 +62,11 @@ impl App {
                 (self.configured_value(state, setting), origin, place)
             }
         };
-        let software = setting.key == table::SIGNING_MODE && value == SigningMode::Software.as_str();
+        let warning = match setting.key {
+            table::SIGNING_MODE if value == SigningMode::Software.as_str() => Some(set::SOFTWARE_WARNING),
+            table::ROTATION_AUTO if value == "true" => Some(set::NO_AUTO_ROTATION),
+            _ => None,
+        };
         ConfigEntry {
             key: setting.key.to_owned(),
             value,
@@ -70,10 +74,7 @@ impl App {
             place,
             runtime: setting.runtime,
             description: Some(setting.description.to_owned()),
-            warnings: software
-                .then(|| set::SOFTWARE_WARNING.to_owned())
-                .into_iter()
-                .collect(),
+            warnings: warning.map(str::to_owned).into_iter().collect(),
         }
     }
 

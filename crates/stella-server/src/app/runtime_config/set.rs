@@ -15,6 +15,10 @@ use crate::app::keys::activate::activation_warnings;
 use crate::app::trust::Decision;
 use crate::app::{App, Caller, signers, values};
 
+/// Stored for the day it is; nobody should count on it before.
+pub const NO_AUTO_ROTATION: &str =
+    "this build keeps the setting but does not rotate by itself yet: watch stella keys rotation-warnings";
+
 /// In the words of the runbook.
 pub const SOFTWARE_WARNING: &str = "Software signing may not meet compliance requirements";
 

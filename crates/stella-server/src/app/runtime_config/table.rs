@@ -103,7 +103,7 @@ pub const SETTINGS: &[Setting] = &[
         ROTATION_AUTO,
         Kind::Flag,
         |s| s.rotation.auto.to_string(),
-        "whether successors of ageing keys are made without being asked for",
+        "whether successors of ageing keys are made without being asked for (kept; not done by this build yet)",
     ),
     Setting {
         also: &["rotation.overlap"],
