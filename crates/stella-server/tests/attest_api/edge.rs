@@ -265,3 +265,31 @@ async fn the_on_call_person_sees_what_is_wrong() {
         "statement.predicate"
     );
 }
+
+/// A durable write a request would cost more than the request itself.
+#[tokio::test]
+async fn the_use_of_a_token_is_noted_once_a_minute() {
+    let world = World::ready().await;
+    let request = serde_json::from_value(serde_json::json!({ "role": "verifier" })).expect("a request");
+    let made = world
+        .app
+        .create_token(&world.owner, request)
+        .await
+        .expect("a token");
+    let last_used = async || {
+        world.app.list_tokens().await.expect("tokens").tokens[0]
+            .last_used_at
+            .clone()
+    };
+    assert_eq!(last_used().await, None);
+    world.pass(1);
+    world.app.token_caller(&made.secret).await.expect("whose it is");
+    let first = last_used().await;
+    assert_eq!(first, Some(world.now()));
+    world.pass(59);
+    world.app.token_caller(&made.secret).await.expect("whose it is");
+    assert_eq!(last_used().await, first, "noted again within the minute");
+    world.pass(1);
+    world.app.token_caller(&made.secret).await.expect("whose it is");
+    assert_eq!(last_used().await, Some(world.now()));
+}
