@@ -217,7 +217,8 @@ wire! {
     }
 }
 
-/// Not in the macro: whoever prints it must not see the private key.
+// Not in the macro: whoever prints it must not see the private key.
+/// A key made elsewhere.
 #[derive(Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
