@@ -185,7 +185,7 @@ fn recorded_but_unsigned_is_five_unless_accepted() {
 }
 
 #[test]
-fn force_is_never_taken_for_a_repetition() {
+fn force_signs_anew_and_still_only_once() {
     let server = Scripted::new(vec![(
         "POST /v1/attestations?wait=logged",
         201,
@@ -193,7 +193,7 @@ fn force_is_never_taken_for_a_repetition() {
     )]);
     let done = server.stella("attest create --type test --subject test:verification --force -q");
     assert_eq!((done.code, done.out.as_str()), (0, "0192f3a0\n"), "{}", done.err);
-    assert!(!server.heads()[0].to_lowercase().contains("idempotency-key"));
+    assert!(server.heads()[0].to_lowercase().contains("idempotency-key: "));
     assert_eq!(server.bodies()[0]["force"], true);
 }
 

@@ -154,6 +154,7 @@ impl Instance {
             settings,
             trust: trust::Trust::default(),
             signers: signers::Signers::new(sealer),
+            queued: Default::default(),
             target: Target {
                 place: home.path().display().to_string(),
                 mode: match mode {

@@ -106,6 +106,39 @@ fn parse(body: &str) -> Value {
     serde_json::from_str(body).unwrap_or_else(|e| panic!("{e}: {body}"))
 }
 
+/// The queue's own round is an hour away: it is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_only_waited_for_to_be_recorded_is_signed_at_once_all_the_same() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let home = home(dir.path()).await;
+    std::fs::write(home.join("signer.yaml"), "server: {queueInterval: 1h}\n").expect("written");
+    let server = start(&home, None).await;
+    let socket = &server.listening.socket;
+    let request = json!({
+        "predicateType": "test",
+        "subjects": [{"name": "test:later", "digest": {"sha256": "ab".repeat(32)}}],
+    });
+    let head = "POST /v1/attestations?wait=recorded HTTP/1.1\r\nContent-Type: application/json";
+    let (status, body) = local(socket, head, &request.to_string()).await;
+    assert_eq!(status, 202, "{body}");
+    let made = parse(&body);
+    let id = made["id"].as_str().expect("an id");
+    let next = made["attestations"][0]["next"].as_str().expect("a command");
+    assert_eq!(next, format!("stella attest wait {id}"));
+
+    let look = format!("GET /v1/attestations/{id} HTTP/1.1");
+    let patience = tokio::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        let (_, body) = local(socket, &look, "").await;
+        if parse(&body)["state"] == "signed" {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < patience, "still unsigned: {body}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn init_makes_a_home_in_which_a_test_statement_can_be_signed() {
     let dir = tempfile::tempdir().expect("a folder");

@@ -18,13 +18,11 @@ pub mod types;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use stella_core::digest::Sha256;
 use stella_core::id::{AnchorId, AttestationId, KeyId, TokenId};
 use stella_core::time::Timestamp;
-use stella_core::trust::{Event, TrustState};
+use stella_core::trust::Event;
 
 pub use types::*;
 
@@ -57,14 +55,11 @@ pub trait EventStore: Send + Sync {
     /// Events with a sequence number above `after`, in order, at most `limit`.
     async fn events_after(&self, after: u64, limit: usize) -> Result<Vec<Event>>;
 
-    /// Appends if the head is still `expected_head`, with the projections of
-    /// every key and anchor the events touch, taken from `state` (the fold up
-    /// to and including these events), and with the sealed keys.
+    /// Appends if the head has not moved, with the projections of every key
+    /// and anchor the events touch, and with the sealed keys and tokens.
     async fn append(
         &self,
-        expected_head: u64,
-        events: Vec<Event>,
-        state: Arc<TrustState>,
+        append: Append,
         sealed_keys: Vec<SealedKeyRow>,
         tokens: Vec<TokenChange>,
     ) -> Result<Appended>;
@@ -79,11 +74,13 @@ pub trait EventStore: Send + Sync {
 
 #[async_trait]
 pub trait AttestationStore: Send + Sync {
-    /// Stores a new attestation: recorded, or signed with its ledger entry.
+    /// Stores a new attestation: recorded, or signed with its ledger entry
+    /// and the events that go with the signature.
     async fn insert_attestation(&self, new: NewAttestation) -> Result<Inserted>;
 
-    /// Turns a recorded attestation into a signed one, if it is still
-    /// unsigned and the key's version is still the one it was chosen at.
+    /// Turns a recorded attestation into a signed one, with the events that go
+    /// with the signature, if it is still unsigned, the key's version is the
+    /// one it was chosen at and the head the one the events were decided on.
     async fn store_signature(&self, id: AttestationId, signed: Signed) -> Result<SignatureStored>;
 
     /// Notes a failed attempt at signing. `state` is `recorded` for one that

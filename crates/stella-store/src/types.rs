@@ -1,10 +1,13 @@
 //! What goes in and out of a store. A populated type is a valid one.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use stella_core::digest::Sha256;
 use stella_core::id::{AnchorId, AttestationId, EventId, KeyId, ProfileName, TokenId};
 use stella_core::statement::Subject;
 use stella_core::time::Timestamp;
+use stella_core::trust::{Event, TrustState};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {
@@ -147,6 +150,10 @@ pub enum Outcome {
     Signed(Signed),
     /// Not signed: why, and when it is tried again.
     Recorded(Attempt),
+    /// Not tried yet: whoever works on the queue signs it, first at `next_at`.
+    Queued {
+        next_at: Option<Timestamp>,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -155,6 +162,27 @@ pub struct Signed {
     pub recorded_at: Timestamp,
     /// Absent for an import, which never enters the ledger.
     pub by: Option<SignedHere>,
+    /// What happens with the signature or not at all.
+    pub events: Option<Append>,
+}
+
+/// Events with the fold up to and including them, to be stored only while
+/// the head is still the one they were decided on.
+#[derive(Debug, Clone)]
+pub struct Append {
+    pub expected_head: u64,
+    pub events: Vec<Event>,
+    pub state: Arc<TrustState>,
+}
+
+impl Append {
+    pub fn new(expected_head: u64, events: Vec<Event>, state: Arc<TrustState>) -> Self {
+        Self {
+            expected_head,
+            events,
+            state,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -179,6 +207,8 @@ pub enum Inserted {
     Done,
     /// The key changed since it was chosen: choose and sign again.
     KeyMoved,
+    /// The events that go with it were decided on an older head.
+    HeadMoved,
     /// This identity used this idempotency key before.
     Repeated(IdempotencyRow),
 }
@@ -187,6 +217,7 @@ pub enum Inserted {
 pub enum SignatureStored {
     Done,
     KeyMoved,
+    HeadMoved,
     /// Somebody else signed it meanwhile.
     AlreadySigned,
     NotFound,

@@ -19,9 +19,11 @@ wire! {
         /// One envelope each; the active profile `default` when empty.
         #[serde(default)]
         pub profiles: Vec<String>,
-        /// Sign anew where an equal attestation exists.
-        #[serde(default)]
-        pub force: bool,
+        /// True signs anew where an equal attestation exists, false answers
+        /// that one again. Left out, an Idempotency-Key decides: with one,
+        /// only the same key is answered again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub force: Option<bool>,
     }
 
     pub struct SubjectInput {

@@ -36,6 +36,8 @@ pub struct App {
     pub settings: Settings,
     pub trust: trust::Trust,
     pub signers: signers::Signers,
+    /// Told of what was recorded for the queue to sign at once.
+    pub queued: tokio::sync::Notify,
     /// What `status` says this instance is.
     pub target: Target,
 }

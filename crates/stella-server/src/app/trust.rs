@@ -7,7 +7,7 @@ use stella_core::id::EventId;
 use stella_core::time::Timestamp;
 use stella_core::trust::decide::Refusal;
 use stella_core::trust::{Event, EventBody, TrustState};
-use stella_store::{Appended, SealedKeyRow, Store, TokenChange};
+use stella_store::{Append, Appended, SealedKeyRow, Store, TokenChange};
 use tokio::sync::Mutex;
 
 use crate::app::error::{Error, Result};
@@ -101,39 +101,16 @@ impl App {
     ) -> Result<(T, Arc<TrustState>)> {
         for _ in 0..MAX_TRIES {
             let state = self.trust_head().await?;
-            let now = state
-                .recorded_at
-                .map_or_else(|| self.now(), |last| last.max(self.now()));
+            let now = self.not_before(&state);
             let decision = decide(&state, now)?;
             if decision.events.is_empty() && decision.sealed_keys.is_empty() && decision.tokens.is_empty() {
                 return Ok((decision.answer, state));
             }
-            let mut after = TrustState::clone(&state);
-            let mut events = Vec::with_capacity(decision.events.len());
-            for body in decision.events {
-                let id = EventId::new(now, entropy::id_bytes(self.entropy.as_ref())?);
-                let event = Event {
-                    sequence: after.head + 1,
-                    id,
-                    recorded_at: now,
-                    actor: caller.identity.clone(),
-                    body,
-                };
-                after
-                    .apply(&event)
-                    .map_err(|why| Error::internal(format!("a decision broke the rules: {why}")))?;
-                events.push(event);
-            }
-            let after = Arc::new(after);
+            let append = self.on_top(&state, &caller.identity, now, decision.events)?;
+            let after = Arc::clone(&append.state);
             let appended = self
                 .store
-                .append(
-                    state.head,
-                    events,
-                    Arc::clone(&after),
-                    decision.sealed_keys,
-                    decision.tokens,
-                )
+                .append(append, decision.sealed_keys, decision.tokens)
                 .await?;
             match appended {
                 Appended::Done => return Ok((decision.answer, after)),
@@ -145,5 +122,31 @@ impl App {
             "others kept changing the same state; nothing was done",
         )
         .next("repeat the command"))
+    }
+
+    /// What was decided on this state, by whom and when, as it is to be stored.
+    pub(super) fn on_top(
+        &self,
+        state: &TrustState,
+        actor: &str,
+        now: Timestamp,
+        bodies: Vec<EventBody>,
+    ) -> Result<Append> {
+        let mut after = TrustState::clone(state);
+        let mut events = Vec::with_capacity(bodies.len());
+        for body in bodies {
+            let event = Event {
+                sequence: after.head + 1,
+                id: EventId::new(now, entropy::id_bytes(self.entropy.as_ref())?),
+                recorded_at: now,
+                actor: actor.to_owned(),
+                body,
+            };
+            after
+                .apply(&event)
+                .map_err(|why| Error::internal(format!("a decision broke the rules: {why}")))?;
+            events.push(event);
+        }
+        Ok(Append::new(state.head, events, Arc::new(after)))
     }
 }

@@ -15,7 +15,7 @@ use stella_core::api::problem::Problem;
 use utoipa::IntoParams;
 
 use super::extract::Body;
-use crate::app::attest::{AttestationQuery, CreateOptions};
+use crate::app::attest::{AttestationQuery, CreateOptions, Wait};
 use crate::app::{App, Caller, Error, Result};
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -75,14 +75,12 @@ pub async fn create(
     headers: HeaderMap,
     Body(request): Body<CreateAttestation>,
 ) -> Result<(StatusCode, Json<Created>)> {
-    if let Some(wait) = query.wait.as_deref()
-        && !["recorded", "signed", "logged"].contains(&wait)
-    {
-        return Err(Error::invalid(
-            "wait.unknown",
-            format!("{wait:?} is nothing to wait for: use recorded, signed or logged"),
-        ));
-    }
+    let wait = query
+        .wait
+        .as_deref()
+        .map(Wait::parse)
+        .transpose()?
+        .unwrap_or_default();
     let idempotency_key = headers
         .get("idempotency-key")
         .map(|v| {
@@ -92,7 +90,14 @@ pub async fn create(
         })
         .transpose()?;
     let created = app
-        .create_attestation(&caller, request, CreateOptions { idempotency_key })
+        .create_attestation(
+            &caller,
+            request,
+            CreateOptions {
+                idempotency_key,
+                wait,
+            },
+        )
         .await?;
     let status = if created.attestations.iter().any(|a| a.state != "signed") {
         StatusCode::ACCEPTED

@@ -21,6 +21,7 @@ pub async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
             biased;
             () = turned(&mut stopped) => return,
             _ = queue.tick() => sign_due(&app).await,
+            () = app.queued.notified() => sign_due(&app).await,
             _ = trim.tick() => trim_log(&app).await,
         }
     }

@@ -236,7 +236,7 @@ async fn the_on_call_person_sees_what_is_wrong() {
     );
     let forced = CreateAttestation {
         predicate: None,
-        force: true,
+        force: Some(true),
         ..about(PAD, "a", "openvex")
     };
     let again = world
@@ -257,7 +257,7 @@ async fn the_on_call_person_sees_what_is_wrong() {
     );
     let nothing = CreateAttestation {
         predicate: None,
-        force: true,
+        force: Some(true),
         ..about(PAD, "c", "openvex")
     };
     assert_eq!(

@@ -171,7 +171,7 @@ async fn nobody_crowds_a_good_signature_out() {
         subjects: Vec::new(),
         predicate: None,
         profiles: Vec::new(),
-        force: false,
+        force: None,
     };
     let id = world.create(request).await.expect("created").id;
     let report = world.verify(&id).await;

@@ -14,5 +14,6 @@ const PAD: &str = "pkg:npm/left-pad@1.3.0";
 fn keyed(key: &str) -> CreateOptions {
     CreateOptions {
         idempotency_key: Some(key.to_owned()),
+        ..CreateOptions::default()
     }
 }

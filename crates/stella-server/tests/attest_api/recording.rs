@@ -48,10 +48,23 @@ async fn a_repeated_request_is_done_once_and_a_changed_one_refused() {
         "idempotency.key"
     );
 
+    // With another key it is another one, unless an equal one is good enough.
+    world.pass(1);
+    let another = create(request.clone(), "job-8").await.expect("anew");
+    assert_ne!(another.id, first.id);
+    let equal = CreateAttestation {
+        force: Some(false),
+        ..request.clone()
+    };
+    let equal = create(equal, "job-9").await.expect("equal");
+    assert!(equal.attestations[0].repeated);
+    assert_eq!(equal.id, another.id);
+    let first = equal;
+
     // Without a key an equal one is answered again, unless asked to force it, or a test.
     assert_eq!(world.create(request.clone()).await.expect("equal").id, first.id);
     let forced = CreateAttestation {
-        force: true,
+        force: Some(true),
         ..request.clone()
     };
     assert_ne!(world.create(forced).await.expect("anew").id, first.id);
@@ -197,6 +210,84 @@ async fn what_cannot_be_signed_is_recorded_and_signed_later() {
 }
 
 #[tokio::test]
+async fn who_waits_for_the_record_alone_has_it_signed_by_the_queue() {
+    let world = World::ready().await;
+    let request = serde_json::to_vec(&about(PAD, "a", "evidence.stella/v1")).expect("JSON");
+    let wait = "/v1/attestations?wait=recorded";
+    let (status, body) = world
+        .post(wait, request.clone(), Some(("idempotency-key", "job-7")))
+        .await;
+    assert_eq!(status, 202);
+    let row = &body["attestations"][0];
+    assert_eq!((&row["state"], &row["attempts"]), (&"recorded".into(), &0.into()));
+    assert!(row["lastError"].is_null(), "nothing went wrong: {row}");
+    assert!(row["next"].as_str().expect("a command").contains("attest retry"));
+    assert_eq!(world.ledger_entries().await, 0, "nobody signed it yet");
+
+    let done = world.app.sign_due().await.expect("a round");
+    assert_eq!((done.tried, done.signed), (1, 1));
+    let (status, body) = world
+        .post(wait, request, Some(("idempotency-key", "job-7")))
+        .await;
+    assert_eq!(status, 200);
+    assert_eq!(body["attestations"][0]["state"], "signed");
+    assert_eq!(body["attestations"][0]["wouldVerify"]["verdict"], "PASS");
+    let (status, refused) = world.post("/v1/attestations?wait=forever", "{}", None).await;
+    assert_eq!((status, &refused["code"]), (400, &"wait.unknown".into()));
+}
+
+/// The old one falls with the successor's signature, neither sooner nor later.
+#[tokio::test]
+async fn a_successor_that_is_signed_late_supersedes_then() {
+    let store = Arc::new(MemoryStore::default());
+    let home = tempfile::tempdir().expect("a folder");
+    let world = World::over(store.clone(), Settings::default(), home)
+        .with_key()
+        .await;
+    let old = world
+        .create(about(PAD, "a", "openvex"))
+        .await
+        .expect("created")
+        .id;
+    let resign = || {
+        world.app.resign_attestation(
+            &world.owner,
+            &old,
+            Resign {
+                profile: None,
+                reviewed: None,
+            },
+        )
+    };
+    let superseded_by = || async {
+        let details = world.app.show_attestation(&old).await.expect("details");
+        details.attestation.superseded_by
+    };
+    let sound = world.break_key("k1", Fault::Down).await;
+    let new = resign().await.expect("recorded");
+    assert_eq!((new.state.as_str(), superseded_by().await), ("recorded", None));
+    assert_eq!(world.verify(&old).await.verdict, "PASS");
+
+    world
+        .app
+        .signers
+        .keep(&"k1".parse().expect("an id"), &sound)
+        .await;
+    store.move_head(2);
+    let tried = world
+        .app
+        .retry_attestations(Retry { last_seconds: None })
+        .await
+        .expect("tried");
+    assert_eq!((tried.signed, superseded_by().await), (1, Some(new.id)));
+
+    store.move_head(2);
+    let newer = resign().await.expect("signed");
+    assert_eq!(newer.state, "signed");
+    assert_eq!(superseded_by().await, Some(newer.id));
+}
+
+#[tokio::test]
 async fn a_signature_that_loses_the_race_with_a_change_of_its_key_is_discarded() {
     let store = Arc::new(MemoryStore::default());
     let home = tempfile::tempdir().expect("a folder");
@@ -284,7 +375,7 @@ async fn a_scoped_signer_gets_nothing_outside_its_scope() {
             subjects: Vec::new(),
             predicate: None,
             profiles: Vec::new(),
-            force: true,
+            force: Some(true),
         },
     ];
     for request in refused {

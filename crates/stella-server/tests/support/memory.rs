@@ -28,11 +28,17 @@ struct Tables {
     log: Vec<LogRow>,
     /// How often yet the key counts as changed since it was chosen.
     key_moves: u32,
+    /// How often yet the head counts as moved since it was decided on.
+    head_moves: u32,
 }
 
 impl MemoryStore {
     pub fn move_key(&self, times: u32) {
         self.tables().key_moves = times;
+    }
+
+    pub fn move_head(&self, times: u32) {
+        self.tables().head_moves = times;
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -55,7 +61,24 @@ impl Tables {
         })
     }
 
+    fn head_moved(&mut self, signed: &Signed) -> bool {
+        if self.head_moves > 0 && signed.events.is_some() {
+            self.head_moves -= 1;
+            return true;
+        }
+        let decided_on = signed.events.as_ref().map(|a| a.expected_head);
+        decided_on.is_some_and(|head| head != self.state.head)
+    }
+
+    fn append(&mut self, append: Append) {
+        self.events.extend(append.events);
+        self.state = append.state;
+    }
+
     fn enter(&mut self, id: AttestationId, signed: &Signed) {
+        if let Some(append) = &signed.events {
+            self.append(append.clone());
+        }
         if let Some(by) = &signed.by {
             let entry = LedgerEntry {
                 signed_at: signed.recorded_at,
@@ -90,20 +113,17 @@ impl EventStore for MemoryStore {
 
     async fn append(
         &self,
-        expected_head: u64,
-        events: Vec<Event>,
-        state: Arc<TrustState>,
+        append: Append,
         sealed_keys: Vec<SealedKeyRow>,
         changes: Vec<TokenChange>,
     ) -> Result<Appended> {
         let mut tables = self.tables();
-        if tables.state.head != expected_head {
+        if tables.state.head != append.expected_head {
             return Ok(Appended::HeadMoved {
                 head: tables.state.head,
             });
         }
-        tables.events.extend(events);
-        tables.state = state;
+        tables.append(append);
         tables
             .sealed
             .extend(sealed_keys.into_iter().map(|k| (k.key_id, k.blob)));
@@ -151,6 +171,9 @@ impl AttestationStore for MemoryStore {
                 if !tables.stands(&signed) {
                     return Ok(Inserted::KeyMoved);
                 }
+                if tables.head_moved(&signed) {
+                    return Ok(Inserted::HeadMoved);
+                }
                 tables.enter(new.id, &signed);
                 (AttestationState::Signed, Some(part(signed)), Attempts::default())
             }
@@ -162,6 +185,14 @@ impl AttestationStore for MemoryStore {
                     last_error: Some(a.error),
                     last_at: Some(a.at),
                     next_at: a.next_at,
+                },
+            ),
+            Outcome::Queued { next_at } => (
+                AttestationState::Recorded,
+                None,
+                Attempts {
+                    next_at,
+                    ..Attempts::default()
                 },
             ),
         };
@@ -197,6 +228,7 @@ impl AttestationStore for MemoryStore {
             None => return Ok(SignatureStored::NotFound),
             Some(true) => return Ok(SignatureStored::AlreadySigned),
             Some(false) if !stands => return Ok(SignatureStored::KeyMoved),
+            Some(false) if tables.head_moved(&signed) => return Ok(SignatureStored::HeadMoved),
             Some(false) => {}
         }
         tables.enter(id, &signed);

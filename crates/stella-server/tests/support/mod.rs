@@ -68,6 +68,7 @@ impl World {
             settings,
             trust: Trust::default(),
             signers: Signers::new(Some(sealer)),
+            queued: Default::default(),
             target: Target {
                 place: "test".to_owned(),
                 mode: "embedded",
@@ -370,7 +371,7 @@ pub fn about(name: &str, digit: &str, kind: &str) -> CreateAttestation {
         }],
         predicate: Some(format!("{{\"about\": \"{name}\"}}")),
         profiles: Vec::new(),
-        force: false,
+        force: None,
     }
 }
 

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use stella_core::digest::Sha256;
 use stella_core::id::AttestationId;
+use stella_core::trust::EventBody;
 
 use super::fixture::*;
 use crate::{
@@ -22,6 +23,13 @@ fn row(new: &NewAttestation) -> AttestationRow {
                 next_at: a.next_at,
             };
             (a.state, None, attempts)
+        }
+        Outcome::Queued { next_at } => {
+            let attempts = Attempts {
+                next_at,
+                ..Attempts::default()
+            };
+            (AttestationState::Recorded, None, attempts)
         }
     };
     AttestationRow {
@@ -62,7 +70,9 @@ pub(super) async fn every_field_comes_back(store: Arc<dyn Store>) {
     held.requested.authority = serde_json::Value::Null;
     held.supersedes = Some(attestation_id(1));
     held.profile = None;
-    for new in [attestation(1), fixture.signed_attestation(2), held] {
+    let mut queued = attestation(4);
+    queued.outcome = Outcome::Queued { next_at: Some(at(4)) };
+    for new in [attestation(1), fixture.signed_attestation(2), held, queued] {
         insert(&store, new.clone()).await;
         assert_eq!(store.attestation(new.id).await.unwrap(), Some(row(&new)));
     }
@@ -116,6 +126,54 @@ pub(super) async fn a_moved_key_signs_nothing(store: Arc<dyn Store>) {
         (found.state, found.signed),
         (AttestationState::Signed, Some(part(signed)))
     );
+}
+
+/// A signature and the events that go with it: both, or neither.
+pub(super) async fn events_go_with_their_signature(store: Arc<dyn Store>) {
+    let mut fixture = Fixture::with_a_key(Arc::clone(&store)).await;
+    let superseded = |new: &NewAttestation| EventBody::AttestationSuperseded {
+        pae: new.pae,
+        successor: new.id,
+    };
+    let with_events = |fixture: &Fixture, new: &NewAttestation| Signed {
+        events: Some(fixture.on_top(vec![superseded(new)])),
+        ..fixture.signed(new, "key-1")
+    };
+    insert(&store, attestation(1)).await;
+    let mut new = attestation(2);
+    let late = with_events(&fixture, &attestation(1));
+    new.outcome = Outcome::Signed(with_events(&fixture, &new));
+    fixture.append(vec![anchor_created(2, "pkg:pypi/*")]).await;
+
+    let head = fixture.state.head;
+    assert_eq!(
+        store.insert_attestation(new.clone()).await.unwrap(),
+        Inserted::HeadMoved
+    );
+    assert_eq!(
+        store.store_signature(attestation_id(1), late).await.unwrap(),
+        SignatureStored::HeadMoved
+    );
+    assert_eq!(store.attestation(new.id).await.unwrap(), None);
+    let stays = store.attestation(attestation_id(1)).await.unwrap();
+    assert_eq!(stays, Some(row(&attestation(1))));
+    assert!(store.events_after(head, 10).await.unwrap().is_empty());
+
+    // Decided again on the new head, and the other one on what that left.
+    new.outcome = Outcome::Signed(with_events(&fixture, &new));
+    insert(&store, new.clone()).await;
+    fixture.apply(vec![superseded(&new)]);
+    let signed = with_events(&fixture, &attestation(1));
+    assert_eq!(
+        store.store_signature(attestation_id(1), signed).await.unwrap(),
+        SignatureStored::Done
+    );
+    let bodies: Vec<_> = store.events_after(head, 10).await.unwrap();
+    let bodies: Vec<_> = bodies.into_iter().map(|e| e.body).collect();
+    assert_eq!(bodies, [superseded(&new), superseded(&attestation(1))]);
+    let report = store.verify().await.unwrap();
+    assert!(report.findings.is_empty(), "{report:?}");
+    assert_eq!(report.ledger_entries, 2);
 }
 
 /// Sixteen race to sign one record, while others are inserted.

@@ -5,7 +5,7 @@ use stella_core::trust::event::Event;
 use stella_core::trust::{EventBody, RevokeReason, TrustState};
 
 use super::fixture::*;
-use crate::{Appended, AuditFilter, SealedKeyRow, Store, StoreError};
+use crate::{Append, Appended, AuditFilter, SealedKeyRow, Store, StoreError};
 
 pub(super) async fn appends_only_at_the_head(store: Arc<dyn Store>) {
     assert_eq!(store.events_after(0, 10).await.unwrap(), []);
@@ -14,12 +14,18 @@ pub(super) async fn appends_only_at_the_head(store: Arc<dyn Store>) {
 
     let late = events(0, vec![entered("key-2")]);
     let state = Arc::new(TrustState::fold(&late).unwrap());
-    let moved = store.append(0, late, state, vec![], vec![]).await.unwrap();
+    let moved = store
+        .append(Append::new(0, late, state), vec![], vec![])
+        .await
+        .unwrap();
     assert_eq!(moved, Appended::HeadMoved { head: 2 });
 
     let ahead = events(7, vec![setting(1)]);
     let state = Arc::new(fixture.state.clone());
-    let moved = store.append(7, ahead, state, vec![], vec![]).await.unwrap();
+    let moved = store
+        .append(Append::new(7, ahead, state), vec![], vec![])
+        .await
+        .unwrap();
     assert_eq!(moved, Appended::HeadMoved { head: 2 });
 
     let all = store.events_after(0, 10).await.unwrap();
@@ -42,7 +48,7 @@ pub(super) async fn concurrent_appends_lose_nothing(store: Arc<dyn Store>) {
                     let new = events(head, vec![entered(&format!("key-{n}"))]);
                     state.apply(&new[0]).unwrap();
                     let done = store
-                        .append(head, new, Arc::new(state), vec![], vec![])
+                        .append(Append::new(head, new, Arc::new(state)), vec![], vec![])
                         .await
                         .unwrap();
                     match done {
@@ -69,13 +75,17 @@ pub(super) async fn a_failed_append_leaves_nothing(store: Arc<dyn Store>) {
     // A gap after the first, which by itself would have been fine.
     let mut gap = events(head, vec![setting(1), setting(2)]);
     gap[1].sequence += 1;
-    let refused = store.append(head, gap, Arc::clone(&state), vec![], vec![]).await;
+    let refused = store
+        .append(Append::new(head, gap, Arc::clone(&state)), vec![], vec![])
+        .await;
     assert!(matches!(refused, Err(StoreError::Corrupt(_))), "{refused:?}");
 
     // An event id that is there already.
     let mut twice = events(head, vec![setting(1)]);
     twice[0].id = store.events_after(0, 1).await.unwrap()[0].id;
-    let refused = store.append(head, twice, state, vec![], vec![]).await;
+    let refused = store
+        .append(Append::new(head, twice, state), vec![], vec![])
+        .await;
     assert!(matches!(refused, Err(StoreError::Corrupt(_))), "{refused:?}");
 
     assert_eq!(
@@ -94,7 +104,7 @@ pub(super) async fn sealed_keys_come_back(store: Arc<dyn Store>) {
         blob: vec![0, 1, 255],
     };
     store
-        .append(0, events, state, vec![sealed.clone()], vec![])
+        .append(Append::new(0, events, state), vec![sealed.clone()], vec![])
         .await
         .unwrap();
     assert!(store.has_sealed_keys().await.unwrap());

@@ -16,8 +16,8 @@ use stella_core::trust::event::{CustodyEntered, KeyEntered};
 use stella_core::trust::{Event, EventBody, KeyType, TrustState};
 
 use crate::{
-    Appended, Attempt, AttestationState, LedgerKey, NewAttestation, Outcome, Requested, Signed, SignedHere,
-    Store,
+    Append, Appended, Attempt, AttestationState, LedgerKey, NewAttestation, Outcome, Requested, Signed,
+    SignedHere, Store,
 };
 
 pub(super) const PREDICATE: &str = "https://slsa.dev/provenance/v1";
@@ -47,14 +47,29 @@ impl Fixture {
     }
 
     pub async fn append(&mut self, bodies: Vec<EventBody>) {
-        let head = self.state.head;
-        let events = events(head, bodies);
-        for event in &events {
-            self.state.apply(event).unwrap();
-        }
-        let state = Arc::new(self.state.clone());
-        let done = self.store.append(head, events, state, vec![], vec![]).await;
+        let append = self.on_top(bodies);
+        self.state = TrustState::clone(&append.state);
+        let done = self.store.append(append, vec![], vec![]).await;
         assert_eq!(done.unwrap(), Appended::Done);
+    }
+
+    /// As if another call had stored these.
+    pub fn apply(&mut self, bodies: Vec<EventBody>) {
+        self.state = TrustState::clone(&self.on_top(bodies).state);
+    }
+
+    /// As decided on the present head, not appended yet.
+    pub fn on_top(&self, bodies: Vec<EventBody>) -> Append {
+        let mut state = self.state.clone();
+        let events = events(state.head, bodies);
+        for event in &events {
+            state.apply(event).unwrap();
+        }
+        Append {
+            expected_head: self.state.head,
+            events,
+            state: Arc::new(state),
+        }
     }
 
     pub fn key_version(&self, id: &str) -> u64 {
@@ -85,6 +100,7 @@ impl Fixture {
                 },
                 requested_by: new.requested.identity.clone(),
             }),
+            events: None,
         }
     }
 

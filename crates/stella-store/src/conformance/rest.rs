@@ -4,7 +4,7 @@ use serde_json::json;
 use stella_core::digest::Sha256;
 
 use super::fixture::*;
-use crate::{Appended, LogFilter, LogRow, Store, TokenChange, TokenRow};
+use crate::{Append, Appended, LogFilter, LogRow, Store, TokenChange, TokenRow};
 
 pub(super) async fn tokens_come_with_their_events(store: Arc<dyn Store>) {
     let mut fixture = Fixture::new(Arc::clone(&store));
@@ -23,7 +23,9 @@ pub(super) async fn tokens_come_with_their_events(store: Arc<dyn Store>) {
     let append = async |head: u64, changes: Vec<TokenChange>| {
         let events = events(head, vec![setting(head)]);
         let state = Arc::default();
-        store.append(head, events, state, vec![], changes).await
+        store
+            .append(Append::new(head, events, state), vec![], changes)
+            .await
     };
     let created = append(
         1,

@@ -8,7 +8,7 @@ use stella_core::time::Timestamp;
 
 use super::row::{Columns, all, execute, first, integer, json_text, text};
 use super::writer::Commit;
-use super::{SqliteStore, attestation_rows as rows, ledger};
+use super::{SqliteStore, attestation_rows as rows, events, ledger};
 use crate::{
     Attempt, AttestationFilter, AttestationRow, AttestationState, AttestationStore, IdempotencyRow, Inserted,
     LedgerEntry, LedgerKey, NewAttestation, Outcome, QueueFigures, Result, SignatureStored, Signed,
@@ -124,15 +124,17 @@ fn insert(commit: &mut Commit<'_>, new: &NewAttestation) -> Result<Inserted> {
     {
         return Ok(Inserted::Repeated(earlier));
     }
-    if let Outcome::Signed(Signed { by: Some(by), .. }) = &new.outcome
-        && key_moved(commit.conn, by)?
-    {
-        return Ok(Inserted::KeyMoved);
+    if let Outcome::Signed(signed) = &new.outcome {
+        match moved(commit.conn, signed)? {
+            Moved::Nothing => {}
+            Moved::Key => return Ok(Inserted::KeyMoved),
+            Moved::Head => return Ok(Inserted::HeadMoved),
+        }
     }
     insert_row(commit.conn, new)?;
     insert_subjects(commit.conn, new)?;
     if let Outcome::Signed(signed) = &new.outcome {
-        ledger::enter(commit, new.id, signed)?;
+        enter(commit, new.id, signed)?;
     }
     if let Some(idempotency) = &new.idempotency {
         insert_idempotency(commit.conn, idempotency)?;
@@ -141,9 +143,10 @@ fn insert(commit: &mut Commit<'_>, new: &NewAttestation) -> Result<Inserted> {
 }
 
 fn insert_row(conn: &Connection, new: &NewAttestation) -> Result<()> {
-    let (state, signed, attempt) = match &new.outcome {
-        Outcome::Signed(signed) => (AttestationState::Signed, Some(signed), None),
-        Outcome::Recorded(attempt) => (unsigned(attempt)?, None, Some(attempt)),
+    let (state, signed, attempt, next_at) = match &new.outcome {
+        Outcome::Signed(signed) => (AttestationState::Signed, Some(signed), None, None),
+        Outcome::Recorded(attempt) => (unsigned(attempt)?, None, Some(attempt), attempt.next_at),
+        Outcome::Queued { next_at } => (AttestationState::Recorded, None, None, *next_at),
     };
     let requested = &new.requested;
     let values: [(&str, &dyn rusqlite::ToSql); 20] = [
@@ -167,7 +170,7 @@ fn insert_row(conn: &Connection, new: &NewAttestation) -> Result<()> {
         (":attempts", &u32::from(attempt.is_some())),
         (":last_error", &attempt.map(|a| a.error.as_str())),
         (":last_attempt_at", &text(attempt.map(|a| a.at))),
-        (":next_attempt_at", &text(attempt.and_then(|a| a.next_at))),
+        (":next_attempt_at", &text(next_at)),
         (":supersedes", &new.supersedes.map(|id| id.to_string())),
         (":imported", &new.imported),
     ];
@@ -211,10 +214,10 @@ fn store_signature(commit: &mut Commit<'_>, id: AttestationId, signed: &Signed) 
         Some("signed") => return Ok(SignatureStored::AlreadySigned),
         Some(_) => {}
     }
-    if let Some(by) = &signed.by
-        && key_moved(commit.conn, by)?
-    {
-        return Ok(SignatureStored::KeyMoved);
+    match moved(commit.conn, signed)? {
+        Moved::Nothing => {}
+        Moved::Key => return Ok(SignatureStored::KeyMoved),
+        Moved::Head => return Ok(SignatureStored::HeadMoved),
     }
     execute(
         commit.conn,
@@ -228,8 +231,36 @@ fn store_signature(commit: &mut Commit<'_>, id: AttestationId, signed: &Signed) 
             signed.recorded_at.fixed_width(),
         ),
     )?;
-    ledger::enter(commit, id, signed)?;
+    enter(commit, id, signed)?;
     Ok(SignatureStored::Done)
+}
+
+/// What goes with every new signature.
+fn enter(commit: &mut Commit<'_>, id: AttestationId, signed: &Signed) -> Result<()> {
+    ledger::enter(commit, id, signed)?;
+    match &signed.events {
+        Some(append) => events::write(commit, append),
+        None => Ok(()),
+    }
+}
+
+/// What changed since the signature was decided on.
+enum Moved {
+    Nothing,
+    Key,
+    Head,
+}
+
+fn moved(conn: &Connection, signed: &Signed) -> Result<Moved> {
+    if let Some(by) = &signed.by
+        && key_moved(conn, by)?
+    {
+        return Ok(Moved::Key);
+    }
+    match &signed.events {
+        Some(append) if events::head(conn)? != append.expected_head => Ok(Moved::Head),
+        _ => Ok(Moved::Nothing),
+    }
 }
 
 /// Any event about a key since it was chosen may have ended its right to sign.

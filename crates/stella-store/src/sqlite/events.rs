@@ -1,17 +1,17 @@
 //! The event log, and the audit view of it.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 use stella_core::id::KeyId;
-use stella_core::trust::{Event, TrustState};
+use stella_core::trust::Event;
 
 use super::row::{Columns, all, execute, first, integer, json_text};
 use super::writer::Commit;
 use super::{SqliteStore, projections, tokens};
-use crate::{Appended, AuditFilter, AuditRow, EventStore, Result, SealedKeyRow, StoreError, TokenChange};
+use crate::{
+    Append, Appended, AuditFilter, AuditRow, EventStore, Result, SealedKeyRow, StoreError, TokenChange,
+};
 
 #[async_trait]
 impl EventStore for SqliteStore {
@@ -23,20 +23,17 @@ impl EventStore for SqliteStore {
 
     async fn append(
         &self,
-        expected_head: u64,
-        events: Vec<Event>,
-        state: Arc<TrustState>,
+        append: Append,
         sealed_keys: Vec<SealedKeyRow>,
         tokens: Vec<TokenChange>,
     ) -> Result<Appended> {
         self.writer
             .write(move |commit| {
                 let head = head(commit.conn)?;
-                if head != expected_head {
+                if head != append.expected_head {
                     return Ok(Appended::HeadMoved { head });
                 }
-                append(commit, head, &events)?;
-                projections::write_touched(commit.conn, &events, &state)?;
+                write(commit, &append)?;
                 for key in &sealed_keys {
                     execute(
                         commit.conn,
@@ -114,8 +111,9 @@ pub(super) fn audit_row(row: &Row<'_>) -> Result<AuditRow> {
     })
 }
 
-fn append(commit: &mut Commit<'_>, head: u64, events: &[Event]) -> Result<()> {
-    for (sequence, event) in (head + 1..).zip(events) {
+/// Only after [`head`] was seen to be the expected one, in the same commit.
+pub(super) fn write(commit: &mut Commit<'_>, append: &Append) -> Result<()> {
+    for (sequence, event) in (append.expected_head + 1..).zip(&append.events) {
         if event.sequence != sequence {
             let said = event.sequence;
             return Err(StoreError::Corrupt(format!(
@@ -144,7 +142,7 @@ fn append(commit: &mut Commit<'_>, head: u64, events: &[Event]) -> Result<()> {
         )?;
         commit.chain_event(sequence, &bytes);
     }
-    Ok(())
+    projections::write_touched(commit.conn, &append.events, &append.state)
 }
 
 fn audit(conn: &Connection, filter: &AuditFilter) -> Result<Vec<AuditRow>> {

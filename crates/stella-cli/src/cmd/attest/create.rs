@@ -69,7 +69,7 @@ impl Create {
             subjects: self.subjects(context)?,
             predicate: self.predicate.as_deref().map(files::read_text).transpose()?,
             profiles: self.profiles.clone(),
-            force: self.force,
+            force: Some(self.force),
         };
         let limit = self
             .timeout
@@ -122,8 +122,8 @@ impl Create {
             .collect()
     }
 
-    /// A repetition over a broken connection must not sign twice; `--force`
-    /// means twice.
+    /// A repetition over a broken connection must not sign twice, with
+    /// `--force` least of all.
     async fn send(
         &self,
         context: &Context,
@@ -132,17 +132,8 @@ impl Create {
         limit: Option<Duration>,
     ) -> Result<Created, CliError> {
         let route = Route::to(&["attestations"]).with("wait", Some(&self.wait));
-        let key = if self.force {
-            None
-        } else {
-            Some(idempotency_key()?)
-        };
-        let sending = async {
-            match &key {
-                Some(key) => api.post_once(&route, request, key).await,
-                None => api.post(&route, request).await,
-            }
-        };
+        let key = idempotency_key()?;
+        let sending = api.post_once(&route, request, &key);
         let Some(limit) = limit else {
             return sending.await;
         };

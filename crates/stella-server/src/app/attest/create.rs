@@ -4,9 +4,10 @@ use stella_core::api::attestations::{Attestation, CreateAttestation, Created, Wo
 use stella_core::digest::Sha256;
 use stella_core::dsse::IN_TOTO_PAYLOAD_TYPE;
 use stella_core::id::{AttestationId, ProfileName};
+use stella_core::time::Timestamp;
 use stella_core::trust::TrustState;
 use stella_core::verify::Verdict;
-use stella_store::{Attempt, AttestationRow, IdempotencyRow, Inserted, NewAttestation, Outcome, Requested};
+use stella_store::{AttestationRow, IdempotencyRow, Inserted, NewAttestation, Outcome, Requested};
 
 use super::sign::{MAX_TRIES, NoSignature, RETRY};
 use super::statement::Draft;
@@ -21,6 +22,33 @@ const ROUTE: &str = "POST /v1/attestations";
 #[derive(Debug, Clone, Default)]
 pub struct CreateOptions {
     pub idempotency_key: Option<String>,
+    pub wait: Wait,
+}
+
+/// How long the answer is held. Whatever it is, nothing is answered before it
+/// is durable.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Wait {
+    /// Not at all: the queue signs it.
+    Recorded,
+    Signed,
+    /// Until the log has it, too.
+    #[default]
+    Logged,
+}
+
+impl Wait {
+    pub fn parse(name: &str) -> Result<Self> {
+        match name {
+            "recorded" => Ok(Self::Recorded),
+            "signed" => Ok(Self::Signed),
+            "logged" => Ok(Self::Logged),
+            other => Err(Error::invalid(
+                "wait.unknown",
+                format!("{other:?} is nothing to wait for: use recorded, signed or logged"),
+            )),
+        }
+    }
 }
 
 /// What is to be stored, once for each profile.
@@ -33,6 +61,7 @@ pub(super) struct Order<'a> {
     pub authority: serde_json::Value,
     pub supersedes: Option<AttestationId>,
     pub idempotency: Option<IdempotencyRow>,
+    pub wait: Wait,
 }
 
 pub(super) enum Placed {
@@ -60,13 +89,16 @@ impl App {
         if let Some(mine) = &idempotency
             && let Some(earlier) = self.store.idempotent(&mine.identity, &mine.key).await?
         {
-            return self.again(caller, &draft, &profiles, mine, earlier).await;
+            return self
+                .again(caller, &draft, &profiles, mine, earlier, options.wait)
+                .await;
         }
         let ids = match &idempotency {
             Some(row) => row.attestations.clone(),
             None => self.fresh_ids(profiles.len())?,
         };
-        let reuse = idempotency.is_none() && !request.force && !draft.kind.is_test();
+        let anew = request.force.unwrap_or(idempotency.is_some());
+        let reuse = !anew && !draft.kind.is_test();
         let mut answers = Vec::with_capacity(profiles.len());
         for (index, (profile, id)) in profiles.iter().zip(ids).enumerate() {
             if reuse && let Some(equal) = self.equal(caller, &draft, profile).await? {
@@ -83,6 +115,7 @@ impl App {
                 // The first carries the key for all, so that a repetition
                 // after a crash finds which ids were promised.
                 idempotency: idempotency.clone().filter(|_| index == 0),
+                wait: options.wait,
             };
             match self.place_promised(order).await? {
                 Placed::Stored(why) => answers.push(self.answer(id, why).await?),
@@ -90,7 +123,9 @@ impl App {
                     let mine = idempotency
                         .as_ref()
                         .ok_or_else(|| Error::internal("repeated without an idempotency key"))?;
-                    return self.again(caller, &draft, &profiles, mine, earlier).await;
+                    return self
+                        .again(caller, &draft, &profiles, mine, earlier, options.wait)
+                        .await;
                 }
             }
         }
@@ -100,33 +135,65 @@ impl App {
     /// Signs and stores, or stores why not. Nothing is answered before the
     /// commit is durable.
     pub(super) async fn place(&self, order: Order<'_>) -> Result<Placed> {
-        let identity = order.caller.identity.clone();
+        if order.wait == Wait::Recorded {
+            let now = self.now();
+            let next_at = self.repeats_by_itself().then_some(now);
+            let placed = self.record(&order, now, Outcome::Queued { next_at }, None).await;
+            self.queued.notify_one();
+            return placed;
+        }
+        let identity = &order.caller.identity;
         for _ in 0..MAX_TRIES {
             let trust = self.trust_head().await?;
             let signed = self
-                .sign_payload(&trust, order.profile, &order.draft.payload, &identity)
+                .sign_payload(&trust, order.profile, &order.draft.payload, identity)
                 .await?;
             let now = self.not_before(&trust);
-            let (outcome, why) = match signed {
-                Ok(signed) => (Outcome::Signed(signed), None),
-                Err(why) => (Outcome::Recorded(self.attempt(&why, 0, now)), Some(why)),
+            let signed = match signed {
+                Ok(signed) => signed,
+                Err(why) => {
+                    let attempt = self.attempt(&why, 0, now);
+                    return self
+                        .record(&order, now, Outcome::Recorded(attempt), Some(why))
+                        .await;
+                }
             };
-            match self.store.insert_attestation(row(&order, now, outcome)).await? {
-                Inserted::Done => return Ok(self.placed(&order, why).await),
+            let signed = match order.supersedes {
+                Some(_) => self.superseding(signed, &trust, identity, order.draft.pae, order.id)?,
+                None => signed,
+            };
+            let new = row(&order, now, Outcome::Signed(signed));
+            match self.store.insert_attestation(new).await? {
+                Inserted::Done => return Ok(Placed::Stored(None)),
                 Inserted::Repeated(earlier) => return Ok(Placed::Repeated(earlier)),
-                Inserted::KeyMoved => {}
+                Inserted::KeyMoved | Inserted::HeadMoved => {}
             }
         }
         let why = NoSignature::contended();
         let now = self.now();
-        let attempt: Attempt = self.attempt(&why, 0, now);
-        let stored = self
-            .store
-            .insert_attestation(row(&order, now, Outcome::Recorded(attempt)));
-        match stored.await? {
-            Inserted::Repeated(earlier) => Ok(Placed::Repeated(earlier)),
-            Inserted::Done | Inserted::KeyMoved => Ok(self.placed(&order, Some(why)).await),
+        let attempt = self.attempt(&why, 0, now);
+        self.record(&order, now, Outcome::Recorded(attempt), Some(why))
+            .await
+    }
+
+    /// Durable without a signature.
+    async fn record(
+        &self,
+        order: &Order<'_>,
+        now: Timestamp,
+        unsigned: Outcome,
+        why: Option<NoSignature>,
+    ) -> Result<Placed> {
+        match self.store.insert_attestation(row(order, now, unsigned)).await? {
+            Inserted::Done => {}
+            Inserted::Repeated(earlier) => return Ok(Placed::Repeated(earlier)),
+            moved => return Err(Error::internal(format!("a record answered {moved:?}"))),
         }
+        if let Some(why) = &why {
+            self.log_no_signature(why, &order.id.to_string(), &order.caller.identity)
+                .await;
+        }
+        Ok(Placed::Stored(why))
     }
 
     /// Under an id that an idempotency key promised: a request that repeats
@@ -138,14 +205,6 @@ impl App {
             Err(_) => Ok(Placed::Stored(None)),
             placed => placed,
         }
-    }
-
-    async fn placed(&self, order: &Order<'_>, why: Option<NoSignature>) -> Placed {
-        if let Some(why) = &why {
-            self.log_no_signature(why, &order.id.to_string(), &order.caller.identity)
-                .await;
-        }
-        Placed::Stored(why)
     }
 
     /// The stored attestation, and how it would be judged right now.
@@ -194,8 +253,9 @@ impl App {
     }
 
     fn mending(&self, why: Option<&NoSignature>, row: &AttestationRow) -> String {
-        let embedded = row.attempts.next_at.is_none() && self.target.mode == "embedded";
+        let embedded = row.attempts.next_at.is_none() && !self.repeats_by_itself();
         match why {
+            None if row.attempts.count == 0 && !embedded => format!("stella attest wait {}", row.id),
             Some(why) if !why.next.contains(RETRY) => format!("{}, then {RETRY}", why.next),
             Some(why) if why.next != RETRY => why.next.clone(),
             _ if embedded => format!("{RETRY}, or stella serve, which keeps trying"),
@@ -269,6 +329,7 @@ impl App {
         profiles: &[ProfileName],
         mine: &IdempotencyRow,
         earlier: IdempotencyRow,
+        wait: Wait,
     ) -> Result<Created> {
         if earlier.request != mine.request {
             return Err(Error::new(
@@ -290,6 +351,7 @@ impl App {
                     authority: authority(caller)?,
                     supersedes: None,
                     idempotency: None,
+                    wait,
                 };
                 if let Placed::Stored(reason) = self.place_promised(order).await? {
                     why = reason;
@@ -329,11 +391,14 @@ impl App {
         .next("stella config list"))
     }
 
-    pub(super) fn fresh_ids(&self, count: usize) -> Result<Vec<AttestationId>> {
+    fn fresh_ids(&self, count: usize) -> Result<Vec<AttestationId>> {
         let now = self.now();
-        (0..count)
-            .map(|_| Ok(AttestationId::new(now, entropy::id_bytes(self.entropy.as_ref())?)))
-            .collect()
+        (0..count).map(|_| self.fresh_id(now)).collect()
+    }
+
+    /// Ids order by the moment they are given (UUIDv7).
+    pub(super) fn fresh_id(&self, at: Timestamp) -> Result<AttestationId> {
+        Ok(AttestationId::new(at, entropy::id_bytes(self.entropy.as_ref())?))
     }
 }
 
@@ -344,7 +409,7 @@ pub(super) fn authority(caller: &Caller) -> Result<serde_json::Value> {
     serde_json::to_value(caller).map_err(|e| Error::internal(e.to_string()))
 }
 
-fn row(order: &Order<'_>, now: stella_core::time::Timestamp, outcome: Outcome) -> NewAttestation {
+fn row(order: &Order<'_>, now: Timestamp, outcome: Outcome) -> NewAttestation {
     NewAttestation {
         id: order.id,
         pae: order.draft.pae,

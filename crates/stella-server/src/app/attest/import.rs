@@ -45,10 +45,7 @@ impl App {
             answer.repeated = true;
             return Ok(answer);
         }
-        let id = self
-            .fresh_ids(1)?
-            .pop()
-            .ok_or_else(|| Error::internal("no id was made"))?;
+        let id = self.fresh_id(self.now())?;
         let now = self.not_before(&trust);
         let new = NewAttestation {
             id,
@@ -70,6 +67,7 @@ impl App {
                 envelope: document.envelope_bytes,
                 recorded_at: now,
                 by: None,
+                events: None,
             }),
             idempotency: None,
         };

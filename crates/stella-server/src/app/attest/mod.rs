@@ -12,7 +12,7 @@ mod statement;
 mod test_sign;
 mod withdraw;
 
-pub use create::CreateOptions;
+pub use create::{CreateOptions, Wait};
 pub use list::AttestationQuery;
 
 use stella_core::api::attestations::{Attestation, SubjectInput, Withdrawn};

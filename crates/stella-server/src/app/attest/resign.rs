@@ -2,22 +2,27 @@
 //! goes on. It must not launder a thief's work: what our ledger does not
 //! hold, or what exists only since its key's end, needs somebody's review.
 
+use std::time::Duration;
+
 use serde_json::json;
 use stella_core::api::attestations::{Attestation, Resign};
+use stella_core::digest::Sha256;
 use stella_core::evidence::Ledger;
 use stella_core::id::{AttestationId, KeyId};
 use stella_core::time::Timestamp;
 use stella_core::trust::reason::Validity;
 use stella_core::trust::{EventBody, TrustState};
-use stella_store::{AttestationRow, LogRow};
+use stella_store::{AttestationRow, LogRow, Signed};
 
-use super::create::{Order, Placed, authority};
+use super::create::{Order, Placed, Wait, authority};
 use super::statement::Draft;
 use crate::app::error::{Error, Result};
-use crate::app::trust::Decision;
 use crate::app::verify::claimed_name;
 use crate::app::verify::evidence::KnownSignature;
 use crate::app::{App, Caller};
+
+/// The resolution of the time in an id (RFC 9562 section 5.7).
+const ID_TICK: Duration = Duration::from_millis(1);
 
 impl App {
     pub async fn resign_attestation(
@@ -49,10 +54,8 @@ impl App {
         if let (Some(note), Some(object)) = (reviewed, kept.as_object_mut()) {
             object.insert("reviewed".to_owned(), json!(note));
         }
-        let new = self
-            .fresh_ids(1)?
-            .pop()
-            .ok_or_else(|| Error::internal("no id was made"))?;
+        // Later than what it supersedes, even when the clock was set back.
+        let new = self.fresh_id(self.now().max(old.created_at.saturating_add(ID_TICK)))?;
         let order = Order {
             id: new,
             draft: &draft,
@@ -61,6 +64,7 @@ impl App {
             authority: kept,
             supersedes: Some(old.id),
             idempotency: None,
+            wait: Wait::Signed,
         };
         let Placed::Stored(why) = self.place(order).await? else {
             return Err(Error::internal("repeated without an idempotency key"));
@@ -73,28 +77,25 @@ impl App {
             fields: json!({ "by": caller.identity, "reviewed": reviewed, "supersedes": old.id.to_string() }),
         })
         .await;
-        if why.is_none() {
-            self.supersede(caller, &old, new).await?;
-        }
         self.answer(new, why).await
     }
 
-    /// Recorded once the successor is signed: until then the old one stands.
-    pub(super) async fn supersede(
+    /// The old one stands until its successor's signature is stored, and falls
+    /// in that very transaction. Both sign the same payload, hence one PAE.
+    pub(super) fn superseding(
         &self,
-        caller: &Caller,
-        old: &AttestationRow,
+        signed: Signed,
+        trust: &TrustState,
+        actor: &str,
+        pae: Sha256,
         successor: AttestationId,
-    ) -> Result<()> {
-        self.change(caller, |_, _| {
-            let body = EventBody::AttestationSuperseded {
-                pae: old.pae,
-                successor,
-            };
-            Ok(Decision::new(vec![body], ()))
+    ) -> Result<Signed> {
+        let body = EventBody::AttestationSuperseded { pae, successor };
+        let append = self.on_top(trust, actor, signed.recorded_at, vec![body])?;
+        Ok(Signed {
+            events: Some(append),
+            ..signed
         })
-        .await
-        .map(|_| ())
     }
 
     /// Whether it may be signed again without review.

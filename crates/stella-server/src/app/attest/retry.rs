@@ -31,7 +31,12 @@ impl App {
         let since = request
             .last_seconds
             .map(|s| now.saturating_sub(Duration::from_secs(s)));
-        let rows = self.unsigned().await?;
+        let every = [
+            AttestationState::Recorded,
+            AttestationState::Failed,
+            AttestationState::Held,
+        ];
+        let rows = self.unsigned(&every).await?;
         let (due, left): (Vec<_>, Vec<_>) = rows
             .into_iter()
             .partition(|r| since.is_none_or(|since| last_attempt(r) >= since));
@@ -43,8 +48,8 @@ impl App {
     /// One round of the background queue: what is due by now.
     pub async fn sign_due(&self) -> Result<Retried> {
         let now = self.now();
-        let mut rows = self.unsigned().await?;
-        rows.retain(|r| r.state == AttestationState::Recorded && r.attempts.next_at.is_none_or(|t| t <= now));
+        let mut rows = self.unsigned(&[AttestationState::Recorded]).await?;
+        rows.retain(|r| r.attempts.next_at.is_none_or(|t| t <= now));
         self.sign_recorded(rows).await
     }
 
@@ -94,38 +99,33 @@ impl App {
             // The bounds were tightened since; the record is set aside, not lost.
             Err(e) => return self.not_signed(row, NoSignature::unreadable(&e)).await,
         };
-        let requester = match self.requester(row, &draft, profile).await? {
-            Ok(requester) => requester,
-            Err(why) => {
-                let held = Attempt {
-                    state: AttestationState::Held,
-                    error: why.clone(),
-                    at: self.now(),
-                    next_at: None,
-                };
-                self.store.note_attempt(row.id, held).await?;
-                return Ok(Tried::Held(why));
-            }
-        };
+        if let Err(why) = self.requester_still_may(row, &draft, profile).await? {
+            let held = Attempt {
+                state: AttestationState::Held,
+                error: why.clone(),
+                at: self.now(),
+                next_at: None,
+            };
+            self.store.note_attempt(row.id, held).await?;
+            return Ok(Tried::Held(why));
+        }
         for _ in 0..MAX_TRIES {
             let trust = self.trust_head().await?;
             let signed = self
                 .sign_payload(&trust, profile, &row.payload, &row.requested.identity)
                 .await?;
-            match signed {
-                Ok(signed) => match self.store.store_signature(row.id, signed).await? {
-                    SignatureStored::Done => {
-                        if let Some(old) = row.supersedes
-                            && let Some(old) = self.store.attestation(old).await?
-                        {
-                            self.supersede(&requester, &old, row.id).await?;
-                        }
-                        return Ok(Tried::Signed);
-                    }
-                    SignatureStored::KeyMoved => {}
-                    SignatureStored::AlreadySigned | SignatureStored::NotFound => return Ok(Tried::Settled),
-                },
+            let signed = match signed {
+                Ok(signed) => signed,
                 Err(why) => return self.not_signed(row, why).await,
+            };
+            let signed = match row.supersedes {
+                Some(_) => self.superseding(signed, &trust, &row.requested.identity, row.pae, row.id)?,
+                None => signed,
+            };
+            match self.store.store_signature(row.id, signed).await? {
+                SignatureStored::Done => return Ok(Tried::Signed),
+                SignatureStored::KeyMoved | SignatureStored::HeadMoved => {}
+                SignatureStored::AlreadySigned | SignatureStored::NotFound => return Ok(Tried::Settled),
             }
         }
         self.not_signed(row, NoSignature::contended()).await
@@ -139,14 +139,14 @@ impl App {
         Ok(Tried::Refused(why))
     }
 
-    /// Whoever asked, if they still may. A token that has merely expired since
+    /// Whether whoever asked still may. A token that has merely expired since
     /// does not undo what it asked for in its time; a revoked one does.
-    async fn requester(
+    async fn requester_still_may(
         &self,
         row: &AttestationRow,
         draft: &Draft,
         profile: &ProfileName,
-    ) -> Result<std::result::Result<Caller, String>> {
+    ) -> Result<std::result::Result<(), String>> {
         let Ok(caller) = serde_json::from_value::<Caller>(row.requested.authority.clone()) else {
             return Ok(Err("held: the requester's authority cannot be read".to_owned()));
         };
@@ -154,25 +154,21 @@ impl App {
             return Ok(Err(format!("held: {}", e.message)));
         }
         let Some(token) = caller.token else {
-            return Ok(Ok(caller));
+            return Ok(Ok(()));
         };
         let rows = self.store.tokens().await?;
         Ok(match rows.iter().find(|t| t.id == token) {
-            Some(token) if token.revoked_at.is_none() => Ok(caller),
+            Some(token) if token.revoked_at.is_none() => Ok(()),
             Some(token) => Err(format!("held: the requester's token {} was revoked", token.name)),
             None => Err("held: the requester's token is unknown".to_owned()),
         })
     }
 
-    /// All of them, oldest first.
-    async fn unsigned(&self) -> Result<Vec<AttestationRow>> {
+    /// All that are in one of these states, oldest first.
+    async fn unsigned(&self, states: &[AttestationState]) -> Result<Vec<AttestationRow>> {
         let page = self.settings.limits.max_list;
         let mut out = Vec::new();
-        for state in [
-            AttestationState::Recorded,
-            AttestationState::Failed,
-            AttestationState::Held,
-        ] {
+        for &state in states {
             let mut before = None;
             loop {
                 let filter = AttestationFilter {

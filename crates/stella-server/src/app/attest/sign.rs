@@ -105,6 +105,7 @@ impl App {
                 ledger,
                 requested_by: requested_by.to_owned(),
             }),
+            events: None,
         }))
     }
 
@@ -132,14 +133,18 @@ impl App {
         } else {
             AttestationState::Recorded
         };
-        // An embedded instance has nobody who would try again.
-        let repeats = !gives_up && self.target.mode != "embedded";
+        let repeats = !gives_up && self.repeats_by_itself();
         Attempt {
             state,
             error: why.reason.clone(),
             at: now,
             next_at: repeats.then(|| now.saturating_add(self.backoff(before))),
         }
+    }
+
+    /// An embedded instance has nobody who would try again.
+    pub(super) fn repeats_by_itself(&self) -> bool {
+        self.target.mode != "embedded"
     }
 
     pub(super) async fn log_no_signature(&self, why: &NoSignature, attestation: &str, by: &str) {

@@ -95,7 +95,7 @@ impl App {
         let predicate = match &request.predicate {
             Some(text) => text.as_str(),
             None if kind.is_test() => "{}",
-            None if request.force => return self.recorded_before(&subjects, &kind).await,
+            None if request.force == Some(true) => return self.recorded_before(&subjects, &kind).await,
             None => return Err(no_predicate(&kind)),
         };
         let payload = Statement::build(&subjects, kind.as_uri(), predicate, &self.statement_limits())

@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::conformance::fixture::{at, attestation, entered, events, setting};
-use crate::{Appended, AttestationStore, EventStore, LogRow, LogStore, StoreError, TokenStore, Upkeep};
+use crate::{
+    Append, Appended, AttestationStore, EventStore, LogRow, LogStore, StoreError, TokenStore, Upkeep,
+};
 use stella_core::trust::TrustState;
 
 #[tokio::test]
@@ -34,7 +36,7 @@ async fn two_on_one_file_append_without_loss() {
                     let head = state.head;
                     let new = events(head, vec![entered(&format!("key-{n}"))]);
                     state.apply(&new[0]).unwrap();
-                    let done = store.append(head, new, Arc::new(state), vec![], vec![]);
+                    let done = store.append(Append::new(head, new, Arc::new(state)), vec![], vec![]);
                     if done.await.unwrap() == Appended::Done {
                         return;
                     }
@@ -139,7 +141,7 @@ async fn dropping_the_caller_does_not_stop_the_writer() {
     }
     store.log(lines(20)).await.unwrap();
     let state = Arc::default();
-    let done = store.append(0, events(0, vec![setting(1)]), state, vec![], vec![]);
+    let done = store.append(Append::new(0, events(0, vec![setting(1)]), state), vec![], vec![]);
     assert_eq!(done.await.unwrap(), Appended::Done);
 }
 
