@@ -4,6 +4,7 @@ mod connection;
 mod duties;
 mod listener;
 mod shield;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use crate::instance::Instance;
 use crate::logging;
 
 use connection::Connections;
+use tls::Identity;
 
 #[derive(Debug, Clone, Default)]
 pub struct ServeOptions {
@@ -42,6 +44,8 @@ pub enum ServeError {
     Address(String),
     #[error("{0} is not loopback: plain HTTP would show tokens to the network")]
     PlainHttp(SocketAddr),
+    #[error("TLS cannot be spoken with {}: {why}", path.display())]
+    Tls { path: PathBuf, why: String },
     #[error("signals cannot be received: {0}")]
     Signals(std::io::Error),
 }
@@ -53,6 +57,7 @@ impl ServeError {
             Self::Listen { .. } => "server.listen",
             Self::Address(_) => "server.address",
             Self::PlainHttp(_) => "server.plain-http",
+            Self::Tls { .. } => "server.tls",
             Self::Signals(_) => "server.signals",
         }
     }
@@ -62,7 +67,10 @@ impl ServeError {
         match self {
             Self::Listen { .. } => Some("see who listens there: ss -lntp; or choose another with --listen"),
             Self::PlainHttp(_) => Some(
-                "put a proxy that speaks TLS before a loopback address, or set server.allowPlainHttp: true",
+                "set server.tls.certFile and server.tls.keyFile, put a proxy that speaks TLS before a loopback address, or set server.allowPlainHttp: true",
+            ),
+            Self::Tls { .. } => Some(
+                "look at the pair: openssl x509 -in CERT -noout -pubkey, openssl pkey -in KEY -pubout print the same key",
             ),
             Self::Address(_) | Self::Signals(_) => None,
         }
@@ -93,8 +101,11 @@ pub async fn serve_until(
     let app = Arc::clone(instance.app());
     let settings = app.settings.server.clone();
     let socket_path = instance.home().socket();
+    let identity = settings.tls.as_ref().map(Identity::read).transpose()?;
+    let acceptor = identity.as_ref().map(Identity::acceptor).transpose()?;
+    let open_allowed = settings.allow_plain_http || acceptor.is_some();
     let tcp = match options.listen.as_ref().or(settings.listen.as_ref()) {
-        Some(address) => Some(listener::tcp(address, settings.allow_plain_http).await?),
+        Some(address) => Some(listener::tcp(address, open_allowed).await?),
         None => None,
     };
     let unix = listener::unix(&socket_path)?;
@@ -107,15 +118,21 @@ pub async fn serve_until(
     let (stopping, stopped) = watch::channel(false);
     let router = shield::around(instance.router(), &settings, draining.clone());
     let connections = Connections::new(router, &settings, stopped.clone());
-    let duties = tokio::spawn(duties::run(Arc::clone(&app), stopped));
+    let duties = tokio::spawn(duties::run(Arc::clone(&app), stopped.clone()));
     let mut accepting = vec![tokio::spawn(connections.clone().accept_local(unix))];
     if let Some(tcp) = tcp {
-        accepting.push(tokio::spawn(connections.clone().accept_network(tcp)));
+        accepting.push(tokio::spawn(
+            connections.clone().accept_network(tcp, acceptor.clone()),
+        ));
+    }
+    if let Some(identity) = identity {
+        tokio::spawn(identity.follow(stopped));
     }
     tell_systemd(NotifyState::Ready);
     tracing::info!(
         socket = %listening.socket.display(),
         tcp = ?listening.tcp,
+        tls = acceptor.is_some(),
         version = env!("CARGO_PKG_VERSION"),
         "listening"
     );

@@ -26,6 +26,8 @@ pub enum ClientError {
     SocketDenied(PathBuf),
     #[error("{place} cannot be reached: {why}")]
     Unreachable { place: String, why: String },
+    #[error("TLS with {place} failed, nothing was sent: {why}")]
+    Untrusted { place: String, why: String },
     /// After something had been sent: it may have been done.
     #[error("{place} broke off before it had answered: {why}")]
     BrokenOff { place: String, why: String },
@@ -52,6 +54,7 @@ impl ClientError {
         let place = reached.to_string();
         match failure {
             Failure::NotSent(why) => Self::Unreachable { place, why },
+            Failure::Tls(why) => Self::Untrusted { place, why },
             Failure::Broken(why) => Self::BrokenOff { place, why },
             Failure::TokenInClear => Self::TokenInClear(place),
             Failure::Invalid(why) => Self::Usage(why),
@@ -63,7 +66,7 @@ impl ClientError {
         match self {
             Self::NoTarget | Self::Usage(_) | Self::TokenInClear(_) => 2,
             Self::SocketDenied(_) => 4,
-            Self::SocketRefuses { .. } | Self::Unreachable { .. } => 6,
+            Self::SocketRefuses { .. } | Self::Unreachable { .. } | Self::Untrusted { .. } => 6,
             Self::BrokenOff { .. } | Self::NotUnderstood { .. } => 1,
             Self::Problem(problem) => of_status(problem.status),
             Self::Instance(e) => match &**e {
@@ -89,6 +92,7 @@ impl ClientError {
             Self::SocketRefuses { .. } => "client.socket-refuses",
             Self::SocketDenied(_) => "client.socket-denied",
             Self::Unreachable { .. } => "client.unreachable",
+            Self::Untrusted { .. } => "client.tls",
             Self::BrokenOff { .. } => "client.broken-off",
             Self::TokenInClear(_) => "client.token-in-clear",
             Self::Problem(problem) => &problem.code,
@@ -107,6 +111,9 @@ impl ClientError {
             Self::SocketRefuses { .. } => "repeat; if it stays so, look at the server's log and restart it",
             Self::SocketDenied(_) => {
                 "run it as the user that the server runs as, or use --server with a token"
+            }
+            Self::Untrusted { .. } => {
+                "have the server's certificate issued by an authority that this machine trusts, or name the file with that authority's certificate: SSL_CERT_FILE=ca.pem"
             }
             Self::Unreachable { .. } => {
                 "check the address, and that stella serve runs there; it is safe to repeat"

@@ -13,10 +13,7 @@ use tokio_rustls::client::TlsStream;
 pub async fn connect(stream: TcpStream, host: &str) -> Result<TlsStream<TcpStream>, String> {
     let name = ServerName::try_from(host.to_owned()).map_err(|e| format!("{host}: {e}"))?;
     let connector = TlsConnector::from(Arc::new(config()?));
-    connector
-        .connect(name, stream)
-        .await
-        .map_err(|e| format!("TLS: {e}"))
+    connector.connect(name, stream).await.map_err(|e| e.to_string())
 }
 
 fn config() -> Result<ClientConfig, String> {

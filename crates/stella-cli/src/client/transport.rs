@@ -39,6 +39,8 @@ pub struct Request {
 pub enum Failure {
     /// Nothing of the request left this process.
     NotSent(String),
+    /// Nor here: the other end did not prove who it is.
+    Tls(String),
     /// The request, or a part of it, was on its way.
     Broken(String),
     TokenInClear,
@@ -122,7 +124,7 @@ impl Base {
             let stream = timeout(timeouts.connect, tls::connect(stream, &self.host))
                 .await
                 .map_err(|_| Failure::NotSent("TLS: no answer in time".to_owned()))?
-                .map_err(Failure::NotSent)?;
+                .map_err(Failure::Tls)?;
             return exchange(stream, request, self.authority.as_str(), &self.prefix, timeouts).await;
         }
         // What a name resolves to is not known before; the address is.

@@ -32,7 +32,7 @@ impl Serve {
 fn refused(error: ServeError) -> CliError {
     let exit = match &error {
         ServeError::Listen { .. } | ServeError::Signals(_) => Exit::Failed,
-        ServeError::Address(_) | ServeError::PlainHttp(_) => Exit::Usage,
+        ServeError::Address(_) | ServeError::PlainHttp(_) | ServeError::Tls { .. } => Exit::Usage,
     };
     let told = CliError::new(exit, error.code(), &error);
     match error.next() {

@@ -21,6 +21,7 @@ mod tokens;
 mod verify;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use stella_core::alg::Algorithm;
@@ -100,6 +101,8 @@ pub struct SigningSettings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSettings {
     pub listen: Option<String>,
+    /// Speak TLS on that address.
+    pub tls: Option<TlsFiles>,
     /// Plain HTTP on an address that is not loopback.
     pub allow_plain_http: bool,
     /// How long requests that have begun may take at the end.
@@ -115,6 +118,14 @@ pub struct ServerSettings {
     pub log_retention: Duration,
     /// How often the queue of unsigned records is looked at.
     pub queue_interval: Duration,
+}
+
+/// PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The server's certificate first, then the intermediates.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
 /// Bounds on what comes in; each answers with a clear error.
@@ -171,6 +182,7 @@ impl Default for ServerSettings {
     fn default() -> Self {
         Self {
             listen: None,
+            tls: None,
             allow_plain_http: false,
             shutdown_grace: Duration::from_secs(10),
             drain_delay: Duration::from_secs(1),

@@ -1,11 +1,14 @@
 //! `server`.
 
-use super::ServerSettings;
 use super::section::{Item, Result, Section};
+use super::{ServerSettings, TlsFiles};
 
 pub fn read(mut section: Section<'_>, server: &mut ServerSettings) -> Result<()> {
     section.read("listen", &mut server.listen, |i| i.text().map(Some))?;
     section.read("allowPlainHttp", &mut server.allow_plain_http, Item::flag)?;
+    if let Some(tls) = section.section("tls")? {
+        server.tls = Some(tls_files(tls)?);
+    }
     section.read("shutdownGrace", &mut server.shutdown_grace, Item::duration)?;
     section.read("drainDelay", &mut server.drain_delay, Item::duration)?;
     section.read("requestTimeout", &mut server.request_timeout, Item::duration)?;
@@ -23,4 +26,13 @@ pub fn read(mut section: Section<'_>, server: &mut ServerSettings) -> Result<()>
     section.read("logRetention", &mut server.log_retention, Item::duration)?;
     section.read("queueInterval", &mut server.queue_interval, Item::duration)?;
     section.finish()
+}
+
+fn tls_files(mut section: Section<'_>) -> Result<TlsFiles> {
+    let files = TlsFiles {
+        certificate: section.required("certFile")?.text()?.into(),
+        key: section.required("keyFile")?.text()?.into(),
+    };
+    section.finish()?;
+    Ok(files)
 }

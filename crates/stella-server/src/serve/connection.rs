@@ -10,10 +10,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use super::tls;
 use crate::config::ServerSettings;
 use crate::http::peer::Peer;
 use crate::user;
@@ -61,17 +63,31 @@ impl Connections {
         }
     }
 
-    pub async fn accept_network(self, listener: TcpListener) {
+    pub async fn accept_network(self, listener: TcpListener, tls: Option<TlsAcceptor>) {
         loop {
             let Some(slot) = self.slot().await else { return };
             match listener.accept().await {
                 Ok((stream, _)) => {
                     let _ = stream.set_nodelay(true);
-                    self.serve(stream, Peer::Network, slot);
+                    match &tls {
+                        Some(tls) => self.secure(tls.clone(), stream, slot),
+                        None => self.serve(stream, Peer::Network, slot),
+                    }
                 }
                 Err(e) => pause(&e).await,
             }
         }
+    }
+
+    /// A handshake holds up nobody else, and takes no longer than a head may.
+    fn secure(&self, acceptor: TlsAcceptor, stream: TcpStream, slot: OwnedSemaphorePermit) {
+        let connections = self.clone();
+        tokio::spawn(async move {
+            match tls::handshake(&acceptor, stream, connections.header_read_timeout).await {
+                Ok(stream) => connections.serve(stream, Peer::Network, slot),
+                Err(e) => tracing::debug!("a TLS handshake failed: {e}"),
+            }
+        });
     }
 
     pub async fn all_closed(&self) {

@@ -27,14 +27,14 @@ pub fn unix(path: &Path) -> Result<UnixListener, ServeError> {
 }
 
 /// Every address that the name stands for is asked, not the name.
-pub async fn tcp(address: &str, allow_plain: bool) -> Result<TcpListener, ServeError> {
+pub async fn tcp(address: &str, open_allowed: bool) -> Result<TcpListener, ServeError> {
     let unreadable = |_| ServeError::Address(address.to_owned());
     let found: Vec<SocketAddr> = lookup_host(address).await.map_err(unreadable)?.collect();
     if found.is_empty() {
         return Err(ServeError::Address(address.to_owned()));
     }
     if let Some(open) = found.iter().find(|a| !a.ip().to_canonical().is_loopback())
-        && !allow_plain
+        && !open_allowed
     {
         return Err(ServeError::PlainHttp(*open));
     }

@@ -4,9 +4,10 @@
 //! A setting is settable at run time only if it says so here: whoever holds a
 //! token must not choose what the server loads, listens on or trusts.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::Settings;
+use crate::config::{Settings, TlsFiles};
 
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
@@ -84,6 +85,11 @@ const fn in_file(
     }
 }
 
+fn tls_file(settings: &Settings, which: fn(&TlsFiles) -> &PathBuf) -> String {
+    let file = settings.server.tls.as_ref().map(which);
+    file.map(|f| f.display().to_string()).unwrap_or_default()
+}
+
 const ANY: Kind = Kind::Number(u32::MAX);
 
 pub const SETTINGS: &[Setting] = &[
@@ -155,6 +161,18 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Text,
         |s| s.server.listen.clone().unwrap_or_default(),
         "the address to serve HTTP on; the socket in the home is always there",
+    ),
+    in_file(
+        "server.tls.cert_file",
+        Kind::Text,
+        |s| tls_file(s, |tls| &tls.certificate),
+        "PEM file with the certificate and its intermediates: the address speaks TLS; read again when it changes",
+    ),
+    in_file(
+        "server.tls.key_file",
+        Kind::Text,
+        |s| tls_file(s, |tls| &tls.key),
+        "PEM file with the certificate's private key",
     ),
     in_file(
         "server.allow_plain_http",

@@ -1,0 +1,150 @@
+//! `stella serve` as a service manager and the network see it.
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Duration;
+
+use stella_testkit::binary::Stella;
+
+/// Killed when the test ends, however it ends.
+struct Serving {
+    process: Child,
+    log: BufReader<ChildStderr>,
+}
+
+impl Serving {
+    fn start(s: &Stella, arguments: &[&str], environment: &[(&str, &Path)]) -> Self {
+        let mut process = s
+            .command([&["serve"], arguments].concat())
+            .envs(environment.iter().copied())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let log = BufReader::new(process.stderr.take().expect("piped"));
+        Self { process, log }
+    }
+
+    /// The port, from the line that says where it listens.
+    fn port(&mut self) -> u16 {
+        let mut read = String::new();
+        loop {
+            let from = read.len();
+            assert_ne!(self.log.read_line(&mut read).expect("a line"), 0, "{read}");
+            if let Some((_, rest)) = read[from..].split_once("tcp=Some(127.0.0.1:") {
+                let port = rest.split(')').next().and_then(|p| p.parse().ok());
+                return port.expect("a port");
+            }
+        }
+    }
+
+    fn terminate(&self) {
+        let sent = Command::new("kill").arg(self.process.id().to_string()).status();
+        assert!(sent.expect("kill runs").success());
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Self-signed, for `localhost`.
+fn certificate(folder: &Path, name: &str) {
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+        ])
+        .args(["-nodes", "-subj", "/CN=localhost", "-days", "2"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-addext", "subjectAltName=DNS:localhost"])
+        .arg("-keyout")
+        .arg(folder.join(format!("{name}.key")))
+        .arg("-out")
+        .arg(folder.join(format!("{name}.pem")))
+        .output()
+        .expect("openssl runs");
+    assert!(made.status.success(), "{made:?}");
+}
+
+fn with_tls(certificate: &str, key: &str) -> String {
+    format!("server: {{tls: {{certFile: {certificate}, keyFile: {key}}}}}\n")
+}
+
+#[test]
+fn a_token_travels_only_inside_tls_that_the_client_trusts() {
+    let s = Stella::new(env!("CARGO_BIN_EXE_stella"));
+    s.ok("init");
+    certificate(s.folder(), "ours");
+    certificate(s.folder(), "other");
+    let path = |name: &str| s.folder().join(name).display().to_string();
+    s.file("home/signer.yaml", with_tls(&path("ours.pem"), &path("ours.key")));
+    let mut serving = Serving::start(&s, &["--listen", "127.0.0.1:0"], &[]);
+    let port = serving.port();
+    let token = s
+        .ok("token create --role verifier --name v --expires 1d -q")
+        .stdout;
+
+    let status = format!(
+        "attest status --server https://localhost:{port} --token {}",
+        token.trim()
+    );
+    s.run_with(&status, &[("SSL_CERT_FILE", &path("ours.pem"))])
+        .ends(0)
+        .says("(server)");
+    s.run_with(&status, &[("SSL_CERT_FILE", &path("other.pem"))])
+        .ends(6)
+        .says("SSL_CERT_FILE");
+    let in_clear = format!("attest status --server http://127.0.0.1:{port}");
+    assert_ne!(s.run(&in_clear).code, 0, "it speaks TLS alone");
+}
+
+#[test]
+fn a_pair_that_does_not_fit_is_refused_before_it_listens() {
+    let s = Stella::new(env!("CARGO_BIN_EXE_stella"));
+    s.ok("init");
+    certificate(s.folder(), "ours");
+    certificate(s.folder(), "other");
+    let path = |name: &str| s.folder().join(name).display().to_string();
+    for (certificate, key) in [
+        ("ours.pem", "other.key"),
+        ("ours.key", "ours.key"),
+        ("ours.pem", "ours.pem"),
+        ("ours.pem", "none.key"),
+    ] {
+        s.file("home/signer.yaml", with_tls(&path(certificate), &path(key)));
+        s.run("serve --listen 127.0.0.1:0").ends(2).says("openssl x509");
+    }
+}
+
+/// sd_notify(3): one datagram when it listens, one when it stops.
+#[test]
+fn a_service_manager_hears_when_it_is_ready_and_when_it_stops() {
+    let s = Stella::new(env!("CARGO_BIN_EXE_stella"));
+    s.ok("init");
+    let notices = s.folder().join("notify");
+    let socket = UnixDatagram::bind(&notices).expect("a socket");
+    socket
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .expect("a bound");
+    let heard = || {
+        let mut bytes = [0; 256];
+        let length = socket.recv(&mut bytes).expect("a notice");
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    };
+    let mut serving = Serving::start(&s, &[], &[("NOTIFY_SOCKET", &notices)]);
+    assert!(heard().contains("READY=1"));
+    s.ok("attest status").says("(server)");
+    serving.terminate();
+    assert!(heard().contains("STOPPING=1"));
+    assert!(serving.process.wait().expect("it ends").success());
+    assert!(!s.home().join("stella.sock").exists());
+}
