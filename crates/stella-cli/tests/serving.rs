@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use stella_testkit::binary::Stella;
 
 /// Killed when the test ends, however it ends.
@@ -40,8 +41,8 @@ impl Serving {
     }
 
     fn terminate(&self) {
-        let sent = Command::new("kill").arg(self.process.id().to_string()).status();
-        assert!(sent.expect("kill runs").success());
+        let id = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw);
+        kill_process(id.expect("a process id"), Signal::TERM).expect("it is there");
     }
 }
 
