@@ -1,0 +1,66 @@
+//! `./drill NAME`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use stella_drill::{Report, Result, kill_sqlite};
+
+/// Long fault and kill drills: exit 0 when nothing was lost
+#[derive(Parser)]
+#[command(name = "drill")]
+struct Drill {
+    /// The program to drill
+    #[arg(long, env = "STELLA_EXE", value_name = "FILE")]
+    exe: PathBuf,
+    #[command(subcommand)]
+    name: Name,
+}
+
+#[derive(Subcommand)]
+enum Name {
+    /// kill -9 of commands and servers on one SQLite home
+    KillSqlite {
+        /// How many processes are killed while they work
+        #[arg(long, default_value_t = 200)]
+        kills: u64,
+        /// Chooses the instants
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Processes that sign at once
+        #[arg(long, default_value_t = 3)]
+        signers: u64,
+    },
+}
+
+fn main() -> ExitCode {
+    let drill = Drill::parse();
+    match run(&drill) {
+        Ok(report) => {
+            println!("{report}");
+            ExitCode::from(u8::from(!report.lost.is_empty()))
+        }
+        Err(why) => {
+            eprintln!("error: the drill could not go on: {why}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(drill: &Drill) -> Result<Report> {
+    match drill.name {
+        Name::KillSqlite { kills, seed, signers } => {
+            let bar = ProgressBar::new(kills).with_style(style());
+            let plan = kill_sqlite::Plan { kills, seed, signers };
+            let report = kill_sqlite::run(&drill.exe, &plan, &|done| bar.set_position(done));
+            bar.finish_and_clear();
+            report
+        }
+    }
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{msg}[{elapsed}] {wide_bar} {pos}/{len} faults")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+}
