@@ -53,7 +53,7 @@ impl Drop for Serving {
     }
 }
 
-/// Self-signed, for `localhost`.
+/// Self-signed, for this machine.
 fn certificate(folder: &Path, name: &str) {
     let made = Command::new("openssl")
         .args([
@@ -64,9 +64,9 @@ fn certificate(folder: &Path, name: &str) {
             "-pkeyopt",
             "ec_paramgen_curve:P-256",
         ])
-        .args(["-nodes", "-subj", "/CN=localhost", "-days", "2"])
+        .args(["-nodes", "-subj", "/CN=stella", "-days", "2"])
         .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-        .args(["-addext", "subjectAltName=DNS:localhost"])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1"])
         .arg("-keyout")
         .arg(folder.join(format!("{name}.key")))
         .arg("-out")
@@ -95,7 +95,7 @@ fn a_token_travels_only_inside_tls_that_the_client_trusts() {
         .stdout;
 
     let status = format!(
-        "attest status --server https://localhost:{port} --token {}",
+        "attest status --server https://127.0.0.1:{port} --token {}",
         token.trim()
     );
     s.run_with(&status, &[("SSL_CERT_FILE", &path("ours.pem"))])
