@@ -1,0 +1,54 @@
+//! `./bench NAME`.
+
+mod figures;
+mod verify;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+/// What Stella costs beside the bare limit; prints medians and never judges
+#[derive(Parser)]
+#[command(name = "bench")]
+struct Bench {
+    /// How often each figure is taken
+    #[arg(long, global = true, default_value_t = 21)]
+    rounds: usize,
+    #[command(subcommand)]
+    name: Name,
+}
+
+#[derive(Subcommand)]
+enum Name {
+    /// A whole attestation judged, beside the bare signature check
+    Verify {
+        /// Size of the statement
+        #[arg(long, default_value_t = 2048)]
+        statement_bytes: usize,
+        /// How long each contender runs in a round
+        #[arg(long, default_value_t = 60)]
+        turn_ms: u64,
+    },
+}
+
+fn main() -> ExitCode {
+    let bench = Bench::parse();
+    let done = match bench.name {
+        Name::Verify {
+            statement_bytes,
+            turn_ms,
+        } => verify::run(&verify::Effort {
+            rounds: bench.rounds.max(1),
+            turn: Duration::from_millis(turn_ms),
+            statement_bytes,
+        }),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("error: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
