@@ -1,6 +1,7 @@
 //! The home: one folder that holds everything an embedded instance keeps.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,10 @@ pub enum HomeError {
     Owner { path: PathBuf, owner: u32 },
     #[error("{} can be entered by others (mode {mode:o}); run: chmod 700 {}", .path.display(), .path.display())]
     Mode { path: PathBuf, mode: u32 },
+    #[error("the home {} was begun and never finished; nothing was kept in it", .0.display())]
+    Unfinished(PathBuf),
+    #[error("{} cannot be written: {source}", .path.display())]
+    ReadOnly { path: PathBuf, source: std::io::Error },
     #[error("{}: {source}", .path.display())]
     Io { path: PathBuf, source: std::io::Error },
 }
@@ -50,7 +55,7 @@ impl Home {
             source,
         };
         let meta = match fs::metadata(path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            Err(e) if e.kind() == ErrorKind::NotFound => {
                 return Err(HomeError::Missing(path.to_owned()));
             }
             other => other.map_err(io)?,
@@ -89,11 +94,7 @@ impl Home {
         if home.marker().exists() {
             return Err(HomeError::Exists(path.to_owned()));
         }
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(io)?;
+        make_folders(path).map_err(io)?;
         if fs::read_dir(path).map_err(io)?.next().is_some() {
             return Err(HomeError::Foreign(path.to_owned()));
         }
@@ -109,11 +110,36 @@ impl Home {
         Ok(home)
     }
 
-    /// Fails at once when another process holds what does not go with it.
-    pub fn lock(&self, how: Locking) -> Result<HomeLock, HomeError> {
+    /// `init` came to its end: from now on what is missing was lost.
+    pub fn finish(&self) -> Result<(), HomeError> {
         let io = |source| HomeError::Io {
             path: self.marker(),
             source,
+        };
+        let mut marker = OpenOptions::new().write(true).open(self.marker()).map_err(io)?;
+        marker
+            .write_all(FINISHED)
+            .and_then(|()| marker.sync_all())
+            .map_err(io)
+    }
+
+    /// An `init` was cut off here, and nobody was told of anything in it.
+    pub fn is_unfinished(&self) -> bool {
+        let begun = fs::metadata(self.marker()).is_ok_and(|m| m.len() == 0);
+        begun && !self.database().exists()
+    }
+
+    /// Fails at once when another process holds what does not go with it.
+    pub fn lock(&self, how: Locking) -> Result<HomeLock, HomeError> {
+        let io = |source: std::io::Error| match source.kind() {
+            ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => HomeError::ReadOnly {
+                path: self.path.clone(),
+                source,
+            },
+            _ => HomeError::Io {
+                path: self.marker(),
+                source,
+            },
         };
         let file = OpenOptions::new()
             .read(true)
@@ -154,4 +180,18 @@ impl Home {
     fn marker(&self) -> PathBuf {
         self.path.join("home.lock")
     }
+}
+
+/// The version of the home's layout.
+const FINISHED: &[u8] = b"stella-home-v1\n";
+
+/// With those above it that are missing, each durable in the one above.
+fn make_folders(path: &Path) -> std::io::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|p| !p.exists()).collect();
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    for made in missing {
+        let above = made.parent().filter(|p| !p.as_os_str().is_empty());
+        File::open(above.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
 }

@@ -36,6 +36,9 @@ pub enum StoreError {
     /// The storage cannot be reached or is full; nothing was written.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// It was there once, or it would have been made.
+    #[error("the database {0} is not there")]
+    Missing(String),
     /// The connection broke around the commit: it may have taken effect.
     #[error("the store broke off while committing; whether it took effect is not known: {0}")]
     Unknown(String),
