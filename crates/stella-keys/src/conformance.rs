@@ -20,6 +20,7 @@ pub fn conformance(make: impl Fn(Algorithm) -> Option<Box<dyn Sign>>) {
         describes_itself(&*signer, algorithm);
         signs_messages_of_any_length(&*signer);
         a_signature_is_of_one_message(&*signer);
+        a_signature_is_all_of_its_bits(&*signer);
         a_signature_is_of_one_key(&*signer, &*other);
         signs_from_many_threads(&*signer);
     }
@@ -60,6 +61,29 @@ fn a_signature_is_of_one_message(signer: &dyn Sign) {
         let verdict = signer.public_key().verify(message, &signature);
         assert!(verdict.is_err(), "{algorithm}: verifies over {message:?}");
     }
+}
+
+/// One bit of each byte is enough: no scheme of ours ignores parts of bytes.
+fn a_signature_is_all_of_its_bits(signer: &dyn Sign) {
+    let key = signer.public_key();
+    let algorithm = key.algorithm();
+    let signature = match signer.sign(b"message") {
+        Ok(signature) => signature,
+        Err(e) => panic!("{algorithm}: {e}"),
+    };
+    let refused = |changed: &[u8], what: &str| {
+        let verdict = key.verify(b"message", changed);
+        assert!(verdict.is_err(), "{algorithm}: verifies with {what}");
+    };
+    for i in 0..signature.len() {
+        let mut changed = signature.clone();
+        changed[i] ^= 1 << (i % 8);
+        refused(&changed, &format!("a bit of byte {i} changed"));
+    }
+    refused(&[&signature[..], &[0]].concat(), "a byte more");
+    refused(&signature[..signature.len() - 1], "a byte less");
+    refused(&signature[1..], "its first byte gone");
+    refused(&[], "nothing");
 }
 
 fn a_signature_is_of_one_key(signer: &dyn Sign, other: &dyn Sign) {

@@ -4,6 +4,7 @@ use aws_lc_rs::signature::{KeyPair, ML_DSA_65_SIGNING, PqdsaKeyPair};
 use zeroize::Zeroizing;
 
 use super::{NotAKey, Pair, PrivateScheme, SigningFailed, secret_der};
+use crate::entropy::Entropy;
 
 pub(super) struct MlDsa65;
 
@@ -31,7 +32,7 @@ impl Pair for PqdsaKeyPair {
     }
 
     /// Hedged: two signatures of one message differ.
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningFailed> {
+    fn sign(&self, message: &[u8], _: &mut dyn Entropy) -> Result<Vec<u8>, SigningFailed> {
         let mut signature = vec![0; ML_DSA_65_SIGNING.signature_len()];
         let len = PqdsaKeyPair::sign(self, message, &mut signature).map_err(|_| SigningFailed)?;
         signature.truncate(len);
