@@ -5,6 +5,7 @@ use primeorder::elliptic_curve::group::Group;
 use primeorder::elliptic_curve::sec1::ToSec1Point;
 use primeorder::elliptic_curve::{FieldBytes, NonZeroScalar, PrimeField, ProjectivePoint, Scalar};
 use primeorder::{AffinePoint, Field, PrimeCurveParams};
+use proptest::prelude::*;
 
 use super::{CryptoProA, digest_scalar, sign, verify};
 use example::Example;
@@ -93,6 +94,33 @@ fn the_generators_are_of_the_order_and_on_the_curve() {
     }
     check::<Example>();
     check::<CryptoProA>();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn what_is_signed_verifies_and_nothing_else_does(d in 1u64.., k in 1u64.., digest: [u8; 32], bit in 0usize..256) {
+        let nonzero = |number: u64| {
+            // Spread over all the bits.
+            let number = Scalar::<CryptoProA>::from(number).square().square();
+            NonZeroScalar::<CryptoProA>::new(number).into_option().expect("not zero")
+        };
+        let (d, k) = (nonzero(d), nonzero(k));
+        let e = digest_scalar::<CryptoProA>(&digest);
+        let (r, s) = sign(&d, &e, &k).expect("a good nonce");
+        let q = ProjectivePoint::<CryptoProA>::mul_by_generator(&d);
+        prop_assert!(verify(&q, &e, &r, &s));
+
+        let mut other = digest;
+        other[bit / 8] ^= 1 << (bit % 8);
+        prop_assert!(!verify(&q, &digest_scalar::<CryptoProA>(&other), &r, &s));
+        let one = Scalar::<CryptoProA>::ONE;
+        let next = |half: &NonZeroScalar<CryptoProA>| NonZeroScalar::new(**half + one).into_option().expect("not zero");
+        prop_assert!(!verify(&q, &e, &next(&r), &s));
+        prop_assert!(!verify(&q, &e, &r, &next(&s)));
+        prop_assert!(!verify(&-q, &e, &r, &s));
+    }
 }
 
 fn scalar<C: PrimeCurveParams>(hex_digits: &str) -> NonZeroScalar<C> {
