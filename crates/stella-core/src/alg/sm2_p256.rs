@@ -112,7 +112,6 @@ fn read_signature(der: &[u8]) -> Option<Signature> {
             Ok::<_, der::Error>(halves)
         })
         .ok()?;
-    reader.finish().ok()?;
     let mut halves = [0; 64];
     let (into_r, into_s) = halves.split_at_mut(32);
     for (half, into) in [(r, into_r), (s, into_s)] {
