@@ -49,7 +49,8 @@ impl KeyError {
 
 impl PublicKey {
     /// Reads DER that is canonical and complete: the bytes given are the
-    /// bytes of [`PublicKey::spki_der`], or they are refused.
+    /// bytes of [`PublicKey::spki_der`], or one of the few others that peers
+    /// write for the same key, which is then the same key here.
     pub fn from_spki_der(der: &[u8]) -> Result<Self, KeyError> {
         let info = SubjectPublicKeyInfoRef::from_der(der)
             .map_err(|e| KeyError::Malformed(format!("no DER SubjectPublicKeyInfo ({e})").into()))?;
@@ -59,12 +60,15 @@ impl PublicKey {
             .subject_public_key
             .as_bytes()
             .ok_or(KeyError::Malformed("its BIT STRING has unused bits".into()))?;
-        let raw = algorithm.scheme().accept_key(&SpkiParts {
+        let scheme = algorithm.scheme();
+        scheme.check_parameters(&info.algorithm)?;
+        let raw = scheme.accept_key(&SpkiParts {
             identifier: info.algorithm,
             key,
         })?;
-        let canonical = algorithm.scheme().spki_der(&raw).map_err(|e| malformed_der(&e))?;
-        if canonical != der {
+        let canonical = scheme.spki_der(&raw).map_err(|e| malformed_der(&e))?;
+        let others = || scheme.other_spki_der(&raw).map_err(|e| malformed_der(&e));
+        if canonical != der && !others()?.iter().any(|other| other == der) {
             return Err(KeyError::Malformed(
                 "its DER is not the canonical form of this key".into(),
             ));
@@ -77,7 +81,8 @@ impl PublicKey {
     }
 
     /// From the key alone, as tokens give it: 32 bytes for Ed25519, an
-    /// uncompressed point for P-256, 1952 bytes for ML-DSA-65.
+    /// uncompressed point for P-256 and SM2, both coordinates little-endian for GOST, 1952
+    /// bytes for ML-DSA-65.
     pub fn from_raw(algorithm: Algorithm, raw: &[u8]) -> Result<Self, KeyError> {
         let der = algorithm.scheme().spki_der(raw).map_err(|e| malformed_der(&e))?;
         Self::from_spki_der(&der)
@@ -184,6 +189,7 @@ impl From<KeyRefusal> for KeyError {
     fn from(refusal: KeyRefusal) -> Self {
         match refusal {
             KeyRefusal::Malformed(why) => Self::Malformed(why.into()),
+            KeyRefusal::Unsupported(what) => Self::UnsupportedAlgorithm(what),
             KeyRefusal::Weak(why) => Self::Weak(why),
         }
     }

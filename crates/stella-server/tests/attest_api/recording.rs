@@ -111,15 +111,25 @@ async fn many_at_once_with_one_idempotency_key_are_one() {
 
 #[tokio::test]
 async fn one_envelope_for_each_profile_over_the_same_payload() {
+    for second in ["pqc", "fips", "gost", "sm2"] {
+        two_profiles_are_two_signatures(second).await;
+    }
+}
+
+async fn two_profiles_are_two_signatures(second: &str) {
     let world = World::ready().await;
-    world.generate("p1", "pqc").await;
+    world.generate("p1", second).await;
     let policy = AnchorPolicy {
         threshold: 2,
         ..AnchorPolicy::default()
     };
     world.anchor("pkg:npm/%40acme/*", &["k1", "p1"], policy).await;
+    let alone = about("pkg:npm/@acme/alone@1.0.0", "b", "evidence.stella/v1");
+    let alone = world.create(alone).await.expect("created");
+    let report = world.verify(&alone.id).await;
+    assert_ne!(report.verdict, "PASS", "{second}: one of two");
     let request = CreateAttestation {
-        profiles: vec!["default".to_owned(), "pqc".to_owned()],
+        profiles: vec!["default".to_owned(), second.to_owned()],
         ..about("pkg:npm/@acme/app@1.0.0", "a", "evidence.stella/v1")
     };
     let made = world
@@ -133,7 +143,7 @@ async fn one_envelope_for_each_profile_over_the_same_payload() {
     assert_eq!(one.pae_digest, two.pae_digest);
     assert_eq!(one.subjects[0].name.as_deref(), Some("pkg:npm/%40acme/app@1.0.0"));
     let report = world.verify(&one.id).await;
-    assert_eq!(report.verdict, "PASS", "{report:?}");
+    assert_eq!(report.verdict, "PASS", "{second}: {report:?}");
     let again = world
         .app
         .create_attestation(&world.owner, request, keyed("dual"))
