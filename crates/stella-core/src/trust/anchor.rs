@@ -43,7 +43,7 @@ impl fmt::Display for AnchorStatus {
 
 /// What an anchor asks beyond a valid signature by one of its keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct AnchorPolicy {
     /// `None` allows all, an empty list none.
     #[serde(skip_serializing_if = "Option::is_none")]
