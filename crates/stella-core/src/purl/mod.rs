@@ -153,18 +153,6 @@ impl Purl {
         &self.text
     }
 
-    #[must_use]
-    pub fn without_version(&self) -> Self {
-        let mut text = self.text.clone();
-        text.replace_range(self.path_end..self.version_end, "");
-        Self {
-            text,
-            version_end: self.path_end,
-            version: None,
-            ..self.clone()
-        }
-    }
-
     /// Canonical `pkg:type/namespace/name`.
     fn path_text(&self) -> &str {
         &self.text[..self.path_end]

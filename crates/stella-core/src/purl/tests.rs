@@ -246,17 +246,6 @@ fn length_is_bounded_before_and_after_encoding() {
 }
 
 #[test]
-fn a_version_can_be_left_off() {
-    let purl: Purl = "pkg:npm/%40acme/app@1.0?arch=x#lib".parse().expect("a PURL");
-    assert_eq!(
-        purl.without_version(),
-        "pkg:npm/@acme/app?arch=x#lib".parse().expect("a PURL")
-    );
-    assert_eq!(purl.without_version().version(), None);
-    assert!(PurlPattern::from(&purl.without_version()).matches(&SubjectName::Purl(purl)));
-}
-
-#[test]
 fn names_and_patterns_are_strings_in_json() {
     let json = "\"pkg:npm/%40acme/*\"";
     let read: PurlPattern = serde_json::from_str("\"pkg:npm/@acme/*\"").expect("a pattern");

@@ -5,7 +5,7 @@ use std::collections::btree_map::{BTreeMap, Entry};
 
 use crate::digest::Sha256;
 use crate::id::{AnchorId, AttestationId, KeyId, ProfileName};
-use crate::purl::{PurlPattern, SubjectName};
+use crate::purl::SubjectName;
 use crate::time::Timestamp;
 use crate::trust::anchor::{AnchorKey, AnchorStatus, PolicyVersion, TrustAnchor};
 use crate::trust::event::{Event, EventBody, KeyEntered};
@@ -141,10 +141,6 @@ impl TrustState {
             .collect();
         found.sort_by_key(|a| std::cmp::Reverse(a.pattern.specificity()));
         found
-    }
-
-    pub fn anchors_with_pattern(&self, pattern: &PurlPattern) -> impl Iterator<Item = &TrustAnchor> {
-        self.anchors.values().filter(move |a| a.pattern == *pattern)
     }
 
     /// Anchors in which the key stands unrevoked.
