@@ -153,7 +153,6 @@ pub fn judge_key(
     bounds: &Bounds,
     moment: Moment,
 ) -> Result<(), Code> {
-    let required = policy.require_evidence;
     if let Some(at_time) = moment.at_time {
         asserted(anchor_key, bounds, at_time)?;
     } else if let Some((end, why)) = anchor_key.ends_by() {
@@ -168,12 +167,15 @@ pub fn judge_key(
             return Err(Code::TimeNotProven);
         }
     }
-    match required {
-        Some(TimeClass::Attested) if !bounds.has_attested => Err(Code::EvidenceRequired),
-        Some(TimeClass::Recorded) if !bounds.has_attested && !bounds.has_recorded => {
-            Err(Code::EvidenceRequired)
-        }
-        _ => Ok(()),
+    let enough = match policy.require_evidence {
+        None => true,
+        Some(TimeClass::Attested) => bounds.has_attested,
+        Some(TimeClass::Recorded | TimeClass::Claimed) => bounds.has_attested || bounds.has_recorded,
+    };
+    if enough {
+        Ok(())
+    } else {
+        Err(Code::EvidenceRequired)
     }
 }
 
