@@ -22,8 +22,9 @@ use types::{Namespace, rules_of};
 /// A package URL in canonical form: two spellings of one name are equal.
 ///
 /// Stricter than purl-spec in what could make one text mean two names: a
-/// namespace segment or a name that is `.` or `..`, a second raw `?` or `#`,
-/// a qualifier given twice, and control characters are refused.
+/// namespace segment or a name that is `.` or `..` or holds an encoded slash, a
+/// raw `@` before the last slash but for a scope's, a second raw `?` or `#`, a
+/// qualifier given twice, and control characters are refused.
 #[derive(Clone)]
 pub struct Purl {
     text: String,

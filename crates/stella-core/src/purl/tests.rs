@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -12,14 +12,10 @@ use serde_json::Value;
 
 use super::types::Fold;
 use super::*;
-
-fn own_vectors() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors/purl")
-}
+use crate::vectors;
 
 fn read<T: DeserializeOwned>(path: &Path) -> T {
-    let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    serde_json::from_slice(&vectors::read(path)).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
 fn name(s: &str) -> SubjectName {
@@ -115,7 +111,8 @@ fn the_purl_spec_suite_holds() {
         return;
     };
     let tests = Path::new(&vectors).join("purl-spec/tests");
-    let contradictions: Vec<Contradiction> = read(&own_vectors().join("purl-spec-contradictions.json"));
+    let contradictions: Vec<Contradiction> =
+        read(&vectors::folder("purl").join("purl-spec-contradictions.json"));
     let mut unused: Vec<&Contradiction> = contradictions.iter().collect();
     let (mut passed, mut set_aside, mut faults) = (0, 0, Vec::new());
     for folder in ["spec", "types"] {
@@ -152,7 +149,7 @@ struct Names {
 
 #[test]
 fn names_have_one_spelling_or_are_refused() {
-    let names: Names = read(&own_vectors().join("names.json"));
+    let names: Names = read(&vectors::folder("purl").join("names.json"));
     for (text, canonical) in &names.canonical {
         assert_eq!(name(text).to_string(), *canonical, "{text}");
         assert_eq!(name(canonical).to_string(), *canonical);
@@ -187,7 +184,7 @@ struct WinnerCase {
 
 #[test]
 fn patterns_match_what_they_say() {
-    let file: Patterns = read(&own_vectors().join("patterns.json"));
+    let file: Patterns = read(&vectors::folder("purl").join("patterns.json"));
     for case in &file.patterns {
         let p = pattern(&case.pattern);
         assert_eq!(p.to_string(), case.canonical);
@@ -206,7 +203,7 @@ fn patterns_match_what_they_say() {
 
 #[test]
 fn the_narrowest_pattern_wins_alone() {
-    let file: Patterns = read(&own_vectors().join("patterns.json"));
+    let file: Patterns = read(&vectors::folder("purl").join("patterns.json"));
     for case in &file.winners {
         let subject = name(&case.name);
         let patterns: Vec<PurlPattern> = case.ascending.iter().map(|s| pattern(s)).collect();
