@@ -1,14 +1,17 @@
 //! Strict JSON intake: what two readers could read differently is refused.
 
+mod bounded;
+mod object;
+
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
-use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::value::CowStrDeserializer;
-use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+
+pub use bounded::{Bounded, bounded};
+pub use object::Object;
 
 /// Bounds of one document; settings under `limits.`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,39 +100,6 @@ pub fn parse<'de, T: Deserialize<'de>>(bytes: &'de [u8], limits: &JsonLimits) ->
 /// Reads a document, or a value in it, that passed [`check`].
 pub fn read<'de, T: Deserialize<'de>>(checked: &'de str) -> Result<T, JsonError> {
     serde_json::from_str(checked).map_err(|e| shape(&e))
-}
-
-/// A struct read from a JSON object and from nothing else: serde's derived
-/// readers also take an array of the fields in order, which other readers of
-/// the same bytes refuse. A field's name in another case is refused too: Go's
-/// readers take it for the field, and what came last wins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Object<T>(pub T);
-
-/// An array of no more items than asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Bounded<T> {
-    Within(Vec<T>),
-    Exceeded,
-}
-
-/// Reads an array out of a document that passed [`check`], up to `max` items;
-/// whatever follows the one past `max` costs neither time nor memory.
-pub fn bounded<'de, T: Deserialize<'de>>(array: &'de RawValue, max: usize) -> Result<Bounded<T>, JsonError> {
-    let mut exceeded = false;
-    let mut deserializer = serde_json::Deserializer::from_str(array.get());
-    deserializer.disable_recursion_limit();
-    let items = UpTo {
-        max,
-        exceeded: &mut exceeded,
-        item: PhantomData,
-    }
-    .deserialize(&mut deserializer);
-    match items {
-        Ok(items) => Ok(Bounded::Within(items)),
-        Err(_) if exceeded => Ok(Bounded::Exceeded),
-        Err(e) => Err(shape(&e)),
-    }
 }
 
 /// Ours, whatever the setting: each level costs stack.
@@ -259,127 +229,6 @@ impl<'de> serde::Deserialize<'de> for Key<'de> {
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        struct V<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for V<T> {
-            type Value = Object<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
-                T::deserialize(Fields(map)).map(Object)
-            }
-        }
-        d.deserialize_map(V(PhantomData))
-    }
-}
-
-/// Hears from the reader of a struct what its fields are called.
-struct Fields<A>(A);
-
-impl<'de, A: MapAccess<'de>> serde::Deserializer<'de> for Fields<A> {
-    type Error = A::Error;
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        names: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, A::Error> {
-        visitor.visit_map(OneCase { map: self.0, names })
-    }
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, A::Error> {
-        visitor.visit_map(self.0)
-    }
-
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
-        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
-    }
-}
-
-struct OneCase<A> {
-    map: A,
-    names: &'static [&'static str],
-}
-
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for OneCase<A> {
-    type Error = A::Error;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
-        let Some(Key(key)) = self.map.next_key()? else {
-            return Ok(None);
-        };
-        if let Some(name) = self
-            .names
-            .iter()
-            .find(|name| **name != key && caseless_eq(name, &key))
-        {
-            let key: String = key.chars().take(64).collect();
-            return Err(A::Error::custom(format_args!(
-                "{key:?} where only {name:?} is read"
-            )));
-        }
-        seed.deserialize(CowStrDeserializer::new(key)).map(Some)
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
-        self.map.next_value_seed(seed)
-    }
-}
-
-/// Also the long s and the Kelvin sign, which fold to ASCII letters.
-fn caseless_eq(a: &str, b: &str) -> bool {
-    fn folded(text: &str) -> impl Iterator<Item = char> {
-        let upper = text.chars().flat_map(char::to_uppercase);
-        upper.flat_map(char::to_lowercase)
-    }
-    folded(a).eq(folded(b))
-}
-
-struct UpTo<'a, T> {
-    max: usize,
-    exceeded: &'a mut bool,
-    item: PhantomData<T>,
-}
-
-impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for UpTo<'_, T> {
-    type Value = Vec<T>;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Vec<T>, D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for UpTo<'_, T> {
-    type Value = Vec<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
-        let mut items = Vec::new();
-        while items.len() < self.max {
-            match seq.next_element()? {
-                Some(item) => items.push(item),
-                None => return Ok(items),
-            }
-        }
-        match seq.next_element::<IgnoredAny>()? {
-            None => Ok(items),
-            Some(_) => {
-                *self.exceeded = true;
-                Err(A::Error::custom("too many items"))
-            }
-        }
-    }
-}
-
 fn shape(e: &serde_json::Error) -> JsonError {
     JsonError::Shape {
         message: without_position(e).chars().take(200).collect(),
@@ -435,34 +284,6 @@ mod tests {
         assert_eq!(code(b""), "json.syntax");
         assert_eq!(code(b"{\"a\":1,}"), "json.syntax");
         assert_eq!(code(&vec![b' '; 5000]), "json.too-large");
-    }
-
-    #[test]
-    fn a_struct_is_read_from_an_object_only() {
-        #[derive(Debug, PartialEq, Deserialize)]
-        struct Point {
-            x: u8,
-        }
-        let read = |text: &'static str| {
-            parse::<Object<Point>>(text.as_bytes(), &JsonLimits::default()).map_err(|e| e.code())
-        };
-        assert_eq!(read(r#"{"x":1,"y":[]}"#), Ok(Object(Point { x: 1 })));
-        for other in ["[1]", "null", r#"{"x":-1}"#, "{}", r#"{"x":1,"X":2}"#] {
-            assert_eq!(read(other), Err("json.shape"), "{other}");
-        }
-    }
-
-    #[test]
-    fn a_bounded_array_stops_past_its_bound() {
-        let read = |text: &str| {
-            let raw: &RawValue = serde_json::from_str(text).expect("JSON");
-            bounded::<u8>(raw, 2).map_err(|e| e.code())
-        };
-        assert_eq!(read("[]"), Ok(Bounded::Within(vec![])));
-        assert_eq!(read("[1,2]"), Ok(Bounded::Within(vec![1, 2])));
-        assert_eq!(read("[1,2,\"no number\"]"), Ok(Bounded::Exceeded));
-        assert_eq!(read("[1,\"x\"]"), Err("json.shape"));
-        assert_eq!(read("{}"), Err("json.shape"));
     }
 
     #[test]
