@@ -73,6 +73,8 @@ pub enum PurlError {
     SlashInSegment,
     #[error("\".\" and \"..\" cannot be a name or a part of a namespace")]
     DotSegment,
+    #[error("\".\" and \"..\" in a subpath must not be percent-encoded")]
+    EncodedDots,
     #[error("type {0} requires a namespace")]
     NamespaceRequired(String),
     #[error("type {0} has no namespace")]
@@ -357,8 +359,16 @@ fn decode_path(path: &str) -> Result<(Vec<String>, String), PurlError> {
     Ok((namespace, decode_segment(name)?))
 }
 
+/// `.` and `..` are dropped here and encoded ones by URL readers alone, so
+/// those are refused.
 fn decode_subpath(fragment: &str) -> Result<Vec<String>, PurlError> {
-    fragment.split('/').map(decode_segment).collect()
+    let meaningful = fragment.split('/').filter(|raw| !is_dot_segment(raw));
+    meaningful
+        .map(|raw| match decode_segment(raw)? {
+            dots if is_dot_segment(&dots) => Err(PurlError::EncodedDots),
+            segment => Ok(segment),
+        })
+        .collect()
 }
 
 /// ECMA-427 drops what has no meaning in a path below the package's root.

@@ -20,7 +20,7 @@ use super::text::{self, Outline, SCHEME, decode, decode_segment, encode, encode_
 use super::types::{Namespace, rules_of};
 use super::{
     CanonicalPath, ORIGIN_QUALIFIERS, Purl, PurlError, SubjectName, canonical_version, check_namespace,
-    decode_path, subpath_segments,
+    decode_path, decode_subpath, subpath_segments,
 };
 
 /// A pattern over subject names, in canonical form.
@@ -400,11 +400,7 @@ fn subpath_part(fragment: &str) -> Result<Option<Part>, PatternError> {
         _ if open => ("", literal),
         _ => (literal, ""),
     };
-    let whole = whole
-        .split('/')
-        .map(decode_segment)
-        .collect::<Result<Vec<_>, _>>()?;
-    let mut segments = subpath_segments(whole);
+    let mut segments = subpath_segments(decode_subpath(whole)?);
     if open {
         segments.push(decode_segment(cut)?);
     }

@@ -250,6 +250,52 @@ fn names_and_patterns_are_strings_in_json() {
     assert!(serde_json::from_str::<Purl>("\"pkg:npm\"").is_err());
 }
 
+// ---- another reader ----
+
+/// purl-spec's "How to parse a PURL" step by step and nothing more: namespace,
+/// name, version, qualifiers, subpath, where they are percent-encoded UTF-8.
+type Read = (
+    String,
+    String,
+    Option<String>,
+    BTreeMap<String, String>,
+    Option<String>,
+);
+
+fn read_by_the_steps(text: &str) -> Option<Read> {
+    let decoded = |text: &str| text::decode(text).ok();
+    let segments = |text: &str, dots: bool| -> Option<String> {
+        let kept = text
+            .split('/')
+            .filter(|s| !s.is_empty() && (dots || !["", ".", ".."].contains(s)));
+        Some(kept.map(decoded).collect::<Option<Vec<_>>>()?.join("/"))
+    };
+    let some = |text: String| (!text.is_empty()).then_some(text);
+    let (rest, subpath) = text.rsplit_once('#').unwrap_or((text, ""));
+    let (rest, query) = rest.rsplit_once('?').unwrap_or((rest, ""));
+    let mut qualifiers = BTreeMap::new();
+    for pair in query.split('&').filter(|p| !p.is_empty()) {
+        let (key, value) = pair.split_once('=')?;
+        let value = decoded(value)?;
+        if !value.is_empty() {
+            qualifiers.insert(key.to_ascii_lowercase(), value);
+        }
+    }
+    let (_, rest) = rest.split_once(':')?;
+    let (_, rest) = rest.trim_matches('/').split_once('/')?;
+    let (rest, version) = rest.rsplit_once('@').unwrap_or((rest, ""));
+    let rest = rest.trim_matches('/');
+    let (namespace, name) = rest.rsplit_once('/').unwrap_or(("", rest));
+    let name = some(decoded(name)?)?;
+    Some((
+        segments(namespace, true)?,
+        name,
+        some(decoded(version)?),
+        qualifiers,
+        some(segments(subpath, false)?),
+    ))
+}
+
 // ---- properties ----
 
 /// Small alphabets, so that names and patterns meet often.
@@ -418,6 +464,25 @@ proptest! {
             if let Ok(parsed) = text.parse::<PurlPattern>() {
                 prop_assert_eq!(&pattern(parsed.as_str()), &parsed);
             }
+        }
+    }
+
+    #[test]
+    fn who_follows_the_specification_reads_the_same(
+        tokens in prop::collection::vec(prop::sample::select(vec![
+            "a", "b", "/", "/", "@", "?", "=", "&", "#", ".", "..", "%2e", "%2F", "%40", "%25", "+", ":", "k=", "K=v",
+        ]), 0..10),
+    ) {
+        let text = format!("pkg:generic/{}", tokens.concat());
+        if let (Ok(purl), Some(read)) = (text.parse::<Purl>(), read_by_the_steps(&text)) {
+            let here = (
+                purl.namespace().unwrap_or_default().to_owned(),
+                purl.name().to_owned(),
+                purl.version().map(str::to_owned),
+                purl.qualifiers().clone(),
+                purl.subpath().map(str::to_owned),
+            );
+            prop_assert_eq!(here, read, "{}", text);
         }
     }
 
