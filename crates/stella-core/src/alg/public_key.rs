@@ -22,6 +22,7 @@ use crate::digest::Sha256;
 #[derive(Clone)]
 pub struct PublicKey {
     algorithm: Algorithm,
+    fingerprint: Sha256,
     spki: Arc<[u8]>,
     raw: Arc<[u8]>,
 }
@@ -75,6 +76,7 @@ impl PublicKey {
         }
         Ok(Self {
             algorithm,
+            fingerprint: Sha256::of(&canonical),
             spki: canonical.into(),
             raw: raw.into(),
         })
@@ -145,7 +147,7 @@ impl PublicKey {
 
     /// SHA-256 of the DER.
     pub fn fingerprint(&self) -> Sha256 {
-        Sha256::of(&self.spki)
+        self.fingerprint
     }
 
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {

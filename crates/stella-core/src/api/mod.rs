@@ -25,12 +25,3 @@ macro_rules! wire {
     )+};
 }
 pub(crate) use wire;
-
-wire! {
-    /// A page of a listing, newest first unless said otherwise.
-    pub struct PageInfo {
-        /// Give it back as `cursor` to read on; absent on the last page.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub next_cursor: Option<String>,
-    }
-}

@@ -1,10 +1,11 @@
 //! The fold of the events: what is trusted at the head of a log.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::collections::btree_map::{BTreeMap, Entry};
 
 use crate::digest::Sha256;
 use crate::id::{AnchorId, AttestationId, KeyId, ProfileName};
-use crate::purl::{PurlPattern, SubjectName};
+use crate::purl::SubjectName;
 use crate::time::Timestamp;
 use crate::trust::anchor::{AnchorKey, AnchorStatus, PolicyVersion, TrustAnchor};
 use crate::trust::event::{Event, EventBody, KeyEntered};
@@ -52,6 +53,8 @@ pub enum Corrupt {
     NoSuchAnchor(u64),
     #[error("event {0} enters a key, a key's material or an anchor a second time")]
     Twice(u64),
+    #[error("event {0} was recorded before the one in front of it")]
+    BackInTime(u64),
 }
 
 impl TrustState {
@@ -72,6 +75,7 @@ impl TrustState {
         Self::fold(events.into_iter().take_while(|e| e.recorded_at <= moment))
     }
 
+    /// An event that is refused leaves the state as it was.
     pub fn apply(&mut self, event: &Event) -> Result<(), Corrupt> {
         let sequence = event.sequence;
         if sequence != self.head + 1 {
@@ -79,6 +83,9 @@ impl TrustState {
                 head: self.head,
                 found: sequence,
             });
+        }
+        if self.recorded_at.is_some_and(|last| event.recorded_at < last) {
+            return Err(Corrupt::BackInTime(sequence));
         }
         self.change(event)?;
         if let Some(key) = event.body.key_id().and_then(|id| self.keys.get_mut(id)) {
@@ -134,10 +141,6 @@ impl TrustState {
             .collect();
         found.sort_by_key(|a| std::cmp::Reverse(a.pattern.specificity()));
         found
-    }
-
-    pub fn anchors_with_pattern(&self, pattern: &PurlPattern) -> impl Iterator<Item = &TrustAnchor> {
-        self.anchors.values().filter(move |a| a.pattern == *pattern)
     }
 
     /// Anchors in which the key stands unrevoked.
@@ -220,9 +223,12 @@ impl TrustState {
                 created_at: event.recorded_at,
                 keys: Vec::new(),
             };
-            return match self.anchors.insert(anchor_id, anchor) {
-                Some(_) => Err(Corrupt::Twice(sequence)),
-                None => Ok(()),
+            return match self.anchors.entry(anchor_id) {
+                Entry::Occupied(_) => Err(Corrupt::Twice(sequence)),
+                Entry::Vacant(free) => {
+                    free.insert(anchor);
+                    Ok(())
+                }
             };
         }
         let keys = &self.keys;

@@ -190,12 +190,13 @@ fn candidate(
     deciding: &[&TrustAnchor],
     budget: &mut Budget,
 ) -> CandidateJudgement {
-    let mut names: Vec<SubjectName> = Vec::new();
+    let mut names = BTreeSet::new();
     let mut why_not = Code::SubjectMismatch;
     for subject in c.statement.statement.subjects() {
         match speaks_about(subject, artifact) {
-            Ok(name) if !names.contains(&name) => names.push(name),
-            Ok(_) => {}
+            Ok(name) => {
+                names.insert(name);
+            }
             Err(code) if aboutness(code) > aboutness(why_not) => why_not = code,
             Err(_) => {}
         }

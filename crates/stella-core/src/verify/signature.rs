@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 
 use crate::digest::Sha256;
-use crate::evidence::{Ledger, TimeClass, TimeEvidence};
+use crate::evidence::{Ledger, TimeEvidence};
 use crate::id::KeyId;
 use crate::trust::anchor::{AnchorKey, TrustAnchor};
 use crate::trust::key::{KeyRecord, KeyType};
-use crate::trust::reason::{EndKind, Validity};
+use crate::trust::reason::EndKind;
 use crate::verify::code::Code;
 use crate::verify::time::{self, Bounds};
 use crate::verify::trace::Check;
@@ -41,18 +41,33 @@ impl Budget {
     }
 
     /// `None` when the budget is spent.
-    fn verifies(&mut self, key: &KeyRecord, pae: Pae<'_>, sig: &[u8]) -> Option<bool> {
-        let entry = (
-            key.public_key.fingerprint(),
-            Sha256::of_parts(&[pae.digest.as_bytes(), sig]),
-        );
+    fn verifies(&mut self, key: &KeyRecord, signed: &Signed<'_>) -> Option<bool> {
+        let entry = (key.public_key.fingerprint(), signed.digest);
         if let Some(answer) = self.known.get(&entry) {
             return Some(*answer);
         }
         self.left = self.left.checked_sub(1)?;
-        let answer = key.public_key.verify(pae.bytes, sig).is_ok();
+        let answer = key.public_key.verify(signed.message, signed.sig).is_ok();
         self.known.insert(entry, answer);
         Some(answer)
+    }
+}
+
+/// A message and a signature over it, to be tried with one key or many.
+struct Signed<'a> {
+    message: &'a [u8],
+    sig: &'a [u8],
+    /// Of both, computed once.
+    digest: Sha256,
+}
+
+impl<'a> Signed<'a> {
+    fn new(pae: Pae<'a>, sig: &'a [u8]) -> Self {
+        Self {
+            message: pae.bytes,
+            sig,
+            digest: Sha256::of_parts(&[pae.digest.as_bytes(), sig]),
+        }
     }
 }
 
@@ -137,13 +152,14 @@ fn made_by<'a>(
     budget: &mut Budget,
 ) -> Result<(&'a KeyRecord, &'a AnchorKey), (Code, String)> {
     let spent = || (Code::BudgetExhausted, "no signature checks left".to_owned());
+    let signed = Signed::new(pae, &case.sig);
     let named = case
         .keyid
         .as_deref()
         .and_then(|id| id.parse::<KeyId>().ok())
         .and_then(|id| v.trust.keys.get(&id));
     if let Some(key) = named {
-        if !budget.verifies(key, pae, &case.sig).ok_or_else(spent)? {
+        if !budget.verifies(key, &signed).ok_or_else(spent)? {
             return Err((
                 Code::SignatureInvalid,
                 format!(
@@ -168,7 +184,7 @@ fn made_by<'a>(
         let Some(key) = v.trust.keys.get(&held.key_id).filter(|k| signs(k)) else {
             continue;
         };
-        if budget.verifies(key, pae, &case.sig).ok_or_else(spent)? {
+        if budget.verifies(key, &signed).ok_or_else(spent)? {
             return Ok((key, held));
         }
     }
@@ -251,17 +267,10 @@ fn describe_bounds(bounds: &Bounds, ledger: Ledger) -> String {
 
 fn describe_key(held: &AnchorKey) -> String {
     let since = format!("in this anchor since {}", held.added_at);
-    match held.validity() {
-        Validity::Open => since,
-        Validity::WindowUnknown => since,
-        Validity::Until {
-            end,
-            why: EndKind::Expired,
-        } => format!("{since}, until {end}"),
-        Validity::Until {
-            end,
-            why: EndKind::Revoked(reason),
-        } => {
+    match held.ends_by() {
+        None => since,
+        Some((end, EndKind::Expired)) => format!("{since}, until {end}"),
+        Some((end, EndKind::Revoked(reason))) => {
             format!("{since}, until {end} ({reason}); this signature is older")
         }
     }
@@ -269,12 +278,10 @@ fn describe_key(held: &AnchorKey) -> String {
 
 fn describe_end(held: &AnchorKey, bounds: &Bounds, v: Verifier<'_>, why: Code) -> String {
     let proven = match bounds.class {
-        Some(TimeClass::Recorded | TimeClass::Attested | TimeClass::Claimed) => {
-            format!("existed by {} only", bounds.existed_by)
-        }
+        Some(_) => format!("existed by {} only", bounds.existed_by),
         None => "nothing proves an earlier time".to_owned(),
     };
-    match (why, held.validity()) {
+    match (why, held.ends_by()) {
         (Code::KeyNotYetAdded, _) => format!(
             "added to this anchor {}, after the time asked about",
             held.added_at
@@ -287,7 +294,7 @@ fn describe_end(held: &AnchorKey, bounds: &Bounds, v: Verifier<'_>, why: Code) -
             None => proven,
         },
         (Code::KeyWindowUnknown, _) => "compromised; nobody has stated since when".to_owned(),
-        (_, Validity::Until { end, why: kind }) => {
+        (_, Some((end, kind))) => {
             let ended = match kind {
                 EndKind::Expired => format!("expired in this anchor {end}"),
                 EndKind::Revoked(reason) => format!("revoked in this anchor {end} ({reason})"),

@@ -52,6 +52,48 @@ fn what_signs_or_stands_alone_is_not_revoked_by_the_way() {
     );
 }
 
+/// That a key was stolen is true everywhere, whichever anchor was named.
+#[test]
+fn a_compromise_told_in_one_anchor_holds_in_all() {
+    let mut op = before_rotation();
+    op.create_anchor(3, "pkg:oci/*", &[]);
+    let revoked = op
+        .revoke(one(2), "key-2024", &compromise(ROTATION, None))
+        .expect("revoked");
+    assert_eq!(revoked.anchors, [anchor_id(1), anchor_id(2)]);
+    assert_eq!(revoked.emptied, [anchor_id(1), anchor_id(2)]);
+    assert!(revoked.ends_signing);
+    assert_eq!(op.verdict(0, "2024-06-01T00:00:00Z"), Code::KeyWindowUnknown);
+    refused(
+        op.revoke(one(3), "key-2024", &compromise(ROTATION, None)),
+        "anchor.key-not-here",
+        "stella anchor show",
+    );
+}
+
+/// What one anchor knows better does not keep another from being told.
+#[test]
+fn an_anchor_that_knows_an_earlier_start_keeps_it() {
+    let mut op = before_rotation();
+    op.generate("key-2025", 1, "default");
+    op.add_key(Scope::All, "key-2025").expect("added");
+    let start = "2024-12-01T00:00:00Z";
+    let known = EventBody::KeyRevoked {
+        anchor_id: Some(anchor_id(1)),
+        key_id: key_id("key-2024"),
+        reason: RevokeReason::Compromise,
+        effective_at: at(start),
+        compromised_since: Some(at(start)),
+        note: None,
+    };
+    op.record(vec![known]);
+    let revoked = op
+        .revoke(one(2), "key-2024", &compromise(ROTATION, None))
+        .expect("told");
+    assert_eq!(revoked.anchors, [anchor_id(2)]);
+    assert_eq!((end_of(&op, 1), end_of(&op, 2)), (Some(at(start)), None));
+}
+
 #[test]
 fn a_compromised_key_keeps_no_anchor_alive() {
     let mut op = before_rotation();
@@ -172,10 +214,13 @@ fn a_revocation_only_becomes_earlier_and_worse() {
     .expect("earlier");
     assert_eq!(end_of(&op, 1), Some(at("2024-11-01T00:00:00Z")));
 
-    // The other anchor may be told without knowing since when.
-    op.revoke(one(2), "key-2024", &compromise("2025-03-01T00:00:00Z", None))
-        .expect("told");
-    assert_eq!(end_of(&op, 2), None);
+    // The other anchor heard of it each time, and forgets it as little.
+    assert_eq!(end_of(&op, 2), Some(at("2024-11-01T00:00:00Z")));
+    refused(
+        op.revoke(one(2), "key-2024", &compromise("2025-03-01T00:00:00Z", None)),
+        "key.revocation-loosened",
+        "stella anchor show",
+    );
     refused(
         revoke::everywhere(
             op.state(),

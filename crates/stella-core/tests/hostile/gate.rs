@@ -228,6 +228,23 @@ fn withdrawn_superseded_and_unsigned_ones_carry_nothing() {
     assert_eq!(asked(&bench, &name, &[elsewhere]).code, Code::SubjectOtherName);
 }
 
+/// A statement signed again keeps its PAE: what it replaced is older.
+#[test]
+fn a_successor_replaces_what_came_before_it_and_not_itself() {
+    let mut log = world(AnchorPolicy::default());
+    let of = |n: u128| candidate(&Uuid::from_u128(n).to_string(), 0, Some(PURL), SLSA);
+    let replaced = |successor: u128| EventBody::AttestationSuperseded {
+        pae: of(1).statement.pae,
+        successor: AttestationId(Uuid::from_u128(successor)),
+    };
+    log.record(at(NOW), [replaced(5), replaced(7)]);
+    let bench = Bench::new(log.state);
+    let judged = asked(&bench, &ours(Some(PURL), &[]), &[1, 5, 6, 7, 8].map(of));
+    let counts: Vec<_> = judged.attestations.iter().map(|a| a.counts).collect();
+    assert_eq!(counts, [false, false, false, true, true]);
+    assert_eq!(judged.code, Code::Ok);
+}
+
 #[test]
 fn what_somebody_else_asked_for_is_not_wanted() {
     let bench = bench(AnchorPolicy::default());

@@ -51,8 +51,11 @@ pub fn check_free(state: &TrustState, id: &KeyId, material: Option<&PublicKey>) 
 /// A key generated in a profile that has none to sign with is active at once.
 pub fn enter_own(state: &TrustState, new: NewOwnKey, now: Timestamp) -> Result<Vec<EventBody>, Refusal> {
     check_free(state, &new.key_id, Some(&new.public_key))?;
-    let first =
-        new.key_type == KeyType::Signing && !new.standby && state.active_key(&new.profile, now).is_none();
+    check_created(Some(new.created_at), now)?;
+    let first = new.key_type == KeyType::Signing
+        && !new.standby
+        && new.not_after.is_none_or(|end| now < end)
+        && state.active_key(&new.profile, now).is_none();
     let key_id = new.key_id.clone();
     let entered = KeyEntered {
         key_id: new.key_id,
@@ -86,12 +89,7 @@ pub fn enter_external(
     now: Timestamp,
 ) -> Result<Vec<EventBody>, Refusal> {
     check_free(state, &key_id, Some(&public_key))?;
-    if created_at.is_some_and(|t| t > now) {
-        return Err(Refusal::invalid(
-            "key.created-in-future",
-            "a key cannot have been created in the future",
-        ));
-    }
+    check_created(created_at, now)?;
     let key_type = KeyType::Signing;
     Ok(vec![EventBody::KeyImported(KeyEntered {
         key_id,
@@ -100,6 +98,16 @@ pub fn enter_external(
         created_at,
         custody: None,
     })])
+}
+
+fn check_created(created_at: Option<Timestamp>, now: Timestamp) -> Result<(), Refusal> {
+    if created_at.is_some_and(|t| t > now) {
+        return Err(Refusal::invalid(
+            "key.created-in-future",
+            "a key cannot have been created in the future",
+        ));
+    }
+    Ok(())
 }
 
 /// What activating did, or would do.

@@ -29,7 +29,9 @@ pub struct Revoked {
     pub ends_signing: bool,
 }
 
-/// `anchor revoke-key`: in one anchor, or in every anchor that holds or held it.
+/// `anchor revoke-key`: in one anchor, or in every anchor that holds or held
+/// it. That a key was stolen is true of the key, so a compromise that one
+/// anchor is told of holds in all.
 pub fn in_anchors(
     state: &TrustState,
     scope: &Scope,
@@ -39,8 +41,13 @@ pub fn in_anchors(
 ) -> Result<Revoked, Refusal> {
     let key = find(state, key_id)?;
     check_times(revocation, now)?;
-    let anchors = held_in(state, scope, key_id)?;
+    let named = held_in(state, scope, key_id)?;
     let compromise = revocation.reason.is_compromise();
+    let anchors = if compromise {
+        held_in(state, &Scope::All, key_id)?
+    } else {
+        named
+    };
     if !compromise && key.state(now) == KeyState::Active {
         return Err(still_active(key));
     }
@@ -51,12 +58,17 @@ pub fn in_anchors(
         ends_signing: false,
     };
     for (anchor, held) in anchors {
-        let news = tells_news(held.end.as_ref(), &end_of(revocation, now)).map_err(|why| {
-            Refusal::conflict("key.revocation-loosened", format!("anchor {}: {why}", anchor.id))
-                .next(format!("stella anchor show {}", anchor.id))
-        })?;
-        if !news {
-            continue;
+        let asked_for = *scope == Scope::All || *scope == Scope::One(anchor.id);
+        match tells_news(held.end.as_ref(), &end_of(revocation, now)) {
+            Ok(true) => {}
+            Ok(false) => continue,
+            // It knows worse already; that must not keep the named one from being told.
+            Err(_) if !asked_for => continue,
+            Err(why) => {
+                let message = format!("anchor {}: {why}", anchor.id);
+                return Err(Refusal::conflict("key.revocation-loosened", message)
+                    .next(format!("stella anchor show {}", anchor.id)));
+            }
         }
         if held.is_current(now) && !others_current(anchor, key_id, now) {
             out.emptied.push(anchor.id);
@@ -75,8 +87,7 @@ pub fn in_anchors(
     }
     if compromise {
         match out.end_signing(key, revocation, now) {
-            // One anchor may learn of the compromise later or in less detail
-            // than the key did; that must not keep it from being told.
+            // Nor must what the key as a whole knows better.
             Err(_) if *scope != Scope::All => {}
             outcome => outcome?,
         }
