@@ -9,7 +9,7 @@ use stella_core::id::{AttestationId, KeyId};
 use stella_core::time::Timestamp;
 use stella_core::trust::{Custody, TrustState};
 use stella_core::verify::SignatureCase;
-use stella_store::{AttestationRow, LedgerKey};
+use stella_store::{AttestationRow, LedgerKey, STORED_ENVELOPE};
 
 use super::Question;
 use crate::app::App;
@@ -133,8 +133,8 @@ impl App {
             else {
                 continue;
             };
-            let envelope = Envelope::parse(&signed.envelope, &self.envelope_limits())
-                .map_err(|e| damaged(row.id, &e))?;
+            let envelope =
+                Envelope::parse(&signed.envelope, &STORED_ENVELOPE).map_err(|e| damaged(row.id, &e))?;
             for signature in envelope.signatures {
                 // The first to bring a signature proves the earliest time.
                 if seen.insert((signature.keyid.clone(), signature.sig.clone())) {
