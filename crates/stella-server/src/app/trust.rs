@@ -101,9 +101,9 @@ impl App {
     ) -> Result<(T, Arc<TrustState>)> {
         for _ in 0..MAX_TRIES {
             let state = self.trust_head().await?;
-            let now = state
-                .recorded_at
-                .map_or_else(|| self.now(), |last| last.max(self.now()));
+            // Behind the head: a revocation that comes after this look moves it.
+            self.not_revoked_since(caller).await?;
+            let now = self.not_before(&state);
             let decision = decide(&state, now)?;
             if decision.events.is_empty() && decision.sealed_keys.is_empty() && decision.tokens.is_empty() {
                 return Ok((decision.answer, state));
