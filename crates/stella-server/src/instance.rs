@@ -98,7 +98,8 @@ impl Instance {
         let path = home.path().to_owned();
         let lock = lock(&home, OpenMode::Server).await?;
         SealingKey::create(&path, &mut stella_keys::entropy::SystemEntropy)?;
-        let instance = Self::assemble(home, lock, settings, OpenMode::Embedded).await?;
+        let store = open_store(&home, &settings, true).await?;
+        let instance = Self::assemble(home, lock, settings, store, OpenMode::Embedded).await?;
         let app = &instance.app;
         let caller = Caller::owner(format!("local:{}", user::current()));
         let obstacle = if no_key { None } else { no_first_key(&app.settings) };
@@ -121,7 +122,9 @@ impl Instance {
         let home = Home::open(path)?;
         let lock = lock(&home, mode).await?;
         let settings = config::load(&config::Sources::usual(path, options.config.as_deref()))?;
-        Self::assemble(home, lock, settings, mode).await
+        // What was lost is never replaced by an empty one.
+        let store = open_store(&home, &settings, false).await?;
+        Self::assemble(home, lock, settings, store, mode).await
     }
 
     pub fn app(&self) -> &Arc<App> {
@@ -142,10 +145,10 @@ impl Instance {
         home: Home,
         lock: HomeLock,
         settings: Settings,
+        store: Arc<dyn Store>,
         mode: OpenMode,
     ) -> Result<Self, InstanceError> {
         keep_out_of_core_dumps();
-        let store = open_store(&home, &settings).await?;
         let sealer = sealer(&home, store.as_ref()).await?;
         let app = App {
             store,
@@ -191,6 +194,7 @@ impl InstanceError {
             Self::NoSuchStore(_) => "store.unsupported",
             Self::Store(StoreError::Schema(_)) => "store.schema",
             Self::Store(StoreError::Corrupt(_)) => "store.corrupt",
+            Self::Store(StoreError::Missing(_)) => "store.missing",
             Self::Store(_) => "store.unavailable",
             Self::App(e) => &e.code,
         }
@@ -206,13 +210,19 @@ impl InstanceError {
             Self::Home(HomeError::InUse(_)) => {
                 Some("use the server that runs there, or stop it first".to_owned())
             }
-            Self::SealingKeyLost(_) | Self::SealingKey(_) => {
+            Self::SealingKeyLost(_)
+            | Self::SealingKey(SealingKeyError::Missing(_) | SealingKeyError::Malformed(_)) => {
                 Some("restore sealing.key into the home from your backup, mode 600".to_owned())
             }
+            Self::Store(StoreError::Missing(_)) => Some(
+                "restore the database from your backup, or set store.url to where it is; only where nothing was ever kept, remove the folder and run stella init"
+                    .to_owned(),
+            ),
             Self::NoSuchStore(_) => Some("set store.url to sqlite: (a file in the home)".to_owned()),
             Self::Store(StoreError::Corrupt(_)) => Some("stella db verify, or restore a backup".to_owned()),
             Self::App(e) => e.next.clone(),
-            Self::Store(_) | Self::Home(_) | Self::Config(_) => None,
+            // Their words say what to run, where a command mends it.
+            Self::SealingKey(_) | Self::Store(_) | Self::Home(_) | Self::Config(_) => None,
         }
     }
 }
@@ -240,13 +250,17 @@ async fn lock(home: &Home, mode: OpenMode) -> Result<HomeLock, HomeError> {
 }
 
 /// `sqlite:` is the file in the home, `sqlite:PATH` another.
-async fn open_store(home: &Home, settings: &Settings) -> Result<Arc<dyn Store>, InstanceError> {
+async fn open_store(home: &Home, settings: &Settings, create: bool) -> Result<Arc<dyn Store>, InstanceError> {
     let path = match settings.store.url.strip_prefix("sqlite:") {
         Some("") => home.database(),
         Some(path) => PathBuf::from(path),
         None => return Err(InstanceError::NoSuchStore(settings.store.shown())),
     };
-    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path, &StoreOptions::default()));
+    let options = StoreOptions {
+        create,
+        ..StoreOptions::default()
+    };
+    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path, &options));
     match opened.await {
         Ok(store) => Ok(Arc::new(store?)),
         Err(e) => Err(StoreError::Unavailable(e.to_string()).into()),

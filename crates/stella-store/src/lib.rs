@@ -38,6 +38,9 @@ pub enum StoreError {
     /// The storage cannot be reached or is full; nothing was written.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// There is no such store, and none was to be made.
+    #[error("{0}")]
+    Missing(String),
     /// The connection broke around the commit: it may have taken effect.
     #[error("the store broke off while committing; whether it took effect is not known: {0}")]
     Unknown(String),

@@ -122,6 +122,7 @@ impl From<StoreError> for Error {
             StoreError::Unavailable(_) => {
                 Self::unavailable("store.unavailable", error.to_string()).next("stella doctor --all")
             }
+            StoreError::Missing(_) => Self::unavailable("store.missing", error.to_string()),
             StoreError::Unknown(_) => Self::unavailable("store.unknown-outcome", error.to_string())
                 .next("repeat with the same Idempotency-Key; it is not done twice"),
             StoreError::Corrupt(_) => {
