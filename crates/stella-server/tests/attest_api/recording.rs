@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stella_core::api::attestations::{CreateAttestation, Resign, Retry, Withdraw};
+use stella_core::api::attestations::{CreateAttestation, ImportAttestation, Resign, Retry, Withdraw};
 use stella_core::trust::anchor::AnchorPolicy;
 use stella_server::app::attest::{AttestationQuery, CreateOptions};
 use stella_server::app::logs::LogQuery;
@@ -261,6 +261,49 @@ async fn a_record_whose_requester_lost_the_right_is_held() {
         .expect("details")
         .attestation;
     assert_eq!(row.state, "held");
+}
+
+/// What somebody only brought here is not put under our name by the way.
+#[tokio::test]
+async fn force_reuses_what_was_recorded_here_and_no_import() {
+    let world = World::ready().await;
+    let envelope = stella_core::dsse::Envelope {
+        payload_type: stella_core::dsse::IN_TOTO_PAYLOAD_TYPE.to_owned(),
+        payload: payload(PAD, "a", "openvex"),
+        signatures: vec![stella_core::dsse::EnvelopeSignature {
+            keyid: None,
+            sig: vec![1; 64],
+        }],
+    };
+    let document = String::from_utf8(envelope.to_json()).expect("text");
+    let planted = ImportAttestation { document };
+    world
+        .app
+        .import_attestation(&scoped("pkg:npm/other", "openvex"), planted)
+        .await
+        .expect("imported");
+    let forced = || CreateAttestation {
+        predicate: None,
+        force: true,
+        ..about(PAD, "a", "openvex")
+    };
+    let refused = world.create(forced()).await.expect_err("nothing of ours");
+    assert_eq!(refused.code, "statement.predicate");
+
+    let ours = world.create(about(PAD, "a", "openvex")).await.expect("created");
+    let again = world.create(forced()).await.expect("created anew");
+    assert_eq!(again.attestations[0].pae_digest, ours.attestations[0].pae_digest);
+    let withdraw = Withdraw {
+        reason: "policy-violation".to_owned(),
+        note: None,
+    };
+    let done = world
+        .app
+        .withdraw_attestation(&world.owner, &ours.id, withdraw)
+        .await;
+    assert!(done.is_ok());
+    let refused = world.create(forced()).await.expect_err("taken back");
+    assert_eq!(refused.code, "statement.predicate");
 }
 
 #[tokio::test]
