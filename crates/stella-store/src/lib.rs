@@ -100,7 +100,8 @@ pub trait AttestationStore: Send + Sync {
 
     async fn attestations_by_pae(&self, pae: &Sha256) -> Result<Vec<AttestationRow>>;
 
-    /// Those with a subject of this digest, oldest first, at most `limit`.
+    /// Those with a subject of this digest, at most `limit`: our own before
+    /// imports, so that these cannot crowd them out, and oldest first in each.
     async fn attestations_by_digest(
         &self,
         algorithm: &str,

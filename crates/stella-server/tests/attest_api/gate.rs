@@ -4,6 +4,7 @@ use stella_core::api::attestations::{CreateAttestation, ImportAttestation};
 use stella_core::api::verify::{VerdictReport, VerifyArtifact, VerifyAttestation};
 use stella_core::trust::anchor::AnchorPolicy;
 use stella_server::app::Caller;
+use stella_server::config::Settings;
 
 use crate::PAD;
 use crate::support::{World, about, base64, payload, sha256, times};
@@ -249,4 +250,40 @@ async fn nobody_crowds_a_good_signature_out() {
     let report = world.verify(&id).await;
     assert_eq!(report.verdict, "PASS", "{report:?}");
     assert_eq!(world.gate("a", Some(PAD), &[]).await.verdict, "PASS");
+}
+
+/// Whoever may import may be quick, and knows the digest.
+#[tokio::test]
+async fn imports_use_up_no_room_before_our_own() {
+    let mut settings = Settings::default();
+    settings.limits.max_attestations_per_artifact = 3;
+    let world = World::with(settings).await.with_key().await;
+    for n in 0..4_u8 {
+        let envelope = stella_core::dsse::Envelope {
+            payload_type: stella_core::dsse::IN_TOTO_PAYLOAD_TYPE.to_owned(),
+            payload: payload(&format!("pkg:npm/junk@{n}.0.0"), "a", "openvex"),
+            signatures: vec![stella_core::dsse::EnvelopeSignature {
+                keyid: None,
+                sig: vec![n; 64],
+            }],
+        };
+        let document = String::from_utf8(envelope.to_json()).expect("text");
+        world
+            .app
+            .import_attestation(&world.owner, ImportAttestation { document })
+            .await
+            .expect("imported");
+    }
+    world.pass(1);
+    world.create(about(PAD, "a", "openvex")).await.expect("created");
+    let report = world.gate("a", Some(PAD), &[]).await;
+    assert_eq!(report.verdict, "PASS", "{report:?}");
+    assert_eq!(report.parts.len(), 3);
+    assert!(
+        report
+            .trace
+            .iter()
+            .any(|c| c.detail.contains("limits.maxAttestationsPerArtifact")),
+        "what was left out is told: {report:?}"
+    );
 }

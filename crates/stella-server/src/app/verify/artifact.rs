@@ -40,7 +40,7 @@ impl App {
                 "attestations",
                 Code::BudgetExhausted,
                 format!(
-                    "more than {} speak about it; the oldest of them were judged (limits.maxAttestationsPerArtifact)",
+                    "more than {} speak about it; of our own and then of imports the oldest were judged (limits.maxAttestationsPerArtifact)",
                     rows.len()
                 ),
             ));
@@ -64,7 +64,8 @@ impl App {
         Ok(answer)
     }
 
-    /// Rows with any of the digests, oldest first, and whether there were more.
+    /// Rows with any of the digests, our own before imports and oldest first
+    /// in each, and whether there were more.
     async fn speaking_about(
         &self,
         question: &Question,
@@ -83,10 +84,9 @@ impl App {
         let mut rows: Vec<_> = found
             .into_values()
             .filter(|r| question.known_by.is_none_or(|by| r.created_at <= by))
-            .take(limit)
             .collect();
-        // Our own first, so that imports cannot use up the budget before them.
         rows.sort_by_key(|r| r.imported);
+        rows.truncate(limit);
         Ok((rows, cut))
     }
 
