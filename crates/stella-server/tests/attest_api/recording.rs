@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use stella_core::api::attestations::{CreateAttestation, ImportAttestation, Resign, Retry, Withdraw};
+use stella_core::api::attestations::{
+    CreateAttestation, ImportAttestation, Resign, Retry, TestSign, Withdraw,
+};
 use stella_core::trust::anchor::AnchorPolicy;
 use stella_server::app::attest::{AttestationQuery, CreateOptions};
 use stella_server::app::logs::LogQuery;
@@ -370,6 +372,27 @@ async fn a_scoped_signer_gets_nothing_outside_its_scope() {
         .await
         .expect_err("refused");
     assert_eq!(error.code, "signer.not-allowed");
+}
+
+/// Not even a nonce: each signature costs the key store one.
+#[tokio::test]
+async fn a_scoped_signer_tries_no_key_of_another_profile() {
+    let world = World::ready().await;
+    world.generate("f1", "fips").await;
+    let mut ci = scoped("*", "cyclonedx");
+    ci.scope.profiles = Some(["fips".parse().expect("a profile")].into());
+    let try_key = async |profile: Option<&str>, key: Option<&str>| {
+        let request = TestSign {
+            profile: profile.map(str::to_owned),
+            key_id: key.map(str::to_owned),
+        };
+        world.app.test_sign(&ci, request).await.map_err(|e| e.code)
+    };
+    for (profile, key) in [(None, None), (Some("default"), None), (None, Some("k1"))] {
+        assert_eq!(try_key(profile, key).await, Err("signer.not-allowed".to_owned()));
+    }
+    assert!(try_key(Some("fips"), None).await.is_ok());
+    assert!(try_key(None, Some("f1")).await.is_ok());
 }
 
 #[tokio::test]
