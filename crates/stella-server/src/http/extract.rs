@@ -41,6 +41,20 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
     }
 }
 
+/// What follows the `?`, refused with what is wrong in it.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        axum::extract::Query::from_request_parts(parts, state)
+            .await
+            .map(|axum::extract::Query(query)| Self(query))
+            .map_err(|rejection| Error::invalid("query.syntax", rejection.body_text()))
+    }
+}
+
 /// The identity that `authenticate` found.
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Error;
