@@ -322,3 +322,36 @@ async fn what_fits_into_a_request_is_verified_ever_after() {
     let impact = world.app.key_impact("k1").await.expect("impact");
     assert_eq!((impact.attestations, impact.in_ledger), (1, 1));
 }
+
+/// Names come from whoever wrote the statement.
+#[tokio::test]
+async fn a_hostile_name_fills_no_log_and_runs_no_command() {
+    let world = World::ready().await;
+    let signed = async |name: &str| {
+        let whole = payload(name, "a", "openvex");
+        world.sign_outside("k1", &whole).await
+    };
+    let long = format!("pkg:{}", "x".repeat(1_000_000));
+    let report = world.verify_bundle(signed(&long).await, None, None).await;
+    assert_eq!(report.code, "subject.name", "{}", report.code);
+    let log = world.app.read_logs(Default::default()).await.expect("the log");
+    let [line] = log.lines.as_slice() else {
+        panic!("one line")
+    };
+    assert!(line.message.len() + line.fields.to_string().len() < 10_000);
+
+    let report = world.verify_bundle(signed("x:$(reboot)").await, None, None).await;
+    assert_eq!(report.code, "anchor.none");
+    let next = report.next.expect("a command");
+    assert!(next.starts_with("stella anchor explain 'x:$(reboot)' "), "{next}");
+    let told = world
+        .app
+        .explain_anchor("x';reboot;':y")
+        .await
+        .expect("explained");
+    let next = told.next.expect("a command");
+    assert_eq!(
+        next,
+        r"stella anchor create --purl-pattern 'x'\'';reboot;'\'':*' --key-ids KEY"
+    );
+}
