@@ -53,7 +53,7 @@ fn a_lost_database_is_not_begun_anew() {
     ] {
         s.run(command)
             .ends(6)
-            .says("stella.db is not there")
+            .says("there is no database")
             .says("restore");
     }
     s.run("init").ends(2).says("exists already");

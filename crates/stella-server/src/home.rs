@@ -63,15 +63,16 @@ impl Home {
         let home = Self {
             path: path.to_owned(),
         };
-        if !meta.is_dir() || !home.marker().exists() {
-            return Err(HomeError::Foreign(path.to_owned()));
-        }
+        // Asked first: into another user's home nobody sees.
         let me = rustix::process::geteuid().as_raw();
         if meta.uid() != me && me != 0 {
             return Err(HomeError::Owner {
                 path: path.to_owned(),
                 owner: meta.uid(),
             });
+        }
+        if !meta.is_dir() || !home.marker().exists() {
+            return Err(HomeError::Foreign(path.to_owned()));
         }
         if meta.permissions().mode() & 0o077 != 0 {
             return Err(HomeError::Mode {
@@ -106,7 +107,7 @@ impl Home {
             .open(home.marker())
             .map_err(io)?;
         marker.sync_all().map_err(io)?;
-        File::open(path).and_then(|d| d.sync_all()).map_err(io)?;
+        sync_folder(path).map_err(io)?;
         Ok(home)
     }
 
@@ -185,13 +186,19 @@ impl Home {
 /// The version of the home's layout.
 const FINISHED: &[u8] = b"stella-home-v1\n";
 
-/// With those above it that are missing, each durable in the one above.
+/// Each is in its parent for good before anything is put into it.
 fn make_folders(path: &Path) -> std::io::Result<()> {
+    let path = std::path::absolute(path)?;
     let missing: Vec<&Path> = path.ancestors().take_while(|p| !p.exists()).collect();
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    for made in missing {
-        let above = made.parent().filter(|p| !p.as_os_str().is_empty());
-        File::open(above.unwrap_or(Path::new(".")))?.sync_all()?;
+    for folder in missing.into_iter().rev() {
+        match fs::DirBuilder::new().mode(0o700).create(folder) {
+            Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(e),
+            _ => folder.parent().map_or(Ok(()), sync_folder)?,
+        }
     }
     Ok(())
+}
+
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    File::open(path)?.sync_all()
 }

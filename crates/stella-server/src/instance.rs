@@ -104,7 +104,8 @@ impl Instance {
         let path = home.path().to_owned();
         let lock = lock(&home, OpenMode::Server).await?;
         SealingKey::create(&path, &mut stella_keys::entropy::SystemEntropy)?;
-        let instance = Self::assemble(home.clone(), lock, settings, OpenMode::Embedded, true).await?;
+        let store = open_store(&home, &settings, true).await?;
+        let instance = Self::assemble(home.clone(), lock, settings, store, OpenMode::Embedded).await?;
         let app = &instance.app;
         let caller = Caller::owner(format!("local:{}", user::current()));
         let obstacle = if no_key { None } else { no_first_key(&app.settings) };
@@ -131,7 +132,9 @@ impl Instance {
         if home.is_unfinished() {
             return Err(HomeError::Unfinished(path.to_owned()).into());
         }
-        Self::assemble(home, lock, settings, mode, false).await
+        // What was lost is never replaced by an empty one.
+        let store = open_store(&home, &settings, false).await?;
+        Self::assemble(home, lock, settings, store, mode).await
     }
 
     pub fn app(&self) -> &Arc<App> {
@@ -152,15 +155,14 @@ impl Instance {
         home: Home,
         lock: HomeLock,
         settings: Settings,
+        store: Arc<dyn Store>,
         mode: OpenMode,
-        new: bool,
     ) -> Result<Self, InstanceError> {
         keep_out_of_core_dumps();
         let now = SystemClock.now();
         if !clock::is_plausible(now) {
             return Err(InstanceError::Clock(now));
         }
-        let store = open_store(&home, &settings, new).await?;
         let sealer = sealer(&home, store.as_ref()).await?;
         let app = App {
             store,
@@ -230,19 +232,20 @@ impl InstanceError {
             Self::Home(HomeError::InUse(_)) => {
                 Some("use the server that runs there, or stop it first".to_owned())
             }
-            // These name their own command.
-            Self::SealingKey(SealingKeyError::TooOpen { .. } | SealingKeyError::WrongOwner { .. }) => None,
-            Self::SealingKeyLost(_) | Self::SealingKey(_) => {
+            Self::SealingKeyLost(_)
+            | Self::SealingKey(SealingKeyError::Missing(_) | SealingKeyError::Malformed(_)) => {
                 Some("restore sealing.key into the home from your backup, mode 600".to_owned())
             }
             Self::Clock(_) => Some("set it, e.g. timedatectl set-ntp true, then repeat".to_owned()),
-            Self::NoSuchStore(_) => Some("set store.url to sqlite: (a file in the home)".to_owned()),
             Self::Store(StoreError::Missing(_)) => Some(
-                "restore the database into the home from a backup; a home in which nothing was kept yet: remove the folder, then stella init".to_owned(),
+                "restore the database from your backup, or set store.url to where it is; only where nothing was ever kept, remove the folder and run stella init"
+                    .to_owned(),
             ),
+            Self::NoSuchStore(_) => Some("set store.url to sqlite: (a file in the home)".to_owned()),
             Self::Store(StoreError::Corrupt(_)) => Some("stella db verify, or restore a backup".to_owned()),
             Self::App(e) => e.next.clone(),
-            Self::Store(_) | Self::Home(_) | Self::Config(_) => None,
+            // Their words say what to run, where a command mends it.
+            Self::SealingKey(_) | Self::Store(_) | Self::Home(_) | Self::Config(_) => None,
         }
     }
 }
@@ -270,15 +273,14 @@ async fn lock(home: &Home, mode: OpenMode) -> Result<HomeLock, HomeError> {
 }
 
 /// `sqlite:` is the file in the home, `sqlite:PATH` another.
-/// Only a new home gets a new database: in any other a missing one was lost.
-async fn open_store(home: &Home, settings: &Settings, new: bool) -> Result<Arc<dyn Store>, InstanceError> {
+async fn open_store(home: &Home, settings: &Settings, create: bool) -> Result<Arc<dyn Store>, InstanceError> {
     let path = match settings.store.url.strip_prefix("sqlite:") {
         Some("") => home.database(),
         Some(path) => PathBuf::from(path),
         None => return Err(InstanceError::NoSuchStore(settings.store.shown())),
     };
     let options = StoreOptions {
-        create: new,
+        create,
         ..StoreOptions::default()
     };
     let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path, &options));

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use stella_core::digest::Sha256;
+use stella_core::dsse::EnvelopeLimits;
 use stella_core::id::{AnchorId, AttestationId, EventId, KeyId, ProfileName, TokenId};
+use stella_core::json::JsonLimits;
 use stella_core::statement::Subject;
 use stella_core::time::Timestamp;
 use stella_core::trust::{Event, TrustState};
@@ -79,6 +81,16 @@ impl AttestationState {
             .find(|v| v.as_str() == s)
     }
 }
+
+/// What was let in is read whatever the bounds are now. An envelope is longer
+/// than the request it came from as well: base64 grows, a signature is added.
+pub const STORED_ENVELOPE: EnvelopeLimits = EnvelopeLimits {
+    json: JsonLimits {
+        max_bytes: usize::MAX,
+        max_depth: 64,
+    },
+    max_signatures: usize::MAX,
+};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttestationRow {

@@ -307,6 +307,75 @@ fn revoking_a_key_everywhere_ends_it_everywhere_at_once() {
     assert_eq!(op.key("key-2024"), KeyState::Compromised);
 }
 
+/// The answer to a revocation was lost, and the command is given again.
+#[test]
+fn a_revocation_at_once_that_is_repeated_finds_itself_done() {
+    let mut op = before_rotation();
+    op.generate("key-2025", 1, "default");
+    op.add_key(Scope::All, "key-2025").expect("added");
+    let at_once = |reason| Revocation {
+        reason,
+        effective_at: None,
+        ..rotation(ROTATION)
+    };
+    let annual = at_once(RevokeReason::AnnualRotation);
+    let first = op.now;
+    let done = op.revoke(one(1), "key-2024", &annual).expect("revoked");
+    assert_eq!((done.events.len(), done.effective_at), (1, first));
+
+    op.now = op.now.saturating_add(Duration::from_secs(60));
+    let again = op.revoke(one(1), "key-2024", &annual).expect("done already");
+    assert!(again.events.is_empty() && again.anchors.is_empty());
+    assert_eq!(again.effective_at, first, "since when it is revoked");
+    assert_eq!(end_of(&op, 1), Some(first));
+
+    // Where it is news it is carried out, and what stands, stands.
+    let all = op
+        .revoke(Scope::All, "key-2024", &annual)
+        .expect("the other anchor");
+    assert_eq!((all.anchors, all.effective_at), (vec![anchor_id(2)], op.now));
+    assert_eq!((end_of(&op, 1), end_of(&op, 2)), (Some(first), Some(op.now)));
+    let everywhere = revoke::everywhere(op.state(), &key_id("key-2024"), &annual, op.now).expect("the key");
+    assert!(everywhere.ends_signing && everywhere.anchors.is_empty());
+    op.record(everywhere.events);
+    let again = revoke::everywhere(op.state(), &key_id("key-2024"), &annual, op.now).expect("done already");
+    assert!(again.events.is_empty() && !again.ends_signing);
+
+    // A moment in so many words is a later one, another reason another wish.
+    let now = op.now;
+    let explicit = Revocation {
+        effective_at: Some(now),
+        ..annual.clone()
+    };
+    for wish in [explicit, at_once(RevokeReason::Superseded)] {
+        refused(
+            op.revoke(one(1), "key-2024", &wish),
+            "key.revocation-loosened",
+            "stella anchor show",
+        );
+    }
+}
+
+/// A planned end is not reached yet, so that "at once" is earlier.
+#[test]
+fn a_planned_revocation_may_be_made_at_once() {
+    let mut op = before_rotation();
+    op.generate("key-2025", 1, "default");
+    op.add_key(Scope::All, "key-2025").expect("added");
+    op.activate("key-2025").expect("activated");
+    let planned = Revocation {
+        effective_at: Some(op.now.saturating_add(Duration::from_secs(86_400))),
+        ..rotation(ROTATION)
+    };
+    op.revoke(one(1), "key-2024", &planned).expect("planned");
+    let at_once = Revocation {
+        effective_at: None,
+        ..rotation(ROTATION)
+    };
+    let done = op.revoke(one(1), "key-2024", &at_once).expect("at once");
+    assert_eq!((done.events.len(), end_of(&op, 1)), (1, Some(op.now)));
+}
+
 #[test]
 fn a_key_revoked_in_an_anchor_never_returns_to_it() {
     let mut op = before_rotation();
@@ -371,7 +440,8 @@ proptest! {
             let stolen = kind > 0;
             let r = Revocation {
                 reason: if stolen { RevokeReason::Compromise } else { RevokeReason::Superseded },
-                effective_at: day(effective),
+                // The last of them asks for it at once.
+                effective_at: (effective < 19).then(|| day(effective)),
                 compromised_since: since.filter(|_| stolen).map(day),
                 note: None,
             };

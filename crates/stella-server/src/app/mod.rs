@@ -4,6 +4,7 @@ pub mod anchors;
 pub mod attest;
 pub mod audit;
 pub mod caller;
+pub mod command;
 pub mod crypto;
 pub mod error;
 pub mod keys;

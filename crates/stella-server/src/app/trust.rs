@@ -1,7 +1,7 @@
 //! The trust state in memory, kept at the head of the event log, and the one
 //! way to change it.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use stella_core::id::EventId;
 use stella_core::time::Timestamp;
@@ -22,7 +22,9 @@ const MAX_TRIES: usize = 50;
 
 #[derive(Default)]
 pub struct Trust {
-    current: Mutex<Arc<TrustState>>,
+    known: RwLock<Arc<TrustState>>,
+    /// Held by the one who folds what is new.
+    folding: Mutex<()>,
 }
 
 /// What a decision wants recorded, with what it found out on the way.
@@ -48,21 +50,31 @@ impl Trust {
     /// The state at the head of the log, as of this call: changes made by
     /// other processes on the same store are seen.
     pub async fn head(&self, store: &dyn Store) -> Result<Arc<TrustState>> {
-        let mut current = self.current.lock().await;
+        // Mostly there is nothing new, and nobody waits for anybody.
+        let known = self.known();
+        if store.events_after(known.head, 1).await?.is_empty() {
+            return Ok(known);
+        }
+        let _turn = self.folding.lock().await;
         loop {
-            let events = store.events_after(current.head, PAGE).await?;
+            let known = self.known();
+            let events = store.events_after(known.head, PAGE).await?;
             if events.is_empty() {
-                return Ok(Arc::clone(&current));
+                return Ok(known);
             }
-            let mut state = TrustState::clone(&current);
+            let mut state = TrustState::clone(&known);
             for event in &events {
                 state.apply(event).map_err(|why| {
                     Error::new(crate::app::ErrorKind::Internal, "store.corrupt", why.to_string())
                         .next("stella db verify")
                 })?;
             }
-            *current = Arc::new(state);
+            *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
         }
+    }
+
+    fn known(&self) -> Arc<TrustState> {
+        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The state as this server knew it at an earlier moment.
@@ -101,6 +113,8 @@ impl App {
     ) -> Result<(T, Arc<TrustState>)> {
         for _ in 0..MAX_TRIES {
             let state = self.trust_head().await?;
+            // Behind the head: a revocation that comes after this look moves it.
+            self.not_revoked_since(caller).await?;
             let now = self.not_before(&state);
             let decision = decide(&state, now)?;
             if decision.events.is_empty() && decision.sealed_keys.is_empty() && decision.tokens.is_empty() {

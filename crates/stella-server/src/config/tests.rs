@@ -155,6 +155,7 @@ fn wrong_values_say_what_is_right() {
         ("server: {allowPlainHttp: 1}", "true or false"),
         ("server: 5", "must be a map"),
         ("store: {url: \"mysql://x\"}", "sqlite:"),
+        ("store: {url: \"sqlite:data/x.db\"}", "from the root"),
         (
             "signer: {profiles: {x: {}}}",
             "signer.profiles.x.algorithm is missing",
@@ -225,6 +226,17 @@ fn the_homes_file_goes_over_the_machines_and_the_environment_over_both() {
     assert_eq!(ci.key_store, "software://");
     assert_eq!(settings.server.listen.as_deref(), Some("127.0.0.1:1"));
     assert_eq!(settings.store.shown(), "postgres://...@db/stella");
+    for (url, shown) in [
+        ("sqlite:/srv/a@b.db", "sqlite:/srv/a@b.db"),
+        ("postgres://db/stella", "postgres://db/stella"),
+        ("postgres://db/stella?password=secret", "postgres://db/stella?..."),
+        (
+            "postgres://me:sec?ret@db/stella?sslmode=require",
+            "postgres://...@db/stella?...",
+        ),
+    ] {
+        assert_eq!(StoreSettings::parse(url).expect(url).shown(), shown);
+    }
     assert_eq!(
         settings.origins.of("store.url"),
         Origin::Environment("STELLA_STORE")

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use stella_core::api::attestations::{CreateAttestation, Resign, Retry, Withdraw};
+use stella_core::api::attestations::{
+    CreateAttestation, ImportAttestation, Resign, Retry, TestSign, Withdraw,
+};
 use stella_core::trust::anchor::AnchorPolicy;
 use stella_server::app::attest::{AttestationQuery, CreateOptions};
 use stella_server::app::logs::LogQuery;
@@ -364,6 +366,49 @@ async fn a_record_whose_requester_lost_the_right_is_held() {
     assert_eq!(row.state, "held");
 }
 
+/// What somebody only brought here is not put under our name by the way.
+#[tokio::test]
+async fn force_reuses_what_was_recorded_here_and_no_import() {
+    let world = World::ready().await;
+    let envelope = stella_core::dsse::Envelope {
+        payload_type: stella_core::dsse::IN_TOTO_PAYLOAD_TYPE.to_owned(),
+        payload: payload(PAD, "a", "openvex"),
+        signatures: vec![stella_core::dsse::EnvelopeSignature {
+            keyid: None,
+            sig: vec![1; 64],
+        }],
+    };
+    let document = String::from_utf8(envelope.to_json()).expect("text");
+    let planted = ImportAttestation { document };
+    world
+        .app
+        .import_attestation(&scoped("pkg:npm/other", "openvex"), planted)
+        .await
+        .expect("imported");
+    let forced = || CreateAttestation {
+        predicate: None,
+        force: Some(true),
+        ..about(PAD, "a", "openvex")
+    };
+    let refused = world.create(forced()).await.expect_err("nothing of ours");
+    assert_eq!(refused.code, "statement.predicate");
+
+    let ours = world.create(about(PAD, "a", "openvex")).await.expect("created");
+    let again = world.create(forced()).await.expect("created anew");
+    assert_eq!(again.attestations[0].pae_digest, ours.attestations[0].pae_digest);
+    let withdraw = Withdraw {
+        reason: "policy-violation".to_owned(),
+        note: None,
+    };
+    let done = world
+        .app
+        .withdraw_attestation(&world.owner, &ours.id, withdraw)
+        .await;
+    assert!(done.is_ok());
+    let refused = world.create(forced()).await.expect_err("taken back");
+    assert_eq!(refused.code, "statement.predicate");
+}
+
 #[tokio::test]
 async fn a_scoped_signer_gets_nothing_outside_its_scope() {
     let world = World::ready().await;
@@ -428,6 +473,27 @@ async fn a_scoped_signer_gets_nothing_outside_its_scope() {
         .await
         .expect_err("refused");
     assert_eq!(error.code, "signer.not-allowed");
+}
+
+/// Not even a nonce: each signature costs the key store one.
+#[tokio::test]
+async fn a_scoped_signer_tries_no_key_of_another_profile() {
+    let world = World::ready().await;
+    world.generate("f1", "fips").await;
+    let mut ci = scoped("*", "cyclonedx");
+    ci.scope.profiles = Some(["fips".parse().expect("a profile")].into());
+    let try_key = async |profile: Option<&str>, key: Option<&str>| {
+        let request = TestSign {
+            profile: profile.map(str::to_owned),
+            key_id: key.map(str::to_owned),
+        };
+        world.app.test_sign(&ci, request).await.map_err(|e| e.code)
+    };
+    for (profile, key) in [(None, None), (Some("default"), None), (None, Some("k1"))] {
+        assert_eq!(try_key(profile, key).await, Err("signer.not-allowed".to_owned()));
+    }
+    assert!(try_key(Some("fips"), None).await.is_ok());
+    assert!(try_key(None, Some("f1")).await.is_ok());
 }
 
 #[tokio::test]

@@ -283,14 +283,10 @@ impl AttestationStore for MemoryStore {
                 .iter()
                 .any(|s| s.digest.all().get(algorithm).is_some_and(|v| v == hex))
         };
-        Ok(self
-            .tables()
-            .rows
-            .values()
-            .filter(about)
-            .take(limit)
-            .cloned()
-            .collect())
+        let mut rows: Vec<_> = self.tables().rows.values().filter(about).cloned().collect();
+        rows.sort_by_key(|r| r.imported);
+        rows.truncate(limit);
+        Ok(rows)
     }
 
     async fn list_attestations(&self, f: AttestationFilter) -> Result<Vec<AttestationRow>> {

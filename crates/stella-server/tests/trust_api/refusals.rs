@@ -444,3 +444,41 @@ async fn without_a_caller_nothing_is_answered() {
         .expect("an answer");
     assert_eq!(response.status(), 401);
 }
+
+/// Whoever stole a token may hold a request open, its body half sent, while
+/// the token is revoked.
+#[tokio::test]
+async fn a_request_that_outlives_its_token_changes_no_trust() {
+    let api = Api::runbook().await;
+    let (_, made) = api
+        .post("/v1/tokens", r#"{"role": "admin", "name": "stolen"}"#)
+        .await;
+    let secret = made["secret"].as_str().expect("a secret");
+    let caller = api.world.app.token_caller(secret).await.expect("authenticated");
+    let revoke = format!("/v1/tokens/{}/revoke", made["id"].as_str().expect("an id"));
+    api.ok(Method::POST, &revoke, "").await;
+
+    let events = api.ok(Method::GET, "/v1/audit", "").await;
+    for (path, body) in [
+        ("/v1/tokens", r#"{"role": "admin"}"#),
+        ("/v1/signer/keys", r#"{"profile": "default", "keyId": "mine"}"#),
+        (
+            "/v1/anchors",
+            r#"{"purlPattern": "*", "keyIds": ["key-2024-prod"]}"#,
+        ),
+    ] {
+        let (status, answer) = api.call_as(&caller, Method::POST, path, body).await;
+        assert_eq!(
+            (status, answer["code"].as_str()),
+            (401, Some("access.unauthenticated")),
+            "{path}: {answer}"
+        );
+    }
+    assert_eq!(api.ok(Method::GET, "/v1/audit", "").await, events);
+    assert_eq!(
+        api.ok(Method::GET, "/v1/tokens", "").await["tokens"]
+            .as_array()
+            .map(Vec::len),
+        Some(1)
+    );
+}

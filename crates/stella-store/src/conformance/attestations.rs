@@ -382,6 +382,13 @@ pub(super) async fn lookups(store: Arc<dyn Store>) {
         by_digest("gitCommit", "ABCDEF", 2).await,
         [attestation_id(1), attestation_id(2)]
     );
+    let mut foreign = attestation(0);
+    foreign.imported = true;
+    insert(&store, foreign).await;
+    for (limit, expected) in [(3, vec![1, 2, 3]), (9, vec![1, 2, 3, 0])] {
+        let expected: Vec<_> = expected.into_iter().map(attestation_id).collect();
+        assert_eq!(by_digest("gitCommit", "ABCDEF", limit).await, expected);
+    }
     let pae = attestation(3).pae;
     assert_eq!(
         store.attestations_by_pae(&pae).await.unwrap(),

@@ -83,7 +83,7 @@ impl SqliteStore {
 fn open_writer(path: &Path, options: &OpenOptions) -> Result<Connection> {
     if !file::exists(path)? {
         if !options.create {
-            return Err(StoreError::Missing(path.display().to_string()));
+            return Err(StoreError::Missing("there is no database".into()));
         }
         create(path, options)?;
     }

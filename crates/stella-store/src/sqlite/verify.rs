@@ -2,14 +2,13 @@
 
 use rusqlite::{Connection, Row};
 use stella_core::digest::Sha256;
-use stella_core::dsse::{Envelope, EnvelopeLimits, pae_digest};
-use stella_core::json::JsonLimits;
+use stella_core::dsse::{Envelope, pae_digest};
 use stella_core::trust::{Event, TrustState};
 
 use super::row::{Columns, all, first, integer};
 use super::writer::{CHAIN_START, chain_head};
 use super::{attestation_rows, events, ledger, projections};
-use crate::{AttestationRow, LedgerKey, Result, VerifyReport};
+use crate::{AttestationRow, LedgerKey, Result, STORED_ENVELOPE, VerifyReport};
 
 /// Damage that stops one check is a finding like any other.
 pub(super) fn report(conn: &Connection) -> VerifyReport {
@@ -35,15 +34,6 @@ const CHECKS: &[(&str, Check)] = &[
     ("the hash chain", chain),
     ("the attestations", attestations),
 ];
-
-/// What was let in under larger limits is no damage.
-const UNBOUNDED: EnvelopeLimits = EnvelopeLimits {
-    json: JsonLimits {
-        max_bytes: usize::MAX,
-        max_depth: 64,
-    },
-    max_signatures: usize::MAX,
-};
 
 const MAX_FINDINGS: usize = 200;
 
@@ -279,7 +269,7 @@ fn attestation(conn: &Connection, found: &AttestationRow, spki: Option<[u8; 32]>
     let Some(signed) = &found.signed else {
         return Ok(None);
     };
-    let envelope = match Envelope::parse(&signed.envelope, &UNBOUNDED) {
+    let envelope = match Envelope::parse(&signed.envelope, &STORED_ENVELOPE) {
         Ok(envelope) => envelope,
         Err(error) => return Ok(Some(format!("its envelope: {error}"))),
     };

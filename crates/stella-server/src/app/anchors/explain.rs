@@ -4,8 +4,8 @@ use stella_core::api::anchors::{ExplainedAnchor, Explanation};
 use stella_core::purl::SubjectName;
 use stella_core::trust::{AnchorStatus, TrustAnchor, TrustState};
 
-use crate::app::App;
 use crate::app::error::{Error, Result};
+use crate::app::{App, command};
 
 /// How many anchors are told that nearly match.
 const NEAR: usize = 5;
@@ -131,7 +131,8 @@ fn next(name: &SubjectName, deciding: &[&TrustAnchor]) -> Option<String> {
                     .map_or(text.clone(), |(prefix, _)| format!("{prefix}:*")),
             };
             Some(format!(
-                "stella anchor create --purl-pattern '{pattern}' --key-ids KEY"
+                "stella anchor create --purl-pattern {} --key-ids KEY",
+                command::word(&pattern)
             ))
         }
         all => all

@@ -5,7 +5,7 @@ use stella_core::digest::Sha256;
 use stella_core::dsse::{self, Envelope};
 use stella_core::id::KeyId;
 use stella_core::trust::TrustState;
-use stella_store::{AttestationRow, LedgerKey};
+use stella_store::{AttestationRow, LedgerKey, STORED_ENVELOPE};
 
 use crate::app::App;
 use crate::app::error::Result;
@@ -17,7 +17,7 @@ impl App {
         let trust = self.trust_head().await?;
         let mut checks = vec![self.payload_check(&row), self.statement_check(&row)];
         if let Some(signed) = &row.signed {
-            match Envelope::parse(&signed.envelope, &self.envelope_limits()) {
+            match Envelope::parse(&signed.envelope, &STORED_ENVELOPE) {
                 Ok(envelope) => {
                     checks.push(check(
                         "envelope",

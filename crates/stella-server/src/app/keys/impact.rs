@@ -9,7 +9,7 @@ use stella_core::id::KeyId;
 use stella_core::predicate::PredicateType;
 use stella_core::trust::{KeyRecord, KeyState, TrustState};
 use stella_core::verify::{Code, Verdict};
-use stella_store::{AttestationRow, LedgerKey};
+use stella_store::{AttestationRow, LedgerKey, STORED_ENVELOPE};
 
 use super::judged::Compared;
 use crate::app::error::Result;
@@ -45,7 +45,7 @@ impl App {
     async fn ledgered(&self, key: &KeyRecord, rows: &[Compared]) -> Result<Vec<bool>> {
         let mut out = Vec::with_capacity(rows.len());
         for page in rows.chunks(LEDGER_PAGE) {
-            let asked: Vec<Vec<LedgerKey>> = page.iter().map(|c| self.ledger_keys(key, &c.row)).collect();
+            let asked: Vec<Vec<LedgerKey>> = page.iter().map(|c| ledger_keys(key, &c.row)).collect();
             let all: Vec<LedgerKey> = asked.iter().flatten().copied().collect();
             let mut entries = self.store.ledger(&all).await?.into_iter();
             for keys in &asked {
@@ -60,22 +60,22 @@ impl App {
         key.profile()
             .is_some_and(|name| self.settings.profiles.get(name).is_none_or(|p| p.exclusive))
     }
+}
 
-    fn ledger_keys(&self, key: &KeyRecord, row: &AttestationRow) -> Vec<LedgerKey> {
-        let envelope = row
-            .signed
-            .as_ref()
-            .and_then(|s| Envelope::parse(&s.envelope, &self.envelope_limits()).ok());
-        let signatures = envelope.map(|e| e.signatures).unwrap_or_default();
-        signatures
-            .iter()
-            .map(|s| LedgerKey {
-                pae: row.pae,
-                spki: key.public_key.fingerprint(),
-                signature: Sha256::of(&s.sig),
-            })
-            .collect()
-    }
+fn ledger_keys(key: &KeyRecord, row: &AttestationRow) -> Vec<LedgerKey> {
+    let envelope = row
+        .signed
+        .as_ref()
+        .and_then(|s| Envelope::parse(&s.envelope, &STORED_ENVELOPE).ok());
+    let signatures = envelope.map(|e| e.signatures).unwrap_or_default();
+    signatures
+        .iter()
+        .map(|s| LedgerKey {
+            pae: row.pae,
+            spki: key.public_key.fingerprint(),
+            signature: Sha256::of(&s.sig),
+        })
+        .collect()
 }
 
 const LEDGER_PAGE: usize = 500;

@@ -8,7 +8,7 @@ use stella_core::dsse::{self, Envelope};
 use stella_core::id::AttestationId;
 use stella_core::trust::{KeyRecord, TrustState};
 use stella_core::verify::{Code, Verdict};
-use stella_store::{AttestationFilter, AttestationRow};
+use stella_store::{AttestationFilter, AttestationRow, STORED_ENVELOPE};
 
 use crate::app::App;
 use crate::app::error::Result;
@@ -86,7 +86,7 @@ impl App {
         let (mut rows, cut) = self.pages(own, |_| true).await?;
         let (imports, more) = self
             .pages(AttestationFilter::default(), |row| {
-                row.imported && self.carries(row, key)
+                row.imported && carries(row, key)
             })
             .await?;
         let known: HashSet<AttestationId> = rows.iter().map(|r| r.id).collect();
@@ -118,18 +118,18 @@ impl App {
             }
         }
     }
+}
 
-    fn carries(&self, row: &AttestationRow, key: &KeyRecord) -> bool {
-        let Some(signed) = &row.signed else {
-            return false;
-        };
-        let Ok(envelope) = Envelope::parse(&signed.envelope, &self.envelope_limits()) else {
-            return false;
-        };
-        let pae = dsse::pae(&row.payload_type, &row.payload);
-        envelope
-            .signatures
-            .iter()
-            .any(|s| key.public_key.verify(&pae, &s.sig).is_ok())
-    }
+fn carries(row: &AttestationRow, key: &KeyRecord) -> bool {
+    let Some(signed) = &row.signed else {
+        return false;
+    };
+    let Ok(envelope) = Envelope::parse(&signed.envelope, &STORED_ENVELOPE) else {
+        return false;
+    };
+    let pae = dsse::pae(&row.payload_type, &row.payload);
+    envelope
+        .signatures
+        .iter()
+        .any(|s| key.public_key.verify(&pae, &s.sig).is_ok())
 }

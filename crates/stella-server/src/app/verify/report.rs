@@ -10,7 +10,7 @@ use stella_core::verify::{Check, CheckStatus, Code, Judgement, Verdict};
 use stella_store::{LogRow, VerdictRow};
 
 use super::{Question, gravity};
-use crate::app::{App, Caller};
+use crate::app::{App, Caller, command};
 
 pub(super) fn part(attestation: Option<String>, counts: bool, judgement: &Judgement) -> VerdictPart {
     VerdictPart {
@@ -94,7 +94,8 @@ pub(super) fn next(report: &VerdictReport, code: Code) -> Option<String> {
             text = text.replace(&format!("{verb} ID"), &format!("{verb} {id}"));
         }
     }
-    Some(text.replace("explain NAME", &format!("explain {}", report.subject)))
+    let subject = command::word(&report.subject);
+    Some(text.replace("explain NAME", &format!("explain {subject}")))
 }
 
 /// The verdicts that a question reached about stored attestations.
@@ -149,9 +150,15 @@ impl App {
             v if v == Verdict::Indeterminate.to_string() => "warn",
             _ => return,
         };
+        // The longest name there is fits; what is none may have any length.
+        let subject: String = report
+            .subject
+            .chars()
+            .take(stella_core::purl::MAX_LENGTH)
+            .collect();
         let fields = json!({
             "code": report.code,
-            "subject": report.subject,
+            "subject": subject,
             "predicateType": report.predicate_type,
             "attestationId": report.attestation_id,
             "anchorId": report.anchor_id,
@@ -161,10 +168,7 @@ impl App {
             at: self.now(),
             level: level.to_owned(),
             component: "verification".to_owned(),
-            message: format!(
-                "verification {}: {} ({})",
-                report.verdict, report.subject, report.code
-            ),
+            message: format!("verification {}: {subject} ({})", report.verdict, report.code),
             fields,
         };
         self.note(line).await;
