@@ -8,7 +8,7 @@ use spki::{AlgorithmIdentifierRef, ObjectIdentifier, SubjectPublicKeyInfoRef};
 use streebog::{Digest, Streebog256};
 
 use super::gost3410::{self, CryptoProA};
-use super::{BadSignature, KeyRefusal, Scheme, SpkiParts};
+use super::{BadSignature, KeyRefusal, Scheme, SpkiParts, Verify};
 
 /// A signature is never the identity of anything: a signer makes as many of
 /// one message as it likes.
@@ -119,14 +119,21 @@ impl Scheme for Gost2012 {
         others.into_iter().map(|set| spki(self.oid(), set, raw)).collect()
     }
 
+    fn verifier(&self, raw: &[u8]) -> Option<Box<dyn Verify>> {
+        Some(Box::new(Ready(point(raw)?)))
+    }
+}
+
+struct Ready(ProjectivePoint<CryptoProA>);
+
+impl Verify for Ready {
     /// s and then r, big-endian (RFC 9215 section 3).
-    fn verify(&self, raw: &[u8], message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
-        let key = point(raw).ok_or(BadSignature)?;
+    fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
         let signature: &[u8; 64] = signature.try_into().map_err(|_| BadSignature)?;
         let (s, r) = signature.split_at(COORDINATE_LEN);
         let (r, s) = (half(r).ok_or(BadSignature)?, half(s).ok_or(BadSignature)?);
         let e = gost3410::digest_scalar::<CryptoProA>(&Streebog256::digest(message).into());
-        if gost3410::verify(&key, &e, &r, &s) {
+        if gost3410::verify(&self.0, &e, &r, &s) {
             Ok(())
         } else {
             Err(BadSignature)

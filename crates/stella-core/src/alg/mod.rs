@@ -17,6 +17,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
+use aws_lc_rs::signature::{ParsedPublicKey, UnparsedPublicKey, VerificationAlgorithm};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use spki::{AlgorithmIdentifierRef, ObjectIdentifier};
 
@@ -72,7 +73,7 @@ pub trait Scheme: Sync {
 
     /// Takes a public key apart, or refuses it. Its parameters were checked.
     ///
-    /// The answer is the key in the form that [`Scheme::verify`] and
+    /// The answer is the key in the form that [`Scheme::verifier`] and
     /// [`Scheme::spki_der`] read. It must be the only one for that key.
     fn accept_key(&self, parts: &SpkiParts<'_>) -> Result<Vec<u8>, KeyRefusal>;
 
@@ -86,8 +87,26 @@ pub trait Scheme: Sync {
         Ok(Vec::new())
     }
 
-    /// Verifies over a key that `accept_key` returned.
-    fn verify(&self, raw: &[u8], message: &[u8], signature: &[u8]) -> Result<(), BadSignature>;
+    /// Makes a key that `accept_key` returned ready to verify with. `None`
+    /// for any other.
+    fn verifier(&self, raw: &[u8]) -> Option<Box<dyn Verify>>;
+}
+
+/// A key whose preparation, the same for each signature, is done.
+pub trait Verify: Send + Sync {
+    fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature>;
+}
+
+impl Verify for ParsedPublicKey {
+    fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+        self.verify_sig(message, signature).map_err(|_| BadSignature)
+    }
+}
+
+/// A key of an algorithm that AWS-LC verifies.
+fn aws_lc_verifier(algorithm: &'static dyn VerificationAlgorithm, raw: &[u8]) -> Option<Box<dyn Verify>> {
+    let parsed = UnparsedPublicKey::new(algorithm, raw).parse().ok()?;
+    Some(Box::new(parsed))
 }
 
 /// A `SubjectPublicKeyInfo` (RFC 5280 section 4.1.2.7) taken apart.

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -12,7 +12,7 @@ use der::{Decode, pem};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use spki::SubjectPublicKeyInfoRef;
 
-use super::{Algorithm, BadSignature, KeyRefusal, SpkiParts, known};
+use super::{Algorithm, BadSignature, KeyRefusal, SpkiParts, Verify, known};
 use crate::digest::Sha256;
 
 /// A public key, identified by its one canonical DER `SubjectPublicKeyInfo`.
@@ -25,6 +25,8 @@ pub struct PublicKey {
     fingerprint: Sha256,
     spki: Arc<[u8]>,
     raw: Arc<[u8]>,
+    /// Made at the first signature, and shared by every clone.
+    verifier: Arc<OnceLock<Option<Box<dyn Verify>>>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +81,7 @@ impl PublicKey {
             fingerprint: Sha256::of(&canonical),
             spki: canonical.into(),
             raw: raw.into(),
+            verifier: Arc::default(),
         })
     }
 
@@ -151,7 +154,11 @@ impl PublicKey {
     }
 
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
-        self.algorithm.scheme().verify(&self.raw, message, signature)
+        let ready = || self.algorithm.scheme().verifier(&self.raw);
+        match self.verifier.get_or_init(ready) {
+            Some(verifier) => verifier.verify(message, signature),
+            None => Err(BadSignature),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use sm2::elliptic_curve::group::Group;
 use sm2::{ProjectivePoint, PublicKey};
 use spki::{AlgorithmIdentifierRef, ObjectIdentifier, SubjectPublicKeyInfoRef};
 
-use super::{BadSignature, KeyRefusal, Scheme, SpkiParts};
+use super::{BadSignature, KeyRefusal, Scheme, SpkiParts, Verify};
 
 /// Like ECDSA, a signature is never the identity of anything: a signer makes
 /// as many of one message as it likes.
@@ -95,10 +95,16 @@ impl Scheme for Sm2P256 {
         .to_der()
     }
 
-    fn verify(&self, raw: &[u8], message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
-        let key = VerifyingKey::from_sec1_bytes(USER_ID, raw).map_err(|_| BadSignature)?;
+    fn verifier(&self, raw: &[u8]) -> Option<Box<dyn Verify>> {
+        let key = VerifyingKey::from_sec1_bytes(USER_ID, raw).ok()?;
+        Some(Box::new(key))
+    }
+}
+
+impl Verify for VerifyingKey {
+    fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
         let signature = read_signature(signature).ok_or(BadSignature)?;
-        key.verify(message, &signature).map_err(|_| BadSignature)
+        Verifier::verify(self, message, &signature).map_err(|_| BadSignature)
     }
 }
 

@@ -78,6 +78,7 @@ pub fn check<'a>(bytes: &'a [u8], limits: &JsonLimits) -> Result<&'a str, JsonEr
     let mut refused = None;
     let seed = Strict {
         left: limits.max_depth.min(MAX_DEPTH),
+        open: &mut Vec::new(),
         refused: &mut refused,
     };
     let outcome = seed
@@ -114,12 +115,14 @@ enum Refused {
 }
 
 /// Walks a value and keeps nothing of it but the keys of open objects.
-struct Strict<'a> {
+struct Strict<'a, 'de> {
     left: usize,
+    /// The keys of each open object behind those of the one around it.
+    open: &'a mut Vec<Cow<'de, str>>,
     refused: &'a mut Option<Refused>,
 }
 
-impl<'de> DeserializeSeed<'de> for Strict<'_> {
+impl<'de> DeserializeSeed<'de> for Strict<'_, 'de> {
     type Value = ();
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -127,7 +130,15 @@ impl<'de> DeserializeSeed<'de> for Strict<'_> {
     }
 }
 
-impl Strict<'_> {
+impl<'de> Strict<'_, 'de> {
+    fn within(&mut self, left: usize) -> Strict<'_, 'de> {
+        Strict {
+            left,
+            open: self.open,
+            refused: self.refused,
+        }
+    }
+
     fn descend<E: serde::de::Error>(&mut self) -> Result<usize, E> {
         self.left.checked_sub(1).ok_or_else(|| {
             *self.refused = Some(Refused::Depth);
@@ -136,7 +147,7 @@ impl Strict<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Strict<'_> {
+impl<'de> Visitor<'de> for Strict<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -169,37 +180,29 @@ impl<'de> Visitor<'de> for Strict<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
         let left = self.descend()?;
-        while seq
-            .next_element_seed(Strict {
-                left,
-                refused: self.refused,
-            })?
-            .is_some()
-        {}
+        while seq.next_element_seed(self.within(left))?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         let left = self.descend()?;
-        let mut few: Vec<Cow<'de, str>> = Vec::new();
-        let mut many: HashSet<Cow<'de, str>> = HashSet::new();
+        let first = self.open.len();
+        let mut many: Option<HashSet<Cow<'de, str>>> = None;
         while let Some(Key(key)) = map.next_key()? {
-            let known = few.contains(&key) || many.contains(&key);
-            if known {
+            let few = self.open.get(first..).unwrap_or_default();
+            if few.contains(&key) || many.as_ref().is_some_and(|many| many.contains(&key)) {
                 let shown = key.chars().take(64).collect();
                 *self.refused = Some(Refused::Duplicate(shown));
                 return Err(A::Error::custom("duplicate key"));
             }
             if few.len() < LINEAR_KEYS {
-                few.push(key);
+                self.open.push(key);
             } else {
-                many.insert(key);
+                many.get_or_insert_default().insert(key);
             }
-            map.next_value_seed(Strict {
-                left,
-                refused: self.refused,
-            })?;
+            map.next_value_seed(self.within(left))?;
         }
+        self.open.truncate(first);
         Ok(())
     }
 }

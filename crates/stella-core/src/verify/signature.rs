@@ -29,8 +29,12 @@ pub struct SignatureCase {
 #[derive(Debug)]
 pub struct Budget {
     left: u32,
-    known: HashMap<(Sha256, Sha256), bool>,
+    /// By key and message.
+    known: HashMap<(Sha256, Sha256), Tried>,
 }
+
+/// Each signature with its answer.
+type Tried = Vec<(Vec<u8>, bool)>;
 
 impl Budget {
     pub fn new(checks: u32) -> Self {
@@ -41,33 +45,18 @@ impl Budget {
     }
 
     /// `None` when the budget is spent.
-    fn verifies(&mut self, key: &KeyRecord, signed: &Signed<'_>) -> Option<bool> {
-        let entry = (key.public_key.fingerprint(), signed.digest);
-        if let Some(answer) = self.known.get(&entry) {
+    fn verifies(&mut self, key: &KeyRecord, pae: Pae<'_>, sig: &[u8]) -> Option<bool> {
+        let tried = self
+            .known
+            .entry((key.public_key.fingerprint(), pae.digest))
+            .or_default();
+        if let Some((_, answer)) = tried.iter().find(|(known, _)| known == sig) {
             return Some(*answer);
         }
         self.left = self.left.checked_sub(1)?;
-        let answer = key.public_key.verify(signed.message, signed.sig).is_ok();
-        self.known.insert(entry, answer);
+        let answer = key.public_key.verify(pae.bytes, sig).is_ok();
+        tried.push((sig.to_vec(), answer));
         Some(answer)
-    }
-}
-
-/// A message and a signature over it, to be tried with one key or many.
-struct Signed<'a> {
-    message: &'a [u8],
-    sig: &'a [u8],
-    /// Of both, computed once.
-    digest: Sha256,
-}
-
-impl<'a> Signed<'a> {
-    fn new(pae: Pae<'a>, sig: &'a [u8]) -> Self {
-        Self {
-            message: pae.bytes,
-            sig,
-            digest: Sha256::of_parts(&[pae.digest.as_bytes(), sig]),
-        }
     }
 }
 
@@ -152,14 +141,13 @@ fn made_by<'a>(
     budget: &mut Budget,
 ) -> Result<(&'a KeyRecord, &'a AnchorKey), (Code, String)> {
     let spent = || (Code::BudgetExhausted, "no signature checks left".to_owned());
-    let signed = Signed::new(pae, &case.sig);
     let named = case
         .keyid
         .as_deref()
         .and_then(|id| id.parse::<KeyId>().ok())
         .and_then(|id| v.trust.keys.get(&id));
     if let Some(key) = named {
-        if !budget.verifies(key, &signed).ok_or_else(spent)? {
+        if !budget.verifies(key, pae, &case.sig).ok_or_else(spent)? {
             return Err((
                 Code::SignatureInvalid,
                 format!(
@@ -184,7 +172,7 @@ fn made_by<'a>(
         let Some(key) = v.trust.keys.get(&held.key_id).filter(|k| signs(k)) else {
             continue;
         };
-        if budget.verifies(key, &signed).ok_or_else(spent)? {
+        if budget.verifies(key, pae, &case.sig).ok_or_else(spent)? {
             return Ok((key, held));
         }
     }

@@ -38,7 +38,7 @@ pub(super) trait PrivateScheme: Sync {
 /// Implementations hold it in an object that cleanses its memory when it is
 /// freed, and have no `Debug`.
 pub(super) trait Pair: Send + Sync {
-    /// The public key as `Scheme::verify` reads it.
+    /// The public key as `Scheme::verifier` reads it.
     fn raw_public_key(&self) -> &[u8];
 
     /// `entropy` is for schemes whose library has no generator of its own.
