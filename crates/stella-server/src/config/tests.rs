@@ -150,6 +150,10 @@ fn wrong_values_say_what_is_right() {
         ("server: {allowPlainHttp: 1}", "true or false"),
         ("server: 5", "must be a map"),
         ("store: {url: \"mysql://x\"}", "sqlite:"),
+        (
+            "signer: {rotation: {overlapDays: 14, overlap: 30d}}",
+            "give one of them",
+        ),
         ("store: {url: \"sqlite:data/x.db\"}", "from the root"),
         (
             "signer: {profiles: {x: {}}}",
