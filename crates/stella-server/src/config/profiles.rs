@@ -1,7 +1,5 @@
 //! `signer.profiles`.
 
-use std::collections::BTreeMap;
-
 use stella_core::alg::Algorithm;
 use stella_core::id::{KeyId, ProfileName};
 
@@ -46,16 +44,6 @@ pub fn read(item: &Item<'_>, settings: &mut Settings) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The profiles with their stores, for people.
-impl Settings {
-    pub fn key_stores(&self) -> BTreeMap<&ProfileName, KeyStoreUri> {
-        self.profiles
-            .iter()
-            .filter_map(|(name, p)| Some((name, p.key_store.parse().ok()?)))
-            .collect()
-    }
 }
 
 enum Read {

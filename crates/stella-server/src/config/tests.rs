@@ -42,9 +42,8 @@ fn the_runbooks_file_is_read() {
     let settings = settings(RUNBOOK).expect("the runbook's file");
     let names: Vec<_> = settings.profiles.keys().map(|n| n.as_str().to_owned()).collect();
     assert_eq!(names, ["default", "fips", "pqc"]);
-    let stores: Vec<_> = settings.key_stores().into_values().collect();
     assert_eq!(
-        stores,
+        key_stores(&settings),
         [
             KeyStoreUri::AwsKms {
                 key: "stellaops-default".into()
@@ -254,11 +253,12 @@ fn the_homes_file_goes_over_the_machines_and_the_environment_over_both() {
 fn no_file_or_an_empty_one_is_all_defaults() {
     for text in ["", "# nothing\n", "---\n", "signer:\n"] {
         let settings = settings(text).expect(text);
-        assert!(
-            settings
-                .key_stores()
-                .values()
-                .all(|s| *s == KeyStoreUri::Software)
-        );
+        let stores = key_stores(&settings);
+        assert!(stores.iter().all(|s| *s == KeyStoreUri::Software));
     }
+}
+
+fn key_stores(settings: &Settings) -> Vec<KeyStoreUri> {
+    let stores = settings.profiles.values().map(|p| p.key_store.parse());
+    stores.map(|s| s.expect("checked when it was read")).collect()
 }
