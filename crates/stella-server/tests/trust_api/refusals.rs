@@ -1,6 +1,7 @@
 //! What is refused, how, and what to do instead.
 
 use super::*;
+use stella_server::http::peer::Peer;
 
 #[tokio::test]
 async fn each_refusal_has_a_status_a_code_and_the_next_command() {
@@ -481,4 +482,38 @@ async fn a_request_that_outlives_its_token_changes_no_trust() {
             .map(Vec::len),
         Some(1)
     );
+}
+
+/// A socket may lie where others reach it.
+#[tokio::test]
+async fn a_local_user_who_does_not_own_the_home_needs_a_token() {
+    let api = Api::runbook().await;
+    let (_, made) = api.post("/v1/tokens", r#"{"role": "verifier"}"#).await;
+    let good = format!("Bearer {}", made["secret"].as_str().expect("a secret"));
+    let ask = async |uid: u32, token: Option<&str>, path: &str| {
+        let mut request = Request::get(path);
+        if let Some(token) = token {
+            request = request.header("Authorization", token);
+        }
+        let mut request = request.body(Body::empty()).expect("a request");
+        let user = "somebody".to_owned();
+        request.extensions_mut().insert(Peer::Local { uid, user });
+        let router = stella_server::http::router(Arc::clone(&api.world.app));
+        router
+            .oneshot(request)
+            .await
+            .expect("an answer")
+            .status()
+            .as_u16()
+    };
+    let me = rustix::process::geteuid().as_raw();
+    let stranger = me + 1;
+    assert_eq!(ask(me, None, "/v1/tokens").await, 200);
+    assert_eq!(ask(stranger, None, "/v1/anchors").await, 401);
+    assert_eq!(
+        ask(stranger, Some("Bearer stella_guess"), "/v1/anchors").await,
+        401
+    );
+    assert_eq!(ask(stranger, Some(good.as_str()), "/v1/anchors").await, 200);
+    assert_eq!(ask(stranger, Some(good.as_str()), "/v1/tokens").await, 403);
 }
