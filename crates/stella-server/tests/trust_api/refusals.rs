@@ -517,3 +517,66 @@ async fn a_local_user_who_does_not_own_the_home_needs_a_token() {
     assert_eq!(ask(stranger, Some(good.as_str()), "/v1/anchors").await, 200);
     assert_eq!(ask(stranger, Some(good.as_str()), "/v1/tokens").await, 403);
 }
+
+/// A demand that was left out for a misspelling would be a looser gate.
+#[tokio::test]
+async fn a_field_that_nobody_knows_is_refused_and_not_passed_over() {
+    let api = Api::runbook().await;
+    let digest = format!(r#"{{"sha256": "{}"}}"#, "a".repeat(64));
+    for (path, body, field) in [
+        (
+            "/v1/verify/artifact",
+            format!(r#"{{"digests": {digest}, "requireType": ["cyclonedx"]}}"#),
+            "requireType",
+        ),
+        (
+            "/v1/verify/artifact",
+            format!(r#"{{"digests": {digest}, "minTimeEvidenc": "attested"}}"#),
+            "minTimeEvidenc",
+        ),
+        (
+            "/v1/verify/attestation",
+            r#"{"last": true, "signers": "token:ci"}"#.to_owned(),
+            "signers",
+        ),
+        (
+            "/v1/verify/bundle",
+            r#"{"document": "{}", "digest": {}}"#.to_owned(),
+            "digest",
+        ),
+        (
+            "/v1/tokens",
+            r#"{"role": "signer", "purls": ["*"], "type": ["openvex"]}"#.to_owned(),
+            "type",
+        ),
+        (
+            "/v1/anchors",
+            r#"{"purlPattern": "*", "requireledger": true}"#.to_owned(),
+            "requireledger",
+        ),
+        (
+            "/v1/signer/keys",
+            r#"{"profile": "default", "standBy": true}"#.to_owned(),
+            "standBy",
+        ),
+        (
+            "/v1/signer/keys/key-2024-prod/revoke",
+            r#"{"reason": "compromise", "dry-run": true}"#.to_owned(),
+            "dry-run",
+        ),
+        (
+            "/v1/attestations",
+            r#"{"predicateType": "test", "profile": "fips"}"#.to_owned(),
+            "profile",
+        ),
+    ] {
+        let (status, answer) = api.post(path, &body).await;
+        assert_eq!(
+            (status, answer["code"].as_str()),
+            (400, Some("json.shape")),
+            "{body}: {answer}"
+        );
+        let detail = answer["detail"].as_str().expect("why");
+        assert!(detail.contains(&format!("`{field}`")), "{detail}");
+    }
+}
