@@ -579,4 +579,29 @@ async fn a_field_that_nobody_knows_is_refused_and_not_passed_over() {
         let detail = answer["detail"].as_str().expect("why");
         assert!(detail.contains(&format!("`{field}`")), "{detail}");
     }
+    // Nor is a list taken for the fields in their order.
+    api.refused(
+        Method::PUT,
+        "/v1/signer/config/rotation.auto",
+        r#"["true"]"#,
+        400,
+        "json.shape",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_method_that_a_resource_does_not_take_is_told_with_those_it_takes() {
+    let api = Api::runbook().await;
+    let path = "/v1/signer/config/signing.mode";
+    api.refused(Method::POST, path, "", 405, "route.method").await;
+    api.refused(Method::DELETE, "/v1/anchors", "", 405, "route.method")
+        .await;
+    api.refused(Method::GET, "/v1/nothing", "", 404, "route.unknown")
+        .await;
+    let mut request = Request::post(path).body(Body::empty()).expect("a request");
+    request.extensions_mut().insert(api.world.owner.clone());
+    let router = stella_server::http::router(Arc::clone(&api.world.app));
+    let answer = router.oneshot(request).await.expect("an answer");
+    assert_eq!(answer.headers()["allow"], "GET, PUT, DELETE");
 }
