@@ -115,7 +115,7 @@ pub trait AttestationStore: Send + Sync {
 
     async fn idempotent(&self, identity: &str, key: &str) -> Result<Option<IdempotencyRow>>;
 
-    async fn queue(&self, now: Timestamp) -> Result<QueueFigures>;
+    async fn queue(&self) -> Result<QueueFigures>;
 
     /// Remembers the latest verdict of each attestation under each anchor.
     async fn note_verdicts(&self, verdicts: Vec<VerdictRow>) -> Result<()>;

@@ -1,7 +1,9 @@
 //! Wire types shared by server and client. Types only: what a field means is
 //! said here, what happens is decided elsewhere.
 //!
-//! JSON in camelCase; `keyId` is written, `keyid` is read as well.
+//! JSON in camelCase; `keyId` is written, `keyid` is read as well. A request
+//! has no unknown fields: a demand that is misspelt must not be passed over.
+//! An answer may have, from a newer server.
 
 pub mod anchors;
 pub mod attestations;
@@ -17,10 +19,10 @@ pub mod verify;
 /// asks for them.
 macro_rules! wire {
     ($($(#[$meta:meta])* pub $kind:tt $name:ident $body:tt)+) => {$(
-        $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
         #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         #[serde(rename_all = "camelCase")]
+        $(#[$meta])*
         pub $kind $name $body
     )+};
 }

@@ -71,11 +71,10 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for OneCase<A> {
         let Some(Key(key)) = self.map.next_key()? else {
             return Ok(None);
         };
-        if let Some(name) = self
-            .names
-            .iter()
-            .find(|name| **name != key && caseless_eq(name, &key))
-        {
+        // A field may have two names that differ in case alone.
+        let exact = self.names.iter().any(|name| *name == key);
+        let near = || self.names.iter().find(|name| caseless_eq(name, &key));
+        if let Some(name) = if exact { None } else { near() } {
             let key: String = key.chars().take(64).collect();
             return Err(A::Error::custom(format_args!(
                 "{key:?} where only {name:?} is read"
@@ -113,6 +112,18 @@ mod tests {
             parse::<Object<Point>>(text.as_bytes(), &JsonLimits::default()).map_err(|e| e.code())
         };
         assert_eq!(read(r#"{"x":1,"y":[]}"#), Ok(Object(Point { x: 1 })));
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Named {
+            #[serde(alias = "keyId")]
+            keyid: u8,
+        }
+        let named = |text: &'static str| parse::<Object<Named>>(text.as_bytes(), &JsonLimits::default());
+        for text in [r#"{"keyid":1}"#, r#"{"keyId":1}"#] {
+            assert_eq!(named(text), Ok(Object(Named { keyid: 1 })));
+        }
+        for text in [r#"{"KeyId":1}"#, r#"{"keyid":1,"keyId":1}"#] {
+            assert!(named(text).is_err(), "{text}");
+        }
         for other in ["[1]", "null", r#"{"x":-1}"#, "{}", r#"{"x":1,"X":2}"#] {
             assert_eq!(read(other), Err("json.shape"), "{other}");
         }

@@ -1,7 +1,5 @@
 //! `signer.profiles`.
 
-use std::collections::BTreeMap;
-
 use stella_core::alg::Algorithm;
 use stella_core::id::{KeyId, ProfileName};
 
@@ -29,16 +27,6 @@ pub fn read(item: &Item<'_>, settings: &mut Settings) -> Result<()> {
         settings.profiles.insert(name, profile);
     }
     Ok(())
-}
-
-/// The profiles with their stores, for people.
-impl Settings {
-    pub fn key_stores(&self) -> BTreeMap<&ProfileName, KeyStoreUri> {
-        self.profiles
-            .iter()
-            .filter_map(|(name, p)| Some((name, p.key_store.parse().ok()?)))
-            .collect()
-    }
 }
 
 fn profile(item: &Item<'_>, built_in: Option<Profile>, warning_months: u32) -> Result<Profile> {

@@ -45,9 +45,8 @@ fn the_runbooks_file_is_read() {
     let settings = settings(RUNBOOK).expect("the runbook's file");
     let names: Vec<_> = settings.profiles.keys().map(|n| n.as_str().to_owned()).collect();
     assert_eq!(names, ["default", "fips", "gost", "pqc", "sm2"]);
-    let stores: Vec<_> = settings.key_stores().into_values().collect();
     assert_eq!(
-        stores,
+        key_stores(&settings),
         [
             KeyStoreUri::AwsKms {
                 key: "stellaops-default".into()
@@ -155,6 +154,10 @@ fn wrong_values_say_what_is_right() {
         ("server: {allowPlainHttp: 1}", "true or false"),
         ("server: 5", "must be a map"),
         ("store: {url: \"mysql://x\"}", "sqlite:"),
+        (
+            "signer: {rotation: {overlapDays: 14, overlap: 30d}}",
+            "give one of them",
+        ),
         ("store: {url: \"sqlite:data/x.db\"}", "from the root"),
         (
             "signer: {profiles: {x: {}}}",
@@ -261,11 +264,12 @@ fn the_homes_file_goes_over_the_machines_and_the_environment_over_both() {
 fn no_file_or_an_empty_one_is_all_defaults() {
     for text in ["", "# nothing\n", "---\n", "signer:\n"] {
         let settings = settings(text).expect(text);
-        assert!(
-            settings
-                .key_stores()
-                .values()
-                .all(|s| *s == KeyStoreUri::Software)
-        );
+        let stores = key_stores(&settings);
+        assert!(stores.iter().all(|s| *s == KeyStoreUri::Software));
     }
+}
+
+fn key_stores(settings: &Settings) -> Vec<KeyStoreUri> {
+    let stores = settings.profiles.values().map(|p| p.key_store.parse());
+    stores.map(|s| s.expect("checked when it was read")).collect()
 }

@@ -5,7 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
-use stella_core::json::{self, JsonLimits};
+use stella_core::json::{self, JsonLimits, Object};
 
 use zeroize::Zeroize as _;
 
@@ -39,7 +39,9 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         let parsed = json::parse(text, &bounds);
         drop(cleansed(bytes));
-        parsed.map(Body).map_err(|e| Error::invalid(e.code(), e))
+        parsed
+            .map(|Object(request)| Self(request))
+            .map_err(|e| Error::invalid(e.code(), e))
     }
 }
 

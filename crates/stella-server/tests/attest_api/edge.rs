@@ -1,8 +1,11 @@
 //! What comes in over HTTP, and what the on-call person sees.
 
+use std::sync::Arc;
+
 use stella_core::api::attestations::{CreateAttestation, TestSign};
 use stella_server::app::attest::AttestationQuery;
 use stella_server::config::Settings;
+use stella_store::sqlite::{OpenOptions, SqliteStore};
 
 use crate::PAD;
 use crate::support::{World, about, base64, payload, sha256};
@@ -321,6 +324,32 @@ async fn what_fits_into_a_request_is_verified_ever_after() {
     assert!(world.app.attestation_bundle(id).await.is_ok());
     let impact = world.app.key_impact("k1").await.expect("impact");
     assert_eq!((impact.attestations, impact.in_ledger), (1, 1));
+}
+
+/// Whoever lowers a bound means what comes in from now on.
+#[tokio::test]
+async fn a_bound_that_is_lowered_fails_nothing_that_passed() {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = home.path().join("stella.db");
+    let store = Arc::new(SqliteStore::open(&path, &OpenOptions::default()).expect("a store"));
+    let before = World::over(store.clone(), Settings::default(), home)
+        .with_key()
+        .await;
+    let request = CreateAttestation {
+        predicate: Some(format!("{{\"log\":\"{}\"}}", "x".repeat(8_000))),
+        ..about(PAD, "a", "openvex")
+    };
+    let id = before.create(request).await.expect("created").id;
+
+    let mut settings = Settings::default();
+    settings.limits.max_body_bytes = 4 * 1024;
+    let home = tempfile::tempdir().expect("a folder");
+    let world = World::over(store, settings, home);
+    world.pass(7_200);
+    assert_eq!(world.verify(&id).await.verdict, "PASS");
+    assert_eq!(world.gate("a", Some(PAD), &[]).await.verdict, "PASS");
+    let integrity = world.app.check_integrity(&id).await.expect("checked");
+    assert!(integrity.intact, "{integrity:?}");
 }
 
 /// Names come from whoever wrote the statement.

@@ -332,7 +332,7 @@ impl AttestationStore for MemoryStore {
             .cloned())
     }
 
-    async fn queue(&self, _: Timestamp) -> Result<QueueFigures> {
+    async fn queue(&self) -> Result<QueueFigures> {
         let tables = self.tables();
         let count = |state| tables.rows.values().filter(|r| r.state == state).count() as u64;
         Ok(QueueFigures {

@@ -3,12 +3,15 @@
 use rusqlite::{Connection, Row};
 use stella_core::digest::Sha256;
 use stella_core::dsse::{Envelope, pae_digest};
+use stella_core::statement::Statement;
 use stella_core::trust::{Event, TrustState};
 
 use super::row::{Columns, all, first, integer};
 use super::writer::{CHAIN_START, chain_head};
 use super::{attestation_rows, events, ledger, projections};
-use crate::{AttestationRow, LedgerKey, Result, STORED_ENVELOPE, VerifyReport};
+use crate::{
+    AttestationRow, LedgerKey, Result, STORED_ENVELOPE, STORED_STATEMENT, VerifyReport, subjects_of,
+};
 
 /// Damage that stops one check is a finding like any other.
 pub(super) fn report(conn: &Connection) -> VerifyReport {
@@ -265,6 +268,16 @@ fn attestation(conn: &Connection, found: &AttestationRow, spki: Option<[u8; 32]>
     let wrong = |why: &str| Ok(Some(why.to_owned()));
     if pae_digest(&found.payload_type, &found.payload) != found.pae {
         return wrong("its payload does not have its digest");
+    }
+    let statement = match Statement::parse(&found.payload, &STORED_STATEMENT) {
+        Ok(statement) => statement,
+        Err(error) => return Ok(Some(format!("its payload: {error}"))),
+    };
+    if statement.predicate_type() != found.predicate_type {
+        return wrong("its predicate type is not that of its payload");
+    }
+    if subjects_of(&statement) != found.subjects {
+        return wrong("its subjects are not those of its payload");
     }
     let Some(signed) = &found.signed else {
         return Ok(None);

@@ -38,19 +38,8 @@ impl Draft {
         })
     }
 
-    /// Subjects by their canonical names, as they are looked up.
     pub fn subjects(&self) -> Vec<Subject> {
-        self.statement
-            .subjects()
-            .iter()
-            .map(|s| Subject {
-                name: s
-                    .name
-                    .as_deref()
-                    .map(|n| SubjectName::parse(n).map_or_else(|_| n.to_owned(), |n| n.to_string())),
-                digest: s.digest.clone(),
-            })
-            .collect()
+        stella_store::subjects_of(&self.statement)
     }
 }
 

@@ -12,7 +12,7 @@ use stella_core::verify::{Check, Code, Judgement};
 use stella_store::AttestationRow;
 
 use super::signer::Signer;
-use super::{Question, gravity, is_signed, report, unreadable};
+use super::{Question, gravity, is_signed, open_stored, report, unreadable};
 use crate::app::error::{Error, Result};
 use crate::app::{App, Caller};
 
@@ -104,7 +104,7 @@ impl App {
         for row in rows {
             // Somebody else's signature over the same statement is not what was asked for.
             let signatures = signer.of(known.get(&row.pae).cloned().unwrap_or_default());
-            match self.open_stored(question, row, signatures) {
+            match open_stored(question, row, signatures) {
                 Ok(statement) => candidates.push(Candidate {
                     reference: row.id.to_string(),
                     unsigned: !is_signed(row, question),

@@ -17,7 +17,7 @@ use stella_core::json::JsonLimits;
 use stella_core::purl::SubjectName;
 use stella_core::statement::{Statement, StatementLimits, Subject};
 use stella_core::verify::{Check, Code, Judgement, SignedStatement, Verdict};
-use stella_store::AttestationRow;
+use stella_store::{AttestationRow, STORED_STATEMENT};
 
 pub use question::Question;
 
@@ -41,7 +41,11 @@ impl App {
     /// claimed name, with every signature known over the same statement.
     pub async fn judge_stored(&self, question: &Question, row: &AttestationRow) -> Result<Judged> {
         let mut known = self.known_signatures(question, [row.pae]).await?;
-        Ok(self.judge_with(question, row, known.remove(&row.pae).unwrap_or_default()))
+        Ok(judge_with(
+            question,
+            row,
+            known.remove(&row.pae).unwrap_or_default(),
+        ))
     }
 
     /// The same for many, with one look into the ledger; in the order given.
@@ -51,34 +55,8 @@ impl App {
             .await?;
         Ok(rows
             .iter()
-            .map(|row| self.judge_with(question, row, known.get(&row.pae).cloned().unwrap_or_default()))
+            .map(|row| judge_with(question, row, known.get(&row.pae).cloned().unwrap_or_default()))
             .collect())
-    }
-
-    fn judge_with(&self, question: &Question, row: &AttestationRow, known: Vec<KnownSignature>) -> Judged {
-        if !is_signed(row, question) {
-            return Judged::of(vec![unsigned(row)]);
-        }
-        match self.open_stored(question, row, known) {
-            Ok(statement) => Judged::of(judge_subjects(question, &statement)),
-            Err(check) => Judged::of(vec![unreadable(row, check)]),
-        }
-    }
-
-    /// The statement of a row with the signatures it is judged by.
-    pub(crate) fn open_stored(
-        &self,
-        question: &Question,
-        row: &AttestationRow,
-        known: Vec<KnownSignature>,
-    ) -> std::result::Result<SignedStatement, Check> {
-        let pae = stella_core::dsse::pae(&row.payload_type, &row.payload);
-        let limit = question.policy.limits.max_signatures;
-        let cases = evidence::choose(&question.trust, &pae, known, limit)
-            .iter()
-            .map(KnownSignature::case)
-            .collect();
-        SignedStatement::open(&row.payload_type, &row.payload, cases, &self.statement_limits())
     }
 
     pub(crate) fn json_limits(&self) -> JsonLimits {
@@ -101,6 +79,31 @@ impl App {
             max_signatures: self.settings.limits.max_signatures,
         }
     }
+}
+
+fn judge_with(question: &Question, row: &AttestationRow, known: Vec<KnownSignature>) -> Judged {
+    if !is_signed(row, question) {
+        return Judged::of(vec![unsigned(row)]);
+    }
+    match open_stored(question, row, known) {
+        Ok(statement) => Judged::of(judge_subjects(question, &statement)),
+        Err(check) => Judged::of(vec![unreadable(row, check)]),
+    }
+}
+
+/// The statement of a row with the signatures it is judged by.
+fn open_stored(
+    question: &Question,
+    row: &AttestationRow,
+    known: Vec<KnownSignature>,
+) -> std::result::Result<SignedStatement, Check> {
+    let pae = stella_core::dsse::pae(&row.payload_type, &row.payload);
+    let limit = question.policy.limits.max_signatures;
+    let cases = evidence::choose(&question.trust, &pae, known, limit)
+        .iter()
+        .map(KnownSignature::case)
+        .collect();
+    SignedStatement::open(&row.payload_type, &row.payload, cases, &STORED_STATEMENT)
 }
 
 impl Judged {
