@@ -28,11 +28,17 @@ struct Tables {
     log: Vec<LogRow>,
     /// How often yet the key counts as changed since it was chosen.
     key_moves: u32,
+    /// The next change of trust takes effect, and nobody hears of it.
+    loses_an_answer: bool,
 }
 
 impl MemoryStore {
     pub fn move_key(&self, times: u32) {
         self.tables().key_moves = times;
+    }
+
+    pub fn lose_the_next_answer(&self) {
+        self.tables().loses_an_answer = true;
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -117,7 +123,10 @@ impl EventStore for MemoryStore {
                 }
             }
         }
-        Ok(Appended::Done)
+        match std::mem::take(&mut tables.loses_an_answer) {
+            true => Err(StoreError::Unknown("the connection broke".to_owned())),
+            false => Ok(Appended::Done),
+        }
     }
 
     async fn sealed_key(&self, id: &KeyId) -> Result<Option<Vec<u8>>> {
