@@ -7,7 +7,7 @@ use stella_core::id::EventId;
 use stella_core::time::Timestamp;
 use stella_core::trust::decide::Refusal;
 use stella_core::trust::{Event, EventBody, TrustState};
-use stella_store::{Append, Appended, SealedKeyRow, Store, TokenChange};
+use stella_store::{Append, Appended, SealedKeyRow, Store, StoreError, TokenChange};
 use tokio::sync::Mutex;
 
 use crate::app::error::{Error, Result};
@@ -125,7 +125,8 @@ impl App {
             let appended = self
                 .store
                 .append(append, decision.sealed_keys, decision.tokens)
-                .await?;
+                .await
+                .map_err(unheard)?;
             match appended {
                 Appended::Done => return Ok((decision.answer, after)),
                 Appended::HeadMoved { .. } => {}
@@ -162,5 +163,16 @@ impl App {
             events.push(event);
         }
         Ok(Append::new(state.head, events, Arc::new(after)))
+    }
+}
+
+/// There is no idempotency key here to repeat it with.
+fn unheard(error: StoreError) -> Error {
+    let unknown = matches!(error, StoreError::Unknown(_));
+    let error = Error::from(error);
+    if unknown {
+        error.next("stella audit query shows whether it was done; repeat it if it was not")
+    } else {
+        error
     }
 }

@@ -544,3 +544,29 @@ async fn whatever_the_key_store_does_nothing_is_called_signed_that_is_not() {
         }
     }
 }
+
+/// A change of trust has no idempotency key to be repeated with.
+#[tokio::test]
+async fn where_it_is_not_known_whether_trust_changed_the_audit_trail_tells() {
+    let store = Arc::new(MemoryStore::default());
+    let home = tempfile::tempdir().expect("a folder");
+    let world = World::over(store.clone(), Settings::default(), home)
+        .with_key()
+        .await;
+    store.lose_the_next_answer();
+    let error = world
+        .app
+        .set_config(&world.owner, "rotation.overlap_days", "7")
+        .await
+        .expect_err("nobody knows");
+    assert_eq!(error.code, "store.unknown-outcome");
+    let next = error.next.expect("a way to find out");
+    assert!(next.contains("stella audit query"), "{next}");
+    // It had taken effect, and saying it again is safe.
+    let again = world
+        .app
+        .set_config(&world.owner, "rotation.overlap_days", "7")
+        .await;
+    assert_eq!(again.expect("set").value, "7");
+    assert_eq!(world.app.trust_head().await.expect("trust").settings.len(), 1);
+}

@@ -30,6 +30,8 @@ struct Tables {
     key_moves: u32,
     /// How often yet the head counts as moved since it was decided on.
     head_moves: u32,
+    /// The next change of trust takes effect, and nobody hears of it.
+    loses_an_answer: bool,
 }
 
 impl MemoryStore {
@@ -39,6 +41,10 @@ impl MemoryStore {
 
     pub fn move_head(&self, times: u32) {
         self.tables().head_moves = times;
+    }
+
+    pub fn lose_the_next_answer(&self) {
+        self.tables().loses_an_answer = true;
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -137,7 +143,10 @@ impl EventStore for MemoryStore {
                 }
             }
         }
-        Ok(Appended::Done)
+        match std::mem::take(&mut tables.loses_an_answer) {
+            true => Err(StoreError::Unknown("the connection broke".to_owned())),
+            false => Ok(Appended::Done),
+        }
     }
 
     async fn sealed_key(&self, id: &KeyId) -> Result<Option<Vec<u8>>> {

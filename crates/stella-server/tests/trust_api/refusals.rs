@@ -605,3 +605,32 @@ async fn a_method_that_a_resource_does_not_take_is_told_with_those_it_takes() {
     let answer = router.oneshot(request).await.expect("an answer");
     assert_eq!(answer.headers()["allow"], "GET, PUT, DELETE");
 }
+
+#[tokio::test]
+async fn a_note_is_not_a_book() {
+    let api = Api::runbook().await;
+    let id = api.attest("pkg:npm/app@1.0.0", "a").await;
+    let events = api.ok(Method::GET, "/v1/audit", "").await;
+    let note = "x".repeat(5_000);
+    for (method, path, rest) in [
+        (
+            Method::POST,
+            "/v1/signer/keys/key-2024-prod/revoke",
+            r#""reason": "compromise""#,
+        ),
+        (
+            Method::PATCH,
+            &format!("/v1/anchors/{NPM}"),
+            r#""status": "disabled""#,
+        ),
+        (
+            Method::POST,
+            &format!("/v1/attestations/{id}/withdraw"),
+            r#""reason": "superseded""#,
+        ),
+    ] {
+        let body = format!(r#"{{{rest}, "note": "{note}"}}"#);
+        api.refused(method, path, &body, 400, "note.too-long").await;
+    }
+    assert_eq!(api.ok(Method::GET, "/v1/audit", "").await, events);
+}

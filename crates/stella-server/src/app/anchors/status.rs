@@ -10,8 +10,8 @@ use crate::app::error::Result;
 use crate::app::verify::{Judged, Question, gravity};
 use crate::app::{App, values};
 
-/// How many are judged at a time.
-const PAGE: usize = 500;
+/// How many are in memory at a time: each may hold megabytes.
+const PAGE: usize = 50;
 
 /// Kept of an attestation that another anchor judges by now.
 const ELSEWHERE: &str = "ELSEWHERE";

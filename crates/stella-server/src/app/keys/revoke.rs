@@ -225,7 +225,7 @@ fn parse(request: &RevokeKey, now: Timestamp) -> Result<Revocation> {
             None => time(&request.effective_at)?,
         },
         compromised_since: time(&request.compromised_since)?,
-        note: request.note.clone().filter(|n| !n.is_empty()),
+        note: values::note(request.note.clone())?,
     })
 }
 
