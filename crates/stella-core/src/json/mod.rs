@@ -292,9 +292,15 @@ mod tests {
     #[test]
     fn duplicates_are_found_among_many_keys() {
         let mut object: String = (0..200).map(|i| format!("\"k{i}\":0,")).collect();
-        object.push_str("\"k7\":1");
-        assert_eq!(code(format!("{{{object}}}").as_bytes()), "json.duplicate-key");
-        let object = object.replace("\"k7\":1", "\"k200\":1");
+        object.push_str("\"last\":1");
         assert_eq!(code(format!("{{{object}}}").as_bytes()), "ok");
+        for again in ["k7", "k150", "k199"] {
+            let object = object.replace("last", again);
+            assert_eq!(
+                code(format!("{{{object}}}").as_bytes()),
+                "json.duplicate-key",
+                "{again}"
+            );
+        }
     }
 }

@@ -307,7 +307,6 @@ fn required_types(
     }
     let passed_by = judged
         .iter()
-        .filter(|_| artifact.name.is_none())
         .filter(|j| j.answer.judgement.verdict == Verdict::Pass)
         .filter_map(|j| v.trust.anchors.get(&j.answer.judgement.anchor_id?));
     deciding

@@ -359,6 +359,34 @@ fn a_second_name_in_a_statement_lends_nothing_to_the_first() {
     }
 }
 
+/// Of two open answers the one that nobody is there to judge is told.
+#[test]
+fn a_name_without_an_anchor_outweighs_one_that_is_merely_unproven() {
+    let mut log = History::default();
+    log.record(at(NOW), [EventBody::KeyImported(entered("k0", 0, None, None))]);
+    log.record(at(NOW), anchor(1, "pkg:npm/*", AnchorPolicy::default(), &["k0"]));
+    log.record(
+        at(NOW),
+        [EventBody::KeyRevoked {
+            anchor_id: Some(anchor_id(1)),
+            key_id: key_id("k0"),
+            reason: RevokeReason::Superseded,
+            effective_at: at("2025-02-01T00:00:00Z"),
+            compromised_since: None,
+            note: None,
+        }],
+    );
+    let bench = Bench::new(log.state);
+    let both = ours(None, &["slsaprovenance1", "cyclonedx"]);
+    for (unproven, unjudged) in [(SLSA, SBOM), (SBOM, SLSA)] {
+        let set = [
+            candidate("a", 0, Some(PURL), unproven),
+            candidate("b", 0, Some("pkg:cargo/x@1"), unjudged),
+        ];
+        assert_eq!(asked(&bench, &both, &set).code, Code::AnchorNone);
+    }
+}
+
 #[test]
 fn a_looser_anchor_never_rescues_what_a_stricter_one_rejects() {
     let mut log = world(AnchorPolicy::default());

@@ -126,6 +126,14 @@ fn a_lower_bound_at_the_end_is_past_it() {
     }
 }
 
+#[test]
+fn a_key_is_current_from_its_addition_until_before_its_end() {
+    let bench = rotated(None, Some(END));
+    let held = &bench.trust.anchors[&anchor_id(1)].keys[0];
+    assert_eq!(around(ADDED).map(|now| held.is_current(now)), [false, true, true]);
+    assert_eq!(around(END).map(|now| held.is_current(now)), [true, false, false]);
+}
+
 /// A compromise without its start takes nothing back of what had ended.
 #[test]
 fn what_was_signed_after_the_end_stays_refused_when_the_key_turns_out_stolen() {
