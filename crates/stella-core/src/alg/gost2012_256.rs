@@ -35,7 +35,7 @@ const PARAMETER_SETS: [(ObjectIdentifier, Option<ObjectIdentifier>); 3] = [
     ),
 ];
 
-/// id-tc26-gost3411-12-256, RFC 9215 section 2.
+/// id-tc26-gost3411-12-256, RFC 9215 section 3.
 const STREEBOG_256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.643.7.1.1.2.2");
 
 /// id-tc26-gost-3410-2012-256-paramSetA, RFC 7836 appendix A.2.
@@ -119,7 +119,7 @@ impl Scheme for Gost2012 {
         others.into_iter().map(|set| spki(self.oid(), set, raw)).collect()
     }
 
-    /// s and then r, big-endian (RFC 9215 section 3).
+    /// s and then r, big-endian (RFC 9215 section 2).
     fn verify(&self, raw: &[u8], message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
         let key = point(raw).ok_or(BadSignature)?;
         let signature: &[u8; 64] = signature.try_into().map_err(|_| BadSignature)?;
