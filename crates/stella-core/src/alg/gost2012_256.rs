@@ -84,7 +84,7 @@ impl Scheme for Gost2012 {
             return Ok(());
         }
         let why = if set == TC26_256_A {
-            ", whose order is four times a prime (paramSetA): make the key with paramSetB"
+            " (paramSetA, whose order is four times a prime; paramSetB is taken)"
         } else {
             ""
         };
