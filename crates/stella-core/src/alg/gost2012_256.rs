@@ -35,7 +35,7 @@ const PARAMETER_SETS: [(ObjectIdentifier, Option<ObjectIdentifier>); 3] = [
     ),
 ];
 
-/// id-tc26-gost3411-12-256, RFC 9215 section 2.
+/// id-tc26-gost3411-12-256, RFC 9215 section 3.
 const STREEBOG_256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.643.7.1.1.2.2");
 
 /// id-tc26-gost-3410-2012-256-paramSetA, RFC 7836 appendix A.2.
@@ -84,7 +84,7 @@ impl Scheme for Gost2012 {
             return Ok(());
         }
         let why = if set == TC26_256_A {
-            ", whose order is four times a prime (paramSetA): make the key with paramSetB"
+            " (paramSetA, whose order is four times a prime; paramSetB is taken)"
         } else {
             ""
         };
@@ -127,7 +127,7 @@ impl Scheme for Gost2012 {
 struct Ready(ProjectivePoint<CryptoProA>);
 
 impl Verify for Ready {
-    /// s and then r, big-endian (RFC 9215 section 3).
+    /// s and then r, big-endian (RFC 9215 section 2).
     fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
         let signature: &[u8; 64] = signature.try_into().map_err(|_| BadSignature)?;
         let (s, r) = signature.split_at(COORDINATE_LEN);

@@ -33,8 +33,11 @@ where
     }
 }
 
-/// RFC 7091 section 6.1 steps 3 to 6 with this nonce; `None` when it is one of
+/// RFC 7091 section 6.1 steps 3 to 5 with this nonce; `None` when it is one of
 /// those that the standard says to draw again.
+///
+/// The nonce must be as secret as the key, and belong to no other message:
+/// whoever knows it, or sees it used twice, has the key.
 pub fn sign<C>(
     d: &NonZeroScalar<C>,
     e: &Scalar<C>,
@@ -50,7 +53,7 @@ where
     Some((nonzero(r)?, nonzero(s)?))
 }
 
-/// RFC 7091 section 6.2 steps 3 to 7. That r and s are within bounds is in
+/// RFC 7091 section 6.2 steps 4 to 7. That r and s are within bounds is in
 /// their type (step 1), and that e is not zero in how it was made (step 3).
 pub fn verify<C>(q: &ProjectivePoint<C>, e: &Scalar<C>, r: &NonZeroScalar<C>, s: &NonZeroScalar<C>) -> bool
 where

@@ -1,4 +1,4 @@
-//! The example of RFC 7091 section 7.1. It has a curve of its own, over which
+//! The example of RFC 7091 section 7. It has a curve of its own, over which
 //! the very equations run that sign and verify over CryptoPro-A.
 
 use primeorder::elliptic_curve::group::Group;

@@ -25,6 +25,10 @@ fn available(algorithm: alg::Algorithm) -> Algorithm {
         sign: true,
         verify: true,
         unaudited: scheme.unaudited(),
-        note: Some("in software: not a validated module".to_owned()),
+        note: Some(if scheme.unaudited() {
+            "in software: not a validated module, and an unaudited implementation".to_owned()
+        } else {
+            "in software: not a validated module".to_owned()
+        }),
     }
 }
