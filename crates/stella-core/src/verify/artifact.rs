@@ -355,7 +355,7 @@ fn nearness(code: Code) -> (bool, bool, Reverse<Code>) {
 }
 
 /// Of several verdicts FAIL wins, then a missing anchor, then the rest.
-fn severity(code: Code) -> u8 {
+pub(super) fn severity(code: Code) -> u8 {
     match (code.verdict(), code) {
         (Verdict::Fail, _) => 0,
         (Verdict::Indeterminate, Code::AnchorNone) => 1,
