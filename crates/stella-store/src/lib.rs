@@ -126,9 +126,9 @@ pub trait AttestationStore: Send + Sync {
 /// signed and never change, so neither does what is made of them.
 #[async_trait]
 pub trait ProofStore: Send + Sync {
-    /// Keeps it under its address. Where that is kept already nothing is
-    /// written, and what is kept is answered.
-    async fn insert_proof(&self, proof: ProofRow) -> Result<ProofRow>;
+    /// Keeps it under its address; where that is kept already nothing is
+    /// written.
+    async fn insert_proof(&self, proof: ProofRow) -> Result<ProofKept>;
 
     async fn proof(&self, address: &Sha256) -> Result<Option<ProofRow>>;
 

@@ -264,6 +264,13 @@ pub struct ProofRow {
     pub created_at: Timestamp,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProofKept {
+    Done,
+    /// Somebody kept it before.
+    Earlier(ProofRow),
+}
+
 #[derive(Debug, Clone, Default)]
 pub struct ProofFilter {
     /// Exact canonical name of the spine's subject.

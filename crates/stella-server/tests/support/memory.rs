@@ -338,13 +338,13 @@ impl AttestationStore for MemoryStore {
 
 #[async_trait]
 impl ProofStore for MemoryStore {
-    async fn insert_proof(&self, proof: ProofRow) -> Result<ProofRow> {
+    async fn insert_proof(&self, proof: ProofRow) -> Result<ProofKept> {
         let mut tables = self.tables();
         if let Some(earlier) = tables.proofs.iter().find(|p| p.address == proof.address) {
-            return Ok(earlier.clone());
+            return Ok(ProofKept::Earlier(earlier.clone()));
         }
-        tables.proofs.push(proof.clone());
-        Ok(proof)
+        tables.proofs.push(proof);
+        Ok(ProofKept::Done)
     }
 
     async fn proof(&self, address: &Sha256) -> Result<Option<ProofRow>> {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use stella_core::digest::Sha256;
 
 use super::fixture::*;
-use crate::{Inserted, ProofFilter, ProofRow, Store};
+use crate::{Inserted, ProofFilter, ProofKept, ProofRow, Store};
 
 /// With attestations 1 to `n`, signed.
 async fn stored(store: &Arc<dyn Store>, n: u64) -> Fixture {
@@ -19,7 +19,7 @@ pub(super) async fn an_address_stands_for_its_parts_in_their_order(store: Arc<dy
     let fixture = stored(&store, 4).await;
     let proof = fixture.proof(&[4], &[&[3], &[1], &[2]]).await;
     assert_eq!(store.proof(&proof.address).await.unwrap(), None);
-    assert_eq!(store.insert_proof(proof.clone()).await.unwrap(), proof);
+    assert_eq!(store.insert_proof(proof.clone()).await.unwrap(), ProofKept::Done);
     assert_eq!(store.proof(&proof.address).await.unwrap(), Some(proof.clone()));
     // The first to keep it stays the one who did.
     let again = ProofRow {
@@ -27,7 +27,8 @@ pub(super) async fn an_address_stands_for_its_parts_in_their_order(store: Arc<dy
         created_at: at(900),
         ..proof.clone()
     };
-    assert_eq!(store.insert_proof(again).await.unwrap(), proof);
+    let earlier = store.insert_proof(again).await.unwrap();
+    assert_eq!(earlier, ProofKept::Earlier(proof.clone()));
     assert_eq!(store.proof(&proof.address).await.unwrap(), Some(proof));
 }
 
@@ -58,7 +59,8 @@ pub(super) async fn lists_and_prefixes(store: Arc<dyn Store>) {
     let mut proofs = Vec::new();
     for (spine, member) in [(1, 2), (3, 4), (1, 4)] {
         let proof = fixture.proof(&[spine], &[&[member]]).await;
-        proofs.push(store.insert_proof(proof).await.unwrap());
+        store.insert_proof(proof.clone()).await.unwrap();
+        proofs.push(proof);
     }
     let ask = async |set: &dyn Fn(&mut ProofFilter)| -> Vec<Sha256> {
         let mut filter = ProofFilter {

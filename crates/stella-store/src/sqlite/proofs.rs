@@ -7,11 +7,11 @@ use stella_core::id::AttestationId;
 
 use super::SqliteStore;
 use super::row::{Columns, all, execute, first, integer};
-use crate::{ProofFilter, ProofRow, ProofStore, Result, StoreError};
+use crate::{ProofFilter, ProofKept, ProofRow, ProofStore, Result, StoreError};
 
 #[async_trait]
 impl ProofStore for SqliteStore {
-    async fn insert_proof(&self, proof: ProofRow) -> Result<ProofRow> {
+    async fn insert_proof(&self, proof: ProofRow) -> Result<ProofKept> {
         self.writer.write(move |commit| insert(commit.conn, &proof)).await
     }
 
@@ -37,12 +37,12 @@ pub(super) fn every(conn: &Connection) -> Result<Vec<ProofRow>> {
     rows.into_iter().map(|row| with_parts(conn, row)).collect()
 }
 
-fn insert(conn: &Connection, proof: &ProofRow) -> Result<ProofRow> {
+fn insert(conn: &Connection, proof: &ProofRow) -> Result<ProofKept> {
     if proof.spine.is_empty() || proof.members.is_empty() || proof.members.iter().any(Vec::is_empty) {
         return Err(StoreError::Corrupt("a proof without a spine or a member".into()));
     }
     if let Some(earlier) = by_address(conn, &proof.address)? {
-        return Ok(earlier);
+        return Ok(ProofKept::Earlier(earlier));
     }
     execute(
         conn,
@@ -73,7 +73,7 @@ fn insert(conn: &Connection, proof: &ProofRow) -> Result<ProofRow> {
             }
         }
     }
-    Ok(proof.clone())
+    Ok(ProofKept::Done)
 }
 
 fn by_address(conn: &Connection, address: &Sha256) -> Result<Option<ProofRow>> {
