@@ -74,6 +74,9 @@ pub struct ProofJudgement {
     pub subject: String,
     /// The one that judged the spine.
     pub anchor_id: Option<AnchorId>,
+    /// The statement on which the verdict rests, where it is one of them.
+    #[serde(skip)]
+    pub deciding: Option<Sha256>,
     pub trace: Vec<Check>,
 }
 
@@ -103,7 +106,8 @@ pub fn judge(v: Verifier<'_>, case: Case<'_>, budget: &mut Budget) -> ProofJudge
         }
     };
     let mut anchor = None;
-    found.add(match open(case, case.bundle.spine()) {
+    let spine_pae = case.bundle.spine().pae_digest();
+    let judged = match open(case, case.bundle.spine()) {
         Ok(statement) => {
             let judgement = statement.judge(v, &name, budget);
             anchor = judgement.anchor_id;
@@ -111,7 +115,8 @@ pub fn judge(v: Verifier<'_>, case: Case<'_>, budget: &mut Budget) -> ProofJudge
             parent("spine", judgement, detail)
         }
         Err(check) => check,
-    });
+    };
+    found.add_of(Some(spine_pae), judged);
     found.add(root(&spine));
     members(v, case, &spine, &name, budget, &mut found);
     found.ends(name.to_string(), anchor)
@@ -198,7 +203,7 @@ fn members(
             continue;
         };
         let what = described(n, spine, listed);
-        found.add(match place {
+        let judged = match place {
             Place::Again(_) => Check::stop("member", Code::ProofMemberExtra, format!("{what}: there twice")),
             Place::Moved(_) => {
                 let detail = format!("{what}: in another place of the bundle");
@@ -216,7 +221,8 @@ fn members(
                 }
                 Err(check) => check,
             },
-        });
+        };
+        found.add_of(Some(pae), judged);
     }
 }
 
@@ -351,25 +357,31 @@ fn described(index: usize, spine: &Spine, member: &MemberRef) -> String {
 #[derive(Default)]
 struct Findings {
     trace: Vec<Check>,
-    codes: Vec<Code>,
+    reasons: Vec<(Code, Option<Sha256>)>,
 }
 
 impl Findings {
     fn add(&mut self, check: Check) {
+        self.add_of(None, check);
+    }
+
+    fn add_of(&mut self, statement: Option<Sha256>, check: Check) {
         if matches!(check.status, CheckStatus::Fail | CheckStatus::Unknown) {
-            self.codes.push(check.code.unwrap_or(Code::ProofInvalid));
+            let code = check.code.unwrap_or(Code::ProofInvalid);
+            self.reasons.push((code, statement));
         }
         self.trace.push(check);
     }
 
     fn ends(self, subject: String, anchor_id: Option<AnchorId>) -> ProofJudgement {
-        let gravest = self.codes.into_iter().min_by_key(|c| severity(*c));
-        let code = gravest.unwrap_or(Code::Ok);
+        let gravest = self.reasons.into_iter().min_by_key(|(c, _)| severity(*c));
+        let (code, deciding) = gravest.unwrap_or((Code::Ok, None));
         ProofJudgement {
             verdict: code.verdict(),
             code,
             subject,
             anchor_id,
+            deciding,
             trace: self.trace,
         }
     }

@@ -269,10 +269,7 @@ async fn no_altered_document_passes_for_it() {
         assert_eq!(world.judge(with_address).await.report.verdict, "FAIL", "{what}");
     }
     // Another proof, good in itself, under this one's address.
-    let other = world
-        .prove(of(&[attestations(&proof)[0]]))
-        .await
-        .expect("made");
+    let other = world.prove(of(&[attestations(&proof)[0]])).await.expect("made");
     let other = VerifyProof {
         proof: proof.id.clone(),
         ..brought(world.bytes(&other).await)
@@ -350,6 +347,7 @@ async fn only_what_passes_becomes_a_member() {
     assert_eq!(over, [(junk.as_str(), "key.not-allowed")]);
 
     // Of two good ones the newer; of a withdrawn one the one before it.
+    world.pass(1);
     let newer = CreateAttestation {
         predicate: Some("{\"newer\": true}".to_owned()),
         ..about(PAD, "a", KINDS[0])
@@ -367,10 +365,10 @@ async fn only_what_passes_becomes_a_member() {
 
     // A proof that was itself withdrawn is not made again of the same parts.
     world.withdraw(&proof.spine.attestations[0]).await;
-    assert_eq!(
-        told(&world.judge(asked(&proof)).await),
-        ("FAIL", "attestation.withdrawn")
-    );
+    let verdict = world.judge(asked(&proof)).await;
+    assert_eq!(told(&verdict), ("FAIL", "attestation.withdrawn"));
+    let next = verdict.report.next.as_deref().expect("a command");
+    assert!(next.contains(&proof.spine.attestations[0]), "{next}");
     assert_eq!(code(of(&[])).await, "proof.withdrawn");
 }
 
@@ -526,6 +524,22 @@ async fn while_the_signer_is_down_the_spine_waits_and_the_proof_comes_with_it() 
     let proof = world.prove(of(&[])).await.expect("made");
     assert_eq!(proof.spine.attestations, waiting.spine.attestations);
     assert_eq!(told(&world.judge(asked(&proof)).await), ("PASS", "ok"));
+}
+
+#[tokio::test]
+async fn a_spine_is_no_evidence_of_its_own() {
+    let world = World::ready().await;
+    let evidence = world.attest(PAD, "a", KINDS[0]).await;
+    world.prove(of(&[])).await.expect("made");
+    let gate = async |types: &[&str]| world.gate("a", Some(PAD), types).await.verdict;
+    assert_eq!(gate(&[]).await, "PASS");
+    world.withdraw(&evidence).await;
+    assert_eq!(gate(&[]).await, "FAIL", "what it lists was taken back");
+    assert_eq!(
+        gate(&["proofspine.stella/v1"]).await,
+        "PASS",
+        "whoever asks for one gets it"
+    );
 }
 
 #[tokio::test]

@@ -182,7 +182,10 @@ impl App {
             !question.trust.withdrawn.contains_key(&row.pae)
                 && superseded.is_none_or(|s| row.id >= s.successor)
         };
-        Ok(found.into_values().filter(current).collect())
+        let mut rows: Vec<_> = found.into_values().filter(current).collect();
+        // Ids order by the millisecond only.
+        rows.sort_by_key(|r| (r.created_at, r.id));
+        Ok(rows)
     }
 
     /// The attestation alone, or with the other signatures over the same

@@ -67,9 +67,10 @@ impl App {
                             code: Code::ProofInvalid,
                             subject: String::new(),
                             anchor_id: None,
+                            deciding: None,
                             trace: vec![check],
                         };
-                        return Ok(self.told(&question, caller, None, false, &judgement).await);
+                        return self.told(&question, caller, None, false, &judgement).await;
                     }
                 }
             }
@@ -78,9 +79,8 @@ impl App {
             .judge_proof(&question, &bundle, &asked, &mut question.budget())
             .await?;
         let bound = asked.digest.is_some();
-        Ok(self
-            .told(&question, caller, Some(bundle.address()), bound, &judgement)
-            .await)
+        self.told(&question, caller, Some(bundle.address()), bound, &judgement)
+            .await
     }
 
     /// The one way to judge a proof bundle: by what it carries, and what this
@@ -153,7 +153,7 @@ impl App {
         address: Option<Sha256>,
         artifact_bound: bool,
         judgement: &ProofJudgement,
-    ) -> ProofVerdict {
+    ) -> Result<ProofVerdict> {
         let id = address.map(|a| format!("sha256:{a}"));
         let mut answer = VerdictReport {
             verdict: judgement.verdict.to_string(),
@@ -164,7 +164,11 @@ impl App {
                     .short()
                     .into_owned(),
             ),
-            attestation_id: None,
+            // Only for the command that mends it: the verdict is about all of them.
+            attestation_id: match judgement.deciding {
+                Some(pae) => self.first_of(&pae).await?,
+                None => None,
+            },
             anchor_id: judgement.anchor_id.map(|id| id.to_string()),
             artifact_bound,
             trace: report::trace(&judgement.trace),
@@ -176,8 +180,14 @@ impl App {
             Some(id) => next.replace("export ADDRESS", &format!("export {id}")),
             None => next,
         });
+        answer.attestation_id = None;
         self.log_verdict(question, caller, &answer).await;
-        ProofVerdict { id, report: answer }
+        Ok(ProofVerdict { id, report: answer })
+    }
+
+    async fn first_of(&self, pae: &Sha256) -> Result<Option<String>> {
+        let rows = self.store.attestations_by_pae(pae).await?;
+        Ok(rows.iter().map(|r| r.id).min().map(|id| id.to_string()))
     }
 }
 
