@@ -16,6 +16,7 @@ use stella_core::trust::anchor::AnchorPolicy;
 use stella_server::app::proof::ProofQuery;
 use stella_server::app::{Caller, Error, ErrorKind, Result};
 use stella_server::config::Settings;
+use stella_store::ProofRow;
 
 use crate::PAD;
 use crate::support::{Fault, World, about, as_of, payload, scoped, sha256, times};
@@ -293,6 +294,31 @@ async fn no_altered_document_passes_for_it() {
 }
 
 #[tokio::test]
+async fn what_is_kept_under_a_wrong_address_is_not_given_out_for_it() {
+    let world = World::ready().await;
+    world.evidence().await;
+    let proof = world.prove(of(&[])).await.expect("made");
+    let address = id(&proof).parse().expect("an address");
+    let kept = world.app.store.proof(&address).await.expect("read");
+    let wrong = Sha256::of(b"another");
+    let swapped = ProofRow {
+        address: wrong,
+        ..kept.expect("kept")
+    };
+    world.app.store.insert_proof(swapped).await.expect("kept");
+    let wrong = format!("sha256:{wrong}");
+    let by_wrong = VerifyProof {
+        proof: Some(wrong.clone()),
+        ..asked(&proof)
+    };
+    assert_eq!(told(&world.judge(by_wrong).await), ("FAIL", "proof.address"));
+    let error = refused(world.app.export_proof(&wrong).await);
+    assert_eq!(error.code, "store.corrupt");
+    let report = world.app.verify_store().await.expect("a report");
+    assert!(!report.ok && report.findings[0].contains(&wrong), "{report:?}");
+}
+
+#[tokio::test]
 async fn only_what_passes_becomes_a_member() {
     let world = World::ready().await;
     world.generate("p1", "pqc").await;
@@ -453,6 +479,15 @@ async fn a_member_that_was_signed_again_is_remarked() {
     let [evidence, reasoning, vex] = world.evidence().await;
     let proof = world.prove(of(&[])).await.expect("made");
     world.generate("k2", "default").await;
+    world.activate("k2").await;
+    world.pass(60);
+    let mut newer = Vec::new();
+    for old in [&evidence, &reasoning, &vex] {
+        newer.push(world.resign(old).await);
+    }
+    // What was superseded does not step in for a successor that does not pass.
+    let error = refused(world.prove(of(&[])).await);
+    assert!(error.message.contains("key.not-allowed"), "{error:?}");
     let added = EventBody::KeyAdded {
         anchor_id: anchor,
         key_id: "k2".parse().expect("a key id"),
@@ -460,12 +495,6 @@ async fn a_member_that_was_signed_again_is_remarked() {
         expires_at: None,
     };
     world.append(vec![added]).await;
-    world.activate("k2").await;
-    world.pass(60);
-    let mut newer = Vec::new();
-    for old in [&evidence, &reasoning, &vex] {
-        newer.push(world.resign(old).await);
-    }
     let verdict = world.judge(asked(&proof)).await;
     assert_eq!(told(&verdict), ("PASS", "ok"));
     let remarks: Vec<_> = verdict

@@ -47,7 +47,7 @@ impl App {
                         ),
                     ));
                 }
-                asked.address = Some(row.address);
+                asked.address = None;
                 self.bundle_of(&row).await?
             }
             (text, Some(document)) => {
