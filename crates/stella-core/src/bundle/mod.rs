@@ -1,6 +1,9 @@
 //! Sigstore bundles v0.3 around a DSSE envelope (sigstore protobuf-specs,
 //! `sigstore_bundle.proto`), as far as a key and not a certificate vouches.
 
+pub mod proof;
+pub mod spine;
+
 use std::borrow::Cow;
 
 use serde::Serialize;

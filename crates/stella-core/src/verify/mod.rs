@@ -8,6 +8,7 @@
 
 pub mod artifact;
 pub mod code;
+pub mod proof;
 pub mod signature;
 pub mod statement;
 pub mod time;

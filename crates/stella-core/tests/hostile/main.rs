@@ -2,6 +2,7 @@
 //! are none, names that are not theirs. Nothing of it passes or panics.
 
 mod gate;
+mod proof;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -3,6 +3,7 @@
 mod artifact;
 mod attestation;
 mod bundle;
+mod proof;
 mod report;
 
 use clap::{Args, Subcommand};
@@ -14,7 +15,7 @@ use crate::args::time_evidence;
 use crate::context::{Context, Outcome};
 use crate::error::CliError;
 
-/// Verify attestations, artifacts and bundles
+/// Verify attestations, artifacts, bundles and proofs
 #[derive(Args)]
 #[command(subcommand_negates_reqs = true)]
 pub struct Verify {
@@ -24,9 +25,6 @@ pub struct Verify {
     bundle: bundle::Bundle,
     #[command(flatten)]
     question: Question,
-    /// Not in this build
-    #[arg(long, hide = true, value_name = "DIGEST")]
-    proof_bundle: Option<String>,
     /// Not in this build
     #[arg(long, hide = true)]
     offline: bool,
@@ -71,9 +69,6 @@ struct Question {
 
 impl Verify {
     pub async fn run(self, context: &Context) -> Outcome {
-        if self.proof_bundle.is_some() {
-            return Err(later::missing(context, "verify --proof-bundle"));
-        }
         if self.offline || self.trust_bundle.is_some() {
             return Err(later::missing(context, "verify --offline"));
         }
