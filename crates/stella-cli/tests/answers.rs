@@ -270,6 +270,25 @@ fn a_key_never_goes_into_an_anchor_that_was_not_named() {
 }
 
 #[test]
+fn a_token_that_is_named_is_shown_before_it_ends() {
+    let token = |status: &str| {
+        json!({"id": "0192f3a0-1", "name": "ci", "role": "signer", "purls": [], "types": [], "profiles": [],
+            "createdAt": "t", "createdBy": "local:me", "expiresAt": "t", "status": status})
+    };
+    let server = Scripted::new(vec![
+        ("GET /v1/tokens", 200, json!({"tokens": [token("active")]})),
+        ("POST /v1/tokens/ci/revoke", 200, token("revoked")),
+    ]);
+    let done = server.stella("token revoke ci");
+    assert_eq!(done.out, "0192f3a0-1 is revoked\n", "{}", done.err);
+    assert!(
+        done.err.contains("revoking token 0192f3a0-1 (ci, signer)"),
+        "{}",
+        done.err
+    );
+}
+
+#[test]
 fn nobody_there_is_safe_to_repeat() {
     let done = run("stella", &["--server", "http://127.0.0.1:9", "keys", "list"]);
     assert_eq!(done.code, 6, "{}", done.err);

@@ -28,10 +28,10 @@ impl Demo {
         let default = || std::env::temp_dir().join(format!("stella-demo-{}", &serial[..8]));
         let folder = self.dir.unwrap_or_else(default);
         if folder.exists() {
-            return Err(failed(
-                "the demo starts in a fresh folder",
-                &format!("{} exists", folder.display()),
-            ));
+            return Err(CliError::usage(format!(
+                "the demo starts in a fresh folder, and {} exists",
+                folder.display()
+            )));
         }
         let exe = std::env::current_exe().map_err(|e| failed("this program's own path", &e))?;
         let setting = Setting {

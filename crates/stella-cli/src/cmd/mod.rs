@@ -1,5 +1,5 @@
 //! One file per verb; nested verbs are folders. A new verb is a file and a
-//! line in the table of its folder.
+//! line in the table of its folder; what its help says stands on its struct.
 
 pub mod anchor;
 pub mod attest;
@@ -55,9 +55,7 @@ fn with_id<T: Serialize>(value: &T, id: &str) -> Result<Value, CliError> {
 }
 
 verbs! {
-    /// Make a home: a store, a first key, and an anchor for tests
     Init(init::Init),
-    /// Run the server
     Serve(serve::Serve),
     /// Signing keys and their life
     #[command(subcommand, name = "keys", visible_alias = "key")]
@@ -68,7 +66,6 @@ verbs! {
     /// Sign evidence, and look after what was signed
     #[command(subcommand)]
     Attest(attest::Verb),
-    /// Verify attestations, artifacts and bundles
     Verify(verify::Verify),
     /// Settings and where their values come from
     #[command(subcommand)]
@@ -85,11 +82,8 @@ verbs! {
     /// The store
     #[command(subcommand)]
     Db(db::Verb),
-    /// Play the whole story in a fresh home
     Demo(demo::Demo),
-    /// Completions for a shell
     Completions(completions::Completions),
-    /// Man pages
     Man(man::Man),
     #[command(hide = true)]
     Doctor(later::Later),

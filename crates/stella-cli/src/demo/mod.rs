@@ -43,8 +43,11 @@ pub struct Setting {
 
 /// Plays the story. Whatever happens, the home stays for the user to look at.
 pub fn run(setting: &Setting, out: &mut dyn Write) -> Result<(), DemoError> {
-    let stage = Stage::set(setting, out)?;
-    stage.play(setting)
+    match Stage::set(setting, out)?.play(setting) {
+        // Whoever read has seen enough.
+        Err(DemoError::Io { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        played => played,
+    }
 }
 
 struct Stage<'a> {

@@ -98,6 +98,10 @@ fn describe(page: &mut Page, addition: &KeyAddition) {
         page.field("  signing", format!("{} {verb} for its profile", addition.key_id));
         page.maybe("  before it", addition.outgoing.as_ref());
     }
+    if !addition.lacking_anchors.is_empty() {
+        page.field("  signing", "begins once these hold it as well");
+        page.field("  not yet in", addition.lacking_anchors.join(", "));
+    }
 }
 
 /// Guessing among several would widen trust by accident.

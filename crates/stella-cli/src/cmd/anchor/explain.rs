@@ -24,7 +24,7 @@ impl Explain {
             page.field("read as", &explanation.canonical);
             page.field(
                 "decided by",
-                super::super::keys::or_none(&explanation.deciding.join(", ")),
+                crate::cmd::keys::or_none(&explanation.deciding.join(", ")),
             );
             page.line("");
             let rows = explanation.candidates.iter().map(|anchor| {

@@ -10,6 +10,9 @@ use crate::exit::Exit;
 use crate::printer::Page;
 
 /// Revoke a key in an anchor, or in ALL that hold it
+///
+/// A compromise is true of the key, not of an anchor: it reaches every anchor
+/// that holds the key and ends its signing, whichever anchor is named.
 #[derive(Args)]
 pub struct RevokeKey {
     /// The anchor's id, a prefix that only it has, or ALL
@@ -42,7 +45,10 @@ pub async fn revoke(context: &Context, route: &Route, request: Request) -> Outco
     };
     let radius: Revocation = api.post(route, &rehearsal).await?;
     if request.dry_run {
-        context.printer.answer(&radius, |page| describe(page, &radius))?;
+        context.printer.answer(&radius, |page| {
+            describe(page, &radius);
+            nexts(page, &radius);
+        })?;
         return Ok(Exit::Done);
     }
     context.confirm(|page| describe(page, &radius), "Revoke it?")?;
@@ -55,9 +61,7 @@ pub async fn revoke(context: &Context, route: &Route, request: Request) -> Outco
             done.effective_at,
             done.reason
         ));
-        for next in &done.next {
-            page.line(format!("  next: {next}"));
-        }
+        nexts(page, &done);
         page.brief(&done.key_id);
     })?;
     Ok(Exit::Done)
@@ -91,7 +95,10 @@ fn describe(page: &mut Page, radius: &Revocation) {
             radius.attestations, radius.flipped
         ),
     );
-    for next in radius.next.iter().filter(|_| radius.dry_run) {
+}
+
+fn nexts(page: &mut Page, revocation: &Revocation) {
+    for next in &revocation.next {
         page.line(format!("  next: {next}"));
     }
 }

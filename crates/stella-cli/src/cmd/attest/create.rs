@@ -11,8 +11,8 @@ use stella_server::entropy::{Entropy, SystemEntropy};
 use super::{describe, exit_of, remark};
 use crate::api::{Api, Route};
 use crate::args::period::Period;
-use crate::args::subject::{self, Subject};
-use crate::args::{predicate_type, subject::image};
+use crate::args::predicate_type;
+use crate::args::subject::{Subject, image};
 use crate::cmd::files;
 use crate::context::{Context, Outcome};
 use crate::error::CliError;
@@ -80,7 +80,10 @@ impl Create {
         };
         let created = self.send(context, &api, &request, limit).await?;
         if let Some(out) = &self.bundle {
-            write_bundles(context, &api, &created, out).await?;
+            write_bundles(context, &api, &created, out).await.map_err(|e| {
+                e.because(format!("the attestation was made all the same: {}", created.id))
+                    .next(format!("{} attest show {} --bundle", context.program, created.id))
+            })?;
         }
         context.printer.answer(&created, |page| {
             for attestation in &created.attestations {
@@ -106,7 +109,7 @@ impl Create {
             None => self.purl.as_deref(),
         };
         if let (Some((purl, digest)), true) = (&image, parsed.is_empty()) {
-            let named = subject::Subject::Named {
+            let named = Subject::Named {
                 name: Some(purl.clone()),
                 digest: digest.clone(),
             };

@@ -21,6 +21,7 @@ pub struct Wait {
     /// The same, as a flag
     #[arg(long, value_name = "ATTESTATION_ID")]
     attestation: Vec<String>,
+    /// Longest time to wait
     #[arg(long, default_value = "60s", value_name = "PERIOD")]
     timeout: Period,
     /// Recorded but not yet signed is good enough: end with 0

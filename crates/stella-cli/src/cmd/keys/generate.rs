@@ -1,10 +1,10 @@
 //! `keys generate`.
 
 use clap::Args;
-use clap::builder::PossibleValuesParser;
 use stella_core::api::keys::{GenerateKey, Key};
 
 use crate::api::Route;
+use crate::args::key_type;
 use crate::context::{Context, Outcome};
 use crate::exit::Exit;
 
@@ -20,7 +20,8 @@ pub struct Generate {
     /// Long or short name; must agree with the profile's
     #[arg(long)]
     algorithm: Option<String>,
-    #[arg(long = "type", default_value = "signing", value_parser = PossibleValuesParser::new(["signing", "log", "timestamp", "feed"]))]
+    /// What it signs
+    #[arg(long = "type", value_name = "TYPE", default_value = "signing", value_parser = key_type())]
     key_type: String,
     /// Accepted by anchors, signs only when the active key cannot
     #[arg(long)]
@@ -42,9 +43,14 @@ impl Generate {
             super::describe(page, &key);
             page.brief(&key.id);
         })?;
-        if key.status == "pending" {
+        let lacking = match (key.key_type.as_str(), key.status.as_str()) {
+            ("signing", "pending") => Some("it signs once the anchors hold it"),
+            ("signing", _) => Some("what it signs verifies once the anchors hold it"),
+            _ => None,
+        };
+        if let Some(lacking) = lacking {
             context.printer.note(&format!(
-                "it signs once the anchors hold it\n  next: {} anchor add-key --anchor-id ALL --key-id {}",
+                "{lacking}\n  next: {} anchor add-key --anchor-id ALL --key-id {}",
                 context.program, key.id
             ));
         }

@@ -19,6 +19,7 @@ pub struct Verify {
     /// The same, as a flag
     #[arg(long = "key-id", alias = "key", value_name = "KEY_ID", conflicts_with = "key")]
     key_id: Option<String>,
+    /// What to try
     #[arg(long, default_value = "sign", value_parser = PossibleValuesParser::new(["sign"]))]
     operation: String,
 }
