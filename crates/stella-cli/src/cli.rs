@@ -85,7 +85,11 @@ fn refuse(error: &clap::Error, arguments: &[OsString]) -> Exit {
             .take_while(|line| !line.is_empty())
             .map(str::trim)
             .collect();
-        let what = what.join(" ");
+        let what = match error.kind() {
+            // What it prints is the help.
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "no command was given".to_owned(),
+            _ => what.join(" "),
+        };
         let problem = CliError::usage(what.trim_start_matches("error: ")).to_problem();
         let _ = printer.answer(&problem, |_| {});
     }

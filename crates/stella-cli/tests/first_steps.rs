@@ -14,6 +14,10 @@ fn an_empty_folder_becomes_a_verdict() {
     // It never makes a home by itself.
     s.run("attest status").ends(2).says("next: stella");
     s.ok("init");
+    s.run("init")
+        .ends(2)
+        .says("exists already")
+        .says("next: stella --home");
     let status = s.ok("attest status").stdout;
     assert!(status.starts_with("target "), "the target comes first: {status}");
     s.ok("attest test-sign");
@@ -106,6 +110,20 @@ fn a_misspelt_filter_is_no_empty_list() {
             .says("possible values");
     }
     s.ok("keys list --type signing --status active").says("default-");
+}
+
+#[test]
+fn an_image_names_nothing_but_itself() {
+    let s = stella();
+    s.ok("init");
+    let image = format!("ghcr.io/acme/app@sha256:{}", "ab".repeat(32));
+    let create = format!("attest create --type test --image {image}");
+    s.ok(&create).says("pkg:oci/app@sha256:");
+    s.ok(&format!("{create} --subject sha256:{}", "ab".repeat(32)));
+    let other = s.file("other.tar", "another");
+    s.run(&format!("{create} --subject {other}"))
+        .ends(2)
+        .says("not that of pkg:oci/app");
 }
 
 /// Whoever pages through the story or cuts it off has seen enough.

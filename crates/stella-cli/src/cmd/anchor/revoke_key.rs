@@ -4,6 +4,7 @@ use clap::Args;
 use stella_core::api::keys::{Revocation, RevokeKey as Request};
 
 use crate::api::Route;
+use crate::args::ids::AnchorsArg;
 use crate::cmd::keys::Why;
 use crate::context::{Context, Outcome};
 use crate::exit::Exit;
@@ -15,12 +16,8 @@ use crate::printer::Page;
 /// that holds the key and ends its signing, whichever anchor is named.
 #[derive(Args)]
 pub struct RevokeKey {
-    /// The anchor's id, a prefix that only it has, or ALL
-    #[arg(long, value_name = "ANCHOR_ID|ALL", required_unless_present = "anchor")]
-    anchor_id: Option<String>,
-    /// The same, positionally
-    #[arg(value_name = "ANCHOR_ID|ALL", conflicts_with = "anchor_id")]
-    anchor: Option<String>,
+    #[command(flatten)]
+    anchors: AnchorsArg,
     /// The key
     #[arg(long, alias = "key", value_name = "KEY_ID")]
     key_id: String,
@@ -30,8 +27,7 @@ pub struct RevokeKey {
 
 impl RevokeKey {
     pub async fn run(self, context: &Context) -> Outcome {
-        let anchor = self.anchor_id.or(self.anchor).unwrap_or_default();
-        let route = Route::to(&["anchors", &anchor, "keys", &self.key_id, "revoke"]);
+        let route = Route::to(&["anchors", self.anchors.id(), "keys", &self.key_id, "revoke"]);
         revoke(context, &route, self.why.into_request()).await
     }
 }

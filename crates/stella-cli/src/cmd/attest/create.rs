@@ -119,10 +119,22 @@ impl Create {
             return Err(CliError::usage("one name was given for several subjects")
                 .next("name each one: --subject PURL@sha256:HEX"));
         }
-        parsed
+        let subjects: Vec<SubjectInput> = parsed
             .into_iter()
             .map(|subject| subject.resolve(purl, context.shows_progress()))
-            .collect()
+            .collect::<Result<_, _>>()?;
+        // Another file under the image's name would be a lie about the image.
+        if let Some((purl, digest)) = &image
+            && subjects
+                .iter()
+                .any(|s| s.digest.get(&digest.algorithm) != Some(&digest.hex))
+        {
+            return Err(
+                CliError::usage(format!("the subject's digest is not that of {purl}"))
+                    .next("leave --subject out: the image is the subject"),
+            );
+        }
+        Ok(subjects)
     }
 
     /// A repetition over a broken connection must not sign twice, with
