@@ -225,6 +225,37 @@ fn the_bundle_is_written_beside_the_answer() {
 }
 
 #[test]
+fn the_bundles_of_several_profiles_stand_one_on_each_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("bundles.jsonl");
+    let mut other = attestation("signed");
+    other["id"] = "0192f3a1".into();
+    let server = Scripted::new(vec![
+        (
+            "POST /v1/attestations?wait=logged",
+            201,
+            json!({"id": "0192f3a0", "attestations": [attestation("signed"), other]}),
+        ),
+        ("GET /v1/attestations/0192f3a0/bundle", 200, json!({"a": 1})),
+        ("GET /v1/attestations/0192f3a1/bundle", 200, json!({"b": 2})),
+    ]);
+    let line = format!(
+        "attest create --type test --subject test:x --profiles default,fips --bundle {}",
+        out.display()
+    );
+    let done = server.stella(&line);
+    assert_eq!(
+        std::fs::read_to_string(&out).expect("written"),
+        "{\"a\":1}\n{\"b\":2}\n"
+    );
+    assert!(
+        done.out.contains("\n\nid              0192f3a1\n"),
+        "{}",
+        done.out
+    );
+}
+
+#[test]
 fn show_prints_a_line_with_the_algorithm() {
     let mut details = attestation("signed");
     details["authority"] = json!({});

@@ -74,8 +74,8 @@ fn a_key_says_what_is_missing_before_its_signatures_verify() {
     let s = stella();
     s.ok("init --no-key");
     s.ok("keys generate --profile default --key-id k1")
-        .says("verifies once the anchors hold it")
-        .says("next: stella anchor add-key --anchor-id ALL --key-id k1");
+        .says("verifies once an anchor holds it")
+        .says("stella anchor create --purl-pattern PATTERN --key-ids k1");
     for pattern in ["pkg:npm/*", "pkg:cargo/*"] {
         s.ok(&format!("anchor create --purl-pattern {pattern} --key-ids k1"));
     }

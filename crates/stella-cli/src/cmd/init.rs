@@ -48,8 +48,8 @@ impl Init {
                 }
             }
             page.field("  anchor", format!("{} (test:*, for type test)", made.anchor_id));
-            page.line(format!(
-                "  next: {} attest create --type test --subject test:verification",
+            page.next(format!(
+                "{} attest create --type test --subject test:verification",
                 context.program
             ));
             page.brief(&made.home);

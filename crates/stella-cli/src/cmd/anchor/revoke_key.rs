@@ -95,7 +95,7 @@ fn describe(page: &mut Page, radius: &Revocation) {
 
 fn nexts(page: &mut Page, revocation: &Revocation) {
     for next in &revocation.next {
-        page.line(format!("  next: {next}"));
+        page.next(next);
     }
 }
 

@@ -8,7 +8,7 @@ use clap::builder::PossibleValuesParser;
 use stella_core::api::attestations::{CreateAttestation, Created, SubjectInput};
 use stella_server::entropy::{Entropy, SystemEntropy};
 
-use super::{describe, exit_of, remark};
+use super::{describe_all, exit_of, remark};
 use crate::api::{Api, Route};
 use crate::args::period::Period;
 use crate::args::predicate_type;
@@ -86,9 +86,7 @@ impl Create {
             })?;
         }
         context.printer.answer(&created, |page| {
-            for attestation in &created.attestations {
-                describe(page, attestation);
-            }
+            describe_all(page, &created.attestations);
             page.brief(&created.id);
         })?;
         for attestation in &created.attestations {
@@ -179,7 +177,10 @@ async fn write_bundles(context: &Context, api: &Api, created: &Created, out: &Pa
     }
     let bytes = match lines.as_slice() {
         [one] => one.clone(),
-        several => several.join(&b'\n'),
+        several => several
+            .iter()
+            .flat_map(|line| [line, &b"\n"[..]].concat())
+            .collect(),
     };
     files::write_atomically(out, &bytes)?;
     context.printer.detail(&format!("wrote {}", out.display()));

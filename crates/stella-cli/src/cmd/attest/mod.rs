@@ -94,6 +94,15 @@ fn describe(page: &mut Page, attestation: &Attestation) {
     }
 }
 
+fn describe_all(page: &mut Page, attestations: &[Attestation]) {
+    for (index, attestation) in attestations.iter().enumerate() {
+        if index > 0 {
+            page.line("");
+        }
+        describe(page, attestation);
+    }
+}
+
 /// What the person should hear beside the answer.
 fn remark(context: &Context, attestation: &Attestation) {
     for warning in &attestation.warnings {

@@ -6,7 +6,7 @@ use clap::Args;
 use stella_core::api::attestations::{Attestation, AttestationDetails};
 use tokio::time::Instant;
 
-use super::{describe, exit_of, remark, resolve};
+use super::{describe_all, exit_of, remark, resolve};
 use crate::api::{Api, Route};
 use crate::args::period::Period;
 use crate::context::{Context, Outcome};
@@ -41,11 +41,9 @@ impl Wait {
             let id = resolve(&api, id).await?;
             attestations.push(until_settled(&api, &id, deadline).await?);
         }
-        context.printer.answer(&attestations, |page| {
-            for attestation in &attestations {
-                describe(page, attestation);
-            }
-        })?;
+        context
+            .printer
+            .answer(&attestations, |page| describe_all(page, &attestations))?;
         for attestation in &attestations {
             remark(context, attestation);
         }

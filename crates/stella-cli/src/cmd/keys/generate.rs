@@ -43,16 +43,21 @@ impl Generate {
             super::describe(page, &key);
             page.brief(&key.id);
         })?;
-        let lacking = match (key.key_type.as_str(), key.status.as_str()) {
-            ("signing", "pending") => Some("it signs once the anchors hold it"),
-            ("signing", _) => Some("what it signs verifies once the anchors hold it"),
-            _ => None,
-        };
-        if let Some(lacking) = lacking {
-            context.printer.note(&format!(
-                "{lacking}\n  next: {} anchor add-key --anchor-id ALL --key-id {}",
+        let add = format!(
+            "  next: {} anchor add-key --anchor-id ALL --key-id {}",
+            context.program, key.id
+        );
+        match (key.key_type.as_str(), key.status.as_str()) {
+            ("signing", "pending") => {
+                let note = format!("it signs once the anchors hold it\n{add}");
+                context.printer.note(&note);
+            }
+            // The first of its profile has no anchors that held another.
+            ("signing", _) => context.printer.note(&format!(
+                "what it signs verifies once an anchor holds it\n{add}\n    or: {} anchor create --purl-pattern PATTERN --key-ids {}",
                 context.program, key.id
-            ));
+            )),
+            _ => {}
         }
         Ok(Exit::Done)
     }

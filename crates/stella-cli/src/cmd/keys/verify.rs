@@ -9,7 +9,7 @@ use crate::args::ids::KeyArg;
 use crate::context::{Context, Outcome};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::printer::{Page, Paint};
+use crate::printer::Page;
 
 /// Check by a signature that a key can be used, or every active signing key
 #[derive(Args)]
@@ -62,13 +62,9 @@ async fn check(api: &Api, id: &str, operation: &str) -> Result<KeyVerified, CliE
 }
 
 fn describe(page: &mut Page, verified: &KeyVerified) {
-    let symbol = if verified.ok {
-        page.paint(Paint::Green, "✓")
-    } else {
-        page.paint(Paint::Red, "✗")
-    };
     page.line(format!(
-        "{symbol} {} {} {}: {} in {} ({:.1} ms)",
+        "{} {} {} {}: {} in {} ({:.1} ms)",
+        page.tick(verified.ok),
         verified.id,
         if verified.ok { "can" } else { "cannot" },
         verified.operation,
