@@ -126,6 +126,23 @@ fn an_image_names_nothing_but_itself() {
         .says("not that of pkg:oci/app");
 }
 
+#[test]
+fn the_demo_plays_in_its_own_folder_alone() {
+    let s = stella();
+    let folder = s.folder().join("demo").display().to_string();
+    let (store, config) = (
+        s.folder().join("precious.db"),
+        s.file("precious.yaml", "nonsense: {}\n"),
+    );
+    let store = format!("sqlite:{}", store.display());
+    let demo = format!("demo --dir {folder}");
+    s.run_with(&demo, &[("STELLA_STORE", &store), ("STELLA_CONFIG", &config)])
+        .ends(0)
+        .says(&format!("export STELLA_HOME={folder}/home STELLA_CONFIG="));
+    assert!(!s.folder().join("precious.db").exists());
+    s.run(&demo).ends(2).says("exists");
+}
+
 /// Whoever pages through the story or cuts it off has seen enough.
 #[test]
 fn a_demo_that_nobody_reads_on_ends_well() {

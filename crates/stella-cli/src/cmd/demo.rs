@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use stella_server::entropy::{Entropy, SystemEntropy};
 
 use crate::context::{Context, Outcome};
 use crate::demo::{self, Setting};
@@ -23,7 +24,9 @@ impl Demo {
         let failed =
             |what: &str, e: &dyn std::fmt::Display| CliError::failed("demo.failed", format!("{what}: {e}"));
         let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|e| failed("no randomness", &e))?;
+        SystemEntropy
+            .fill(&mut random)
+            .map_err(|e| failed("no randomness", &e))?;
         let serial = uuid::Builder::from_random_bytes(random).into_uuid().to_string();
         let default = || std::env::temp_dir().join(format!("stella-demo-{}", &serial[..8]));
         let folder = self.dir.unwrap_or_else(default);

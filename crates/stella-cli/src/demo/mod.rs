@@ -6,6 +6,7 @@ mod sbom;
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -53,6 +54,9 @@ pub fn run(setting: &Setting, out: &mut dyn Write) -> Result<(), DemoError> {
 struct Stage<'a> {
     exe: &'a Path,
     home: PathBuf,
+    /// Empty: what is set on this machine, its store above all, is none of
+    /// the demo's.
+    config: PathBuf,
     work: PathBuf,
     out: std::cell::RefCell<&'a mut dyn Write>,
 }
@@ -60,13 +64,19 @@ struct Stage<'a> {
 impl<'a> Stage<'a> {
     fn set(setting: &'a Setting, out: &'a mut dyn Write) -> Result<Self, DemoError> {
         let work = setting.folder.join("work");
-        fs::create_dir_all(&work).map_err(|source| DemoError::Io {
-            what: work.display().to_string(),
-            source,
-        })?;
+        let config = setting.folder.join("signer.yaml");
+        let mut private = fs::OpenOptions::new();
+        private.write(true).create_new(true).mode(0o600);
+        fs::create_dir_all(&work)
+            .and_then(|()| private.open(&config))
+            .map_err(|source| DemoError::Io {
+                what: setting.folder.display().to_string(),
+                source,
+            })?;
         Ok(Self {
             exe: &setting.exe,
             home: setting.folder.join("home"),
+            config,
             work,
             out: std::cell::RefCell::new(out),
         })
@@ -231,8 +241,9 @@ impl<'a> Stage<'a> {
 
     fn farewell(&self, digest: &str, purl: &str) -> Result<(), DemoError> {
         self.print(&format!(
-            "\nThe home stays. Go on with:\n\n  export STELLA_HOME={}\n  stella verify artifact --digest {digest} --purl {purl} -o json\n  stella attest list\n  stella anchor explain {purl}\n  stella serve\n",
-            self.home.display()
+            "\nThe home stays. Go on with:\n\n  export STELLA_HOME={} STELLA_CONFIG={}\n  stella verify artifact --digest {digest} --purl {purl} -o json\n  stella attest list\n  stella anchor explain {purl}\n  stella serve\n",
+            self.home.display(),
+            self.config.display()
         ))
     }
 
@@ -244,6 +255,8 @@ impl<'a> Stage<'a> {
         let output = Command::new(self.exe)
             .args(arguments)
             .env("STELLA_HOME", &self.home)
+            .env("STELLA_CONFIG", &self.config)
+            .env_remove("STELLA_STORE")
             .env_remove("STELLA_SERVER")
             .env_remove("STELLA_TOKEN")
             .stdin(Stdio::null())
