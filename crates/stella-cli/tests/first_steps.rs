@@ -72,7 +72,7 @@ fn a_bundle_that_cannot_be_written_does_not_hide_what_was_signed() {
 #[test]
 fn a_key_says_what_is_missing_before_its_signatures_verify() {
     let s = stella();
-    s.ok("init --no-key");
+    s.ok("init --no-key").says("next: stella keys generate");
     s.ok("keys generate --profile default --key-id k1")
         .says("verifies once an anchor holds it")
         .says("stella anchor create --purl-pattern PATTERN --key-ids k1");

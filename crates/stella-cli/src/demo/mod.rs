@@ -5,7 +5,7 @@ mod provenance;
 mod sbom;
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -252,24 +252,11 @@ impl<'a> Stage<'a> {
         let shown: Vec<String> = arguments.iter().map(|a| quoted(a)).collect();
         let command = format!("stella {}", shown.join(" "));
         self.print(&format!("\n$ {command}\n"))?;
-        let output = Command::new(self.exe)
-            .args(arguments)
-            .env("STELLA_HOME", &self.home)
-            .env("STELLA_CONFIG", &self.config)
-            .env_remove("STELLA_STORE")
-            .env_remove("STELLA_SERVER")
-            .env_remove("STELLA_TOKEN")
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|source| DemoError::Io {
-                what: command.clone(),
-                source,
-            })?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        // A wide act says what it touches before it does it, on standard error.
-        self.print(&String::from_utf8_lossy(&output.stderr))?;
+        let (text, code) = self.told(arguments).map_err(|source| DemoError::Io {
+            what: command.clone(),
+            source,
+        })?;
         self.print(&text)?;
-        let code = output.status.code().unwrap_or(-1);
         if code == expected {
             Ok(text)
         } else {
@@ -279,6 +266,25 @@ impl<'a> Stage<'a> {
                 expected,
             })
         }
+    }
+
+    /// Both streams in one, as a terminal shows them, and the exit code.
+    fn told(&self, arguments: &[&str]) -> io::Result<(String, i32)> {
+        let (mut reader, writer) = io::pipe()?;
+        let mut child = Command::new(self.exe)
+            .args(arguments)
+            .env("STELLA_HOME", &self.home)
+            .env("STELLA_CONFIG", &self.config)
+            .env_remove("STELLA_STORE")
+            .env_remove("STELLA_SERVER")
+            .env_remove("STELLA_TOKEN")
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone()?)
+            .stderr(writer)
+            .spawn()?;
+        let mut text = String::new();
+        reader.read_to_string(&mut text)?;
+        Ok((text, child.wait()?.code().unwrap_or(-1)))
     }
 
     fn say(&self, line: &str) -> Result<(), DemoError> {
