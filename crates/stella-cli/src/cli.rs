@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{ArgMatches, ColorChoice, CommandFactory, FromArgMatches, Parser};
 
 use crate::cmd::Verb;
 use crate::context::{Context, Global};
@@ -30,12 +30,18 @@ pub struct Cli {
 
 pub fn run(arguments: &[OsString]) -> Exit {
     let program = program_name(arguments);
-    let matches = command(program).try_get_matches_from(arguments);
-    let cli = match matches.and_then(|m| Cli::from_arg_matches(&m)) {
-        Ok(cli) => cli,
+    let mut command = command(program);
+    if arguments.iter().any(|a| a == "--no-color") {
+        command = command.color(ColorChoice::Never);
+    }
+    let parsed = command
+        .try_get_matches_from(arguments)
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, verb(&matches))));
+    let (cli, verb) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return refuse(&error, arguments),
     };
-    let context = Context::new(cli.global, program.to_owned());
+    let context = Context::new(cli.global, program, verb);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {
@@ -55,6 +61,14 @@ pub fn command(program: &'static str) -> clap::Command {
     Cli::command().name(program).bin_name(program)
 }
 
+/// The names of the verbs, one below the other.
+fn verb(matches: &ArgMatches) -> String {
+    std::iter::successors(matches.subcommand(), |(_, below)| below.subcommand())
+        .map(|(name, _)| name)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 /// What was typed makes no sense, or asked for help.
 fn refuse(error: &clap::Error, arguments: &[OsString]) -> Exit {
     // Nowhere left to complain if this fails; a closed pipe ends quietly.
@@ -64,13 +78,19 @@ fn refuse(error: &clap::Error, arguments: &[OsString]) -> Exit {
     }
     if let Some(format) = asked_format(arguments) {
         let printer = Printer::new(format, false, false, true);
+        // Its first paragraph says what is wrong; the rest is how to use it.
         let text = error.render().to_string();
-        let what = text
+        let what: Vec<&str> = text
             .lines()
-            .next()
-            .unwrap_or_default()
-            .trim_start_matches("error: ");
-        let problem = CliError::usage(what).to_problem();
+            .take_while(|line| !line.is_empty())
+            .map(str::trim)
+            .collect();
+        let what = match error.kind() {
+            // What it prints is the help.
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "no command was given".to_owned(),
+            _ => what.join(" "),
+        };
+        let problem = CliError::usage(what.trim_start_matches("error: ")).to_problem();
         let _ = printer.answer(&problem, |_| {});
     }
     Exit::Usage

@@ -67,15 +67,18 @@ pub struct Context {
     pub printer: Printer,
     /// `stella` or `stellaops`, as it was called.
     pub program: String,
+    /// The command without its arguments, such as `keys list`.
+    pub verb: String,
 }
 
 impl Context {
-    pub fn new(global: Global, program: String) -> Self {
+    pub fn new(global: Global, program: &str, verb: String) -> Self {
         let printer = Printer::new(global.output, global.quiet, global.verbose > 0, global.no_color);
         Self {
             global,
             printer,
-            program,
+            program: program.to_owned(),
+            verb,
         }
     }
 
@@ -97,7 +100,6 @@ impl Context {
         self.global
             .home
             .clone()
-            .filter(|home| !home.as_os_str().is_empty())
             .or_else(|| TargetOptions::default().user_home)
             .ok_or_else(|| {
                 CliError::usage("where the home is was not said, and this user has none")

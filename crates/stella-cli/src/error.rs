@@ -66,7 +66,11 @@ impl CliError {
     /// The problem document that `-o json` prints.
     pub fn to_problem(&self) -> Problem {
         if let Some(problem) = &self.problem {
-            return (**problem).clone();
+            return Problem {
+                causes: self.why.clone(),
+                next: self.next.clone(),
+                ..(**problem).clone()
+            };
         }
         Problem {
             kind: format!("urn:stella:problem:{}", self.code),
@@ -101,7 +105,7 @@ impl From<ClientError> for CliError {
         }
         Self {
             next: error.next(),
-            ..Self::new(Exit::of_code(error.exit_code()), error.code(), &error)
+            ..Self::new(error.exit(), error.code(), &error)
         }
     }
 }

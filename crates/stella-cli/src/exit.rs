@@ -50,15 +50,6 @@ impl Exit {
         self as u8
     }
 
-    /// A code that is not in the table is a plain failure.
-    pub fn of_code(code: u8) -> Self {
-        TABLE
-            .iter()
-            .map(|(exit, _)| *exit)
-            .find(|exit| exit.code() == code)
-            .unwrap_or(Self::Failed)
-    }
-
     /// Of an answer that is not a success.
     pub const fn of_status(status: u16) -> Self {
         match status {

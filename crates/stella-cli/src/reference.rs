@@ -39,7 +39,8 @@ fn commands() -> String {
 
 fn command(out: &mut String, parent: &str, command: &clap::Command, level: usize) {
     let name = format!("{parent} {}", command.get_name());
-    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    let about = command.get_long_about().or(command.get_about());
+    let about = about.map(ToString::to_string).unwrap_or_default();
     let _ = writeln!(out, "\n{} {name}\n\n{about}\n", "#".repeat(level.min(4)));
     options(
         out,
@@ -71,7 +72,20 @@ fn options<'a>(out: &mut String, arguments: impl Iterator<Item = &'a clap::Arg>)
             .get_env()
             .map(|e| format!(" (`{}`)", e.to_string_lossy()))
             .unwrap_or_default();
-        let _ = writeln!(out, "* `{}`{variable} {help}", shown.trim());
+        let _ = write!(out, "* `{}`{variable} {help}", shown.trim());
+        let values: Vec<String> = argument
+            .get_possible_values()
+            .iter()
+            .filter(|_| takes)
+            .map(|v| format!("`{}`", v.get_name()))
+            .collect();
+        if !values.is_empty() {
+            let _ = write!(out, "; one of {}", values.join(", "));
+        }
+        for default in argument.get_default_values().iter().filter(|_| takes) {
+            let _ = write!(out, " (default `{}`)", default.to_string_lossy());
+        }
+        out.push('\n');
     }
 }
 

@@ -225,6 +225,37 @@ fn the_bundle_is_written_beside_the_answer() {
 }
 
 #[test]
+fn the_bundles_of_several_profiles_stand_one_on_each_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("bundles.jsonl");
+    let mut other = attestation("signed");
+    other["id"] = "0192f3a1".into();
+    let server = Scripted::new(vec![
+        (
+            "POST /v1/attestations?wait=logged",
+            201,
+            json!({"id": "0192f3a0", "attestations": [attestation("signed"), other]}),
+        ),
+        ("GET /v1/attestations/0192f3a0/bundle", 200, json!({"a": 1})),
+        ("GET /v1/attestations/0192f3a1/bundle", 200, json!({"b": 2})),
+    ]);
+    let line = format!(
+        "attest create --type test --subject test:x --profiles default,fips --bundle {}",
+        out.display()
+    );
+    let done = server.stella(&line);
+    assert_eq!(
+        std::fs::read_to_string(&out).expect("written"),
+        "{\"a\":1}\n{\"b\":2}\n"
+    );
+    assert!(
+        done.out.contains("\n\nid              0192f3a1\n"),
+        "{}",
+        done.out
+    );
+}
+
+#[test]
 fn show_prints_a_line_with_the_algorithm() {
     let mut details = attestation("signed");
     details["authority"] = json!({});
@@ -267,6 +298,25 @@ fn a_key_never_goes_into_an_anchor_that_was_not_named() {
     let done = server.stella(&format!("trust-anchors add-key --key {}", file.display()));
     assert_eq!(done.code, 3);
     assert!(done.err.contains("next: stella anchor create"), "{}", done.err);
+}
+
+#[test]
+fn a_token_that_is_named_is_shown_before_it_ends() {
+    let token = |status: &str| {
+        json!({"id": "0192f3a0-1", "name": "ci", "role": "signer", "purls": [], "types": [], "profiles": [],
+            "createdAt": "t", "createdBy": "local:me", "expiresAt": "t", "status": status})
+    };
+    let server = Scripted::new(vec![
+        ("GET /v1/tokens", 200, json!({"tokens": [token("active")]})),
+        ("POST /v1/tokens/ci/revoke", 200, token("revoked")),
+    ]);
+    let done = server.stella("token revoke ci");
+    assert_eq!(done.out, "0192f3a0-1 is revoked\n", "{}", done.err);
+    assert!(
+        done.err.contains("revoking token 0192f3a0-1 (ci, signer)"),
+        "{}",
+        done.err
+    );
 }
 
 #[test]

@@ -38,7 +38,9 @@ fn what_is_not_here_yet_is_said_to_be_missing() {
                 .expect("the program runs");
             let said = String::from_utf8_lossy(&output.stderr);
             assert_eq!(output.status.code(), Some(2), "{typed}: {said}");
-            let verb = format!("`{program} {}", words[0]);
+            let tree = cli::command(program);
+            let verb = tree.find_subcommand(&words[0]).expect("a verb").get_name();
+            let verb = format!("`{program} {verb}");
             assert!(
                 said.contains("this build of") && said.contains(&verb),
                 "{typed}: {said}"
@@ -47,8 +49,29 @@ fn what_is_not_here_yet_is_said_to_be_missing() {
     }
 }
 
+/// Whatever stands before the verb, and in whatever encoding.
 #[test]
-fn every_verb_explains_itself() {
+fn what_is_missing_is_named_behind_any_flags() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let home = std::ffi::OsStr::from_bytes(b"--home=\xff");
+    let output = Command::new(PROGRAMS[0].1)
+        .args([
+            home,
+            "-q".as_ref(),
+            "crypto".as_ref(),
+            "hsm".as_ref(),
+            "status".as_ref(),
+        ])
+        .env_clear()
+        .output()
+        .expect("the program runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("`stella crypto hsm`"), "{said}");
+}
+
+#[test]
+fn every_verb_and_every_argument_explains_itself() {
     let mut command = cli::command("stella");
     command.build();
     explain(&mut command);
@@ -60,6 +83,13 @@ fn explain(command: &mut clap::Command) {
         return;
     }
     assert!(command.get_about().is_some(), "{path} has no words about it");
+    for argument in command.get_arguments().filter(|a| !a.is_hide_set()) {
+        let id = argument.get_id();
+        assert!(
+            argument.get_help().is_some(),
+            "{path}: {id} has no words about it"
+        );
+    }
     let help = command.clone().try_get_matches_from([path.as_str(), "--help"]);
     assert_eq!(
         help.err().map(|e| e.kind()),
@@ -73,15 +103,23 @@ fn explain(command: &mut clap::Command) {
 
 #[test]
 fn nonsense_is_a_problem_for_programs_too() {
-    let output = Command::new(PROGRAMS[0].1)
-        .args(["keys", "frobnicate", "-o", "json"])
-        .env_clear()
-        .output()
-        .expect("the program runs");
-    assert_eq!(output.status.code(), Some(2));
-    let problem: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(problem["code"], "cli.usage");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("frobnicate"));
+    for (nonsense, culprit) in [
+        (&["keys", "frobnicate", "-o", "json"][..], "'frobnicate'"),
+        (&["keys", "revoke", "k", "-o", "json"], "--reason <REASON>"),
+        (&["keys", "-o", "json"], "command"),
+        (&["-o", "json", "keys"], "no command was given"),
+    ] {
+        let output = Command::new(PROGRAMS[0].1)
+            .args(nonsense)
+            .env_clear()
+            .output()
+            .expect("the program runs");
+        assert_eq!(output.status.code(), Some(2));
+        let problem: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(problem["code"], "cli.usage");
+        assert!(problem["detail"].to_string().contains(culprit), "{problem}");
+        assert!(!output.stderr.is_empty());
+    }
 }
 
 #[test]

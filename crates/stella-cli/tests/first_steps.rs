@@ -1,100 +1,168 @@
 //! From an empty folder to a verdict, with the real program and no server:
-//! the verification steps of the signing runbook.
+//! the verification steps of the signing runbook, and the mistakes of a first
+//! day.
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use stella_testkit::binary::Stella;
+
+fn stella() -> Stella {
+    Stella::new(env!("CARGO_BIN_EXE_stella"))
+}
 
 #[test]
 fn an_empty_folder_becomes_a_verdict() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let home = folder.path().join("home");
-    let stella = |line: &str| run(&home, line);
-
-    let (code, _, err) = stella("attest status");
-    assert_eq!(code, 2, "it never makes a home by itself: {err}");
-    assert!(err.contains("next: stella"), "{err}");
-
-    assert_eq!(stella("init").0, 0);
-    let status = stella("attest status").1;
+    let s = stella();
+    // It never makes a home by itself.
+    s.run("attest status").ends(2).says("next: stella");
+    s.ok("init");
+    s.run("init")
+        .ends(2)
+        .says("exists already")
+        .says("next: stella --home");
+    let status = s.ok("attest status").stdout;
     assert!(status.starts_with("target "), "the target comes first: {status}");
-    assert_eq!(stella("attest test-sign").0, 0);
+    s.ok("attest test-sign");
 
-    let (code, created, err) = stella("attest create --type test --subject test:verification -o json");
-    assert_eq!(code, 0, "{err}");
-    let created: serde_json::Value = serde_json::from_str(&created).expect("JSON");
+    let created = s.json("attest create --type test --subject test:verification");
     let id = created["id"].as_str().expect("an id");
-
-    let (code, verdict, _) = stella("verify attestation --last");
-    assert_eq!(code, 0);
+    let verdict = s.ok("verify attestation --last");
     assert!(
-        verdict.starts_with("PASS  test:verification  test  ok\n"),
-        "{verdict}"
+        verdict.stdout.starts_with("PASS  test:verification  test  ok\n"),
+        "{verdict:?}"
     );
     for check in ["envelope", "statement", "anchor", "signature", "time", "key"] {
-        assert!(verdict.contains(&format!("  ✓ {check} ")), "{check}: {verdict}");
+        assert!(
+            verdict.stdout.contains(&format!("  ✓ {check} ")),
+            "{check}: {verdict:?}"
+        );
     }
-    assert_eq!(stella(&format!("attest integrity-check {id}")).0, 0);
+    s.ok(&format!("attest integrity-check {id}"));
     assert_eq!(
-        stella("attest logs --level error --last 30m").1,
+        s.ok("attest logs --level error --last 30m").stdout,
         "no log lines match\n"
     );
-    assert!(stella(&format!("attest show {id}")).1.contains("algorithm "));
+    s.ok(&format!("attest show {id}")).says("algorithm ");
 
     let absent = "0".repeat(64);
-    assert_eq!(stella(&format!("verify artifact --digest sha256:{absent}")).0, 10);
-    assert_eq!(stella("attest show ffffffff").0, 3);
-    assert_eq!(stella("db verify").0, 0);
+    s.run(&format!("verify artifact --digest sha256:{absent}"))
+        .ends(10);
+    s.run("attest show ffffffff").ends(3);
+    s.ok("db verify");
 }
 
 #[test]
-fn a_bundle_is_judged_with_and_without_its_artifact() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let home = folder.path().join("home");
-    let stella = |line: &str| run(&home, line);
-    let (artifact, other) = (folder.path().join("app.tar"), folder.path().join("other.tar"));
-    let bundle = folder.path().join("bundle.json");
-    std::fs::write(&artifact, "the artifact").expect("written");
-    std::fs::write(&other, "another").expect("written");
-
-    assert_eq!(stella("init").0, 0);
-    let (code, _, err) = stella(&format!(
-        "attest create --type test --subject {} --purl test:app --bundle {}",
-        artifact.display(),
-        bundle.display()
-    ));
-    assert_eq!(code, 0, "{err}");
-
-    let verify = format!("verify --bundle {} --purl test:app", bundle.display());
-    assert_eq!(
-        stella(&format!("{verify} --artifact {}", artifact.display())).0,
-        0
-    );
-    let (code, verdict, _) = stella(&format!("{verify} --artifact {}", other.display()));
-    assert_ne!(code, 0, "{verdict}");
-    let (code, verdict, _) = stella(&format!("verify --bundle {} -o json", bundle.display()));
-    let verdict: serde_json::Value = serde_json::from_str(&verdict).expect("JSON");
-    assert_eq!((code, &verdict["artifactBound"]), (0, &serde_json::json!(false)));
+fn a_bundle_that_cannot_be_written_does_not_hide_what_was_signed() {
+    let s = stella();
+    s.ok("init");
+    let nowhere = s.folder().join("no/such/bundle.json").display().to_string();
+    let ran = s
+        .run(&format!(
+            "attest create --type test --subject test:x --bundle {nowhere} -o json"
+        ))
+        .ends(3)
+        .says(&nowhere);
+    let id = s.json("attest show last")["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let problem = ran.json();
+    assert!(problem["causes"].to_string().contains(&id), "{problem}");
+    assert_eq!(problem["next"], format!("stella attest show {id} --bundle"));
 }
 
-fn run(home: &PathBuf, line: &str) -> (i32, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_stella"))
-        .args(line.split(' '))
-        .env_clear()
-        .env("STELLA_HOME", home)
-        .stdin(Stdio::null())
+#[test]
+fn a_key_says_what_is_missing_before_its_signatures_verify() {
+    let s = stella();
+    s.ok("init --no-key").says("next: stella keys generate");
+    s.ok("keys generate --profile default --key-id k1")
+        .says("verifies once an anchor holds it")
+        .says("stella anchor create --purl-pattern PATTERN --key-ids k1");
+    for pattern in ["pkg:npm/*", "pkg:cargo/*"] {
+        s.ok(&format!("anchor create --purl-pattern {pattern} --key-ids k1"));
+    }
+    s.ok("keys generate --profile default --key-id k2")
+        .says("signs once the anchors hold it");
+    let anchors = s.json("anchor list");
+    let id = |pattern: &str| {
+        let all = anchors["anchors"].as_array().expect("anchors");
+        let one = all.iter().find(|a| a["purlPattern"] == pattern);
+        one.expect(pattern)["trustAnchorId"]
+            .as_str()
+            .expect("an id")
+            .to_owned()
+    };
+    s.ok(&format!("anchor add-key {} --key-id k2", id("pkg:npm/*")))
+        .says(&format!("not yet in    {}", id("pkg:cargo/*")));
+    s.ok(&format!("anchor add-key {} --key-id k2", id("pkg:cargo/*")))
+        .says("k2 now signs");
+
+    // The key of a log enters no anchor.
+    let log = s.ok("keys generate --type log --key-id log-1");
+    assert!(!log.stderr.contains("anchor"), "{log:?}");
+}
+
+#[test]
+fn a_misspelt_filter_is_no_empty_list() {
+    let s = stella();
+    s.ok("init");
+    for typo in ["--type sgning", "--status actve"] {
+        s.run(&format!("keys list {typo}"))
+            .ends(2)
+            .says("possible values");
+    }
+    s.ok("keys list --type signing --status active").says("default-");
+}
+
+#[test]
+fn an_image_names_nothing_but_itself() {
+    let s = stella();
+    s.ok("init");
+    let image = format!("ghcr.io/acme/app@sha256:{}", "ab".repeat(32));
+    let create = format!("attest create --type test --image {image}");
+    s.ok(&create).says("pkg:oci/app@sha256:");
+    s.ok(&format!("{create} --subject sha256:{}", "ab".repeat(32)));
+    let other = s.file("other.tar", "another");
+    s.run(&format!("{create} --subject {other}"))
+        .ends(2)
+        .says("not that of pkg:oci/app");
+}
+
+#[test]
+fn the_demo_plays_in_its_own_folder_alone() {
+    let s = stella();
+    let folder = s.folder().join("demo").display().to_string();
+    let (store, config) = (
+        s.folder().join("precious.db"),
+        s.file("precious.yaml", "nonsense: {}\n"),
+    );
+    let store = format!("sqlite:{}", store.display());
+    let demo = format!("demo --dir {folder}");
+    s.run_with(&demo, &[("STELLA_STORE", &store), ("STELLA_CONFIG", &config)])
+        .ends(0)
+        .says(&format!("export STELLA_HOME={folder}/home STELLA_CONFIG="));
+    assert!(!s.folder().join("precious.db").exists());
+    s.run(&demo).ends(2).says("exists");
+}
+
+/// Whoever pages through the story or cuts it off has seen enough.
+#[test]
+fn a_demo_that_nobody_reads_on_ends_well() {
+    let s = stella();
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let folder = s.folder().join("demo").display().to_string();
+    let output = s
+        .command(["demo", "--dir", &folder])
+        .stdout(writer)
         .output()
-        .expect("the program runs");
-    (
-        output.status.code().unwrap_or(-1),
-        String::from_utf8_lossy(&output.stdout).into_owned(),
-        String::from_utf8_lossy(&output.stderr).into_owned(),
-    )
+        .expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
 /// What OpenSSL writes is read, and it reads what we write, in both forms.
 #[test]
 fn keys_come_and_go_as_pem_and_as_der() {
-    let stella = stella_testkit::binary::Stella::new(env!("CARGO_BIN_EXE_stella"));
+    let stella = stella();
     let openssl = |arguments: &[&str]| {
         let done = std::process::Command::new("openssl")
             .args(arguments)
@@ -161,7 +229,7 @@ fn keys_come_and_go_as_pem_and_as_der() {
 /// One artifact, signed by every profile there is.
 #[test]
 fn every_profile_signs_and_says_what_it_signs_with() {
-    let stella = stella_testkit::binary::Stella::new(env!("CARGO_BIN_EXE_stella"));
+    let stella = stella();
     stella.ok("init --no-key");
     let listed = stella.ok("crypto providers list --algorithms").stdout;
     for (profile, algorithm, unaudited) in [
@@ -197,7 +265,7 @@ fn every_profile_signs_and_says_what_it_signs_with() {
 
 #[test]
 fn settings_that_need_a_warning_give_one() {
-    let stella = stella_testkit::binary::Stella::new(env!("CARGO_BIN_EXE_stella"));
+    let stella = stella();
     stella.ok("init --no-key");
     stella
         .ok("attest config set signing.mode software")

@@ -55,6 +55,10 @@ impl Drop for Serving {
 
 /// Self-signed, for this machine.
 fn certificate(folder: &Path, name: &str) {
+    self_signed(folder, name, "critical,CA:FALSE");
+}
+
+fn self_signed(folder: &Path, name: &str, constraints: &str) {
     let made = Command::new("openssl")
         .args([
             "req",
@@ -65,7 +69,7 @@ fn certificate(folder: &Path, name: &str) {
             "ec_paramgen_curve:P-256",
         ])
         .args(["-nodes", "-subj", "/CN=stella", "-days", "2"])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-addext", &format!("basicConstraints={constraints}")])
         .args(["-addext", "subjectAltName=IP:127.0.0.1"])
         .arg("-keyout")
         .arg(folder.join(format!("{name}.key")))
@@ -105,7 +109,23 @@ fn a_token_travels_only_inside_tls_that_the_client_trusts() {
         .ends(6)
         .says("SSL_CERT_FILE");
     let in_clear = format!("attest status --server http://127.0.0.1:{port}");
-    assert_ne!(s.run(&in_clear).code, 0, "it speaks TLS alone");
+    let in_clear = s.run(&in_clear).says("ask https://");
+    assert_ne!(in_clear.code, 0, "it speaks TLS alone");
+}
+
+/// What `openssl req -x509` makes is an authority.
+#[test]
+fn a_certificate_of_the_wrong_kind_is_said_to_be() {
+    let s = Stella::new(env!("CARGO_BIN_EXE_stella"));
+    s.ok("init");
+    self_signed(s.folder(), "ours", "critical,CA:TRUE");
+    let path = |name: &str| s.folder().join(name).display().to_string();
+    s.file("home/signer.yaml", with_tls(&path("ours.pem"), &path("ours.key")));
+    let mut serving = Serving::start(&s, &["--listen", "127.0.0.1:0"], &[]);
+    let status = format!("attest status --server https://127.0.0.1:{}", serving.port());
+    s.run_with(&status, &[("SSL_CERT_FILE", &path("ours.pem"))])
+        .ends(6)
+        .says("CA:FALSE");
 }
 
 #[test]

@@ -80,12 +80,18 @@ async fn serve(home: &Path) -> Server {
 }
 
 async fn keys(client: &Client) -> usize {
-    let keys: Value = client.get("/v1/signer/keys", &[]).await.expect("the keys");
+    let keys = ask(client, Method::GET, "/v1/signer/keys", b"")
+        .await
+        .expect("the keys");
     keys["keys"].as_array().expect("a list").len()
 }
 
+async fn ask(client: &Client, method: Method, path: &str, body: &[u8]) -> Result<Value, ClientError> {
+    client.send(method, path, &[], body).await?.success()?.json()
+}
+
 async fn failure(client: &Client, path: &str) -> ClientError {
-    client.get::<Value>(path, &[]).await.expect_err("it fails")
+    ask(client, Method::GET, path, b"").await.expect_err("it fails")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,7 +99,7 @@ async fn without_anything_both_ways_are_named_and_nothing_is_made() {
     let dir = tempfile::tempdir().expect("a folder");
     let options = options(dir.path());
     let error = refused(&options).await;
-    assert_eq!((error.exit_code(), error.code()), (2, "client.no-target"));
+    assert_eq!((error.exit().code(), error.code()), (2, "client.no-target"));
     let next = error.next().expect("a way out");
     assert!(
         next.contains("--server") && next.contains("stella init"),
@@ -103,7 +109,7 @@ async fn without_anything_both_ways_are_named_and_nothing_is_made() {
     let mut named = options.clone();
     named.home = Some(dir.path().join("nowhere"));
     let error = refused(&named).await;
-    assert_eq!((error.exit_code(), error.code()), (2, "home.missing"));
+    assert_eq!((error.exit().code(), error.code()), (2, "home.missing"));
     assert_eq!(std::fs::read_dir(dir.path()).expect("readable").count(), 0);
 }
 
@@ -149,27 +155,27 @@ async fn a_server_by_its_address_asks_for_a_token() {
     let server = serve(&home).await;
     let mut options = options(dir.path());
     options.home = Some(home);
-    let token: Value = connect(&options)
-        .await
-        .post("/v1/tokens", &json!({"role": "verifier"}))
+    let verifier = json!({"role": "verifier"}).to_string();
+    let embedded = connect(&options).await;
+    let token = ask(&embedded, Method::POST, "/v1/tokens", verifier.as_bytes())
         .await
         .expect("a token");
 
     // A server that is named comes before a home.
     options.server = Some(format!("http://{}/", server.listening.tcp.expect("TCP")));
     let error = failure(&connect(&options).await, "/v1/signer/keys").await;
-    assert_eq!((error.exit_code(), error.code()), (4, "access.unauthenticated"));
+    assert_eq!((error.exit().code(), error.code()), (4, "access.unauthenticated"));
     options.token = Some(token["secret"].as_str().expect("a secret").to_owned());
     let known = connect(&options).await;
     assert_eq!(keys(&known).await, 1);
     let error = failure(&known, "/v1/signer/keys/none").await;
-    assert_eq!((error.exit_code(), error.code()), (3, "key.unknown"));
+    assert_eq!((error.exit().code(), error.code()), (3, "key.unknown"));
     assert!(matches!(&error, ClientError::Problem(p) if p.detail.contains("none")));
 
     let _ = server.stop.send(());
     server.running.await.expect("ends");
     let error = failure(&known, "/v1/signer/keys").await;
-    assert_eq!((error.exit_code(), error.code()), (6, "client.unreachable"));
+    assert_eq!((error.exit().code(), error.code()), (6, "client.unreachable"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -201,7 +207,7 @@ async fn a_server_that_lives_and_refuses_is_an_error_and_its_socket_stays() {
     let mut options = options(dir.path());
     options.home = Some(home);
     let error = refused(&options).await;
-    assert_eq!((error.exit_code(), error.code()), (6, "client.socket-refuses"));
+    assert_eq!((error.exit().code(), error.code()), (6, "client.socket-refuses"));
     assert!(socket.exists());
     drop(lock);
 }
@@ -238,7 +244,7 @@ async fn addresses_that_lead_nowhere_say_so() {
     ] {
         options.server = Some(bad.into());
         let error = refused(&options).await;
-        assert_eq!(error.exit_code(), 2, "{bad}");
+        assert_eq!(error.exit().code(), 2, "{bad}");
         assert!(!error.to_string().contains("secret"), "{error}");
     }
     let free = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -247,7 +253,7 @@ async fn addresses_that_lead_nowhere_say_so() {
     for scheme in ["http", "https"] {
         options.server = Some(format!("{scheme}://127.0.0.1:{port}"));
         let error = failure(&connect(&options).await, "/v1/status").await;
-        assert_eq!((error.exit_code(), error.code()), (6, "client.unreachable"));
+        assert_eq!((error.exit().code(), error.code()), (6, "client.unreachable"));
     }
 }
 
@@ -278,10 +284,10 @@ async fn only_what_does_no_harm_twice_is_sent_twice() {
     options.server = Some(place);
     let error = connect(&options)
         .await
-        .send(Method::POST, "/v1/attestations", &[], &[], b"{}")
+        .send(Method::POST, "/v1/attestations", &[], b"{}")
         .await
         .expect_err("it broke off");
-    assert!(error.broken(), "{error}");
+    assert!(matches!(error, ClientError::BrokenOff { .. }), "{error}");
     assert_eq!(seen.load(Ordering::SeqCst), 1);
 
     for (method, headers) in [
@@ -292,7 +298,7 @@ async fn only_what_does_no_harm_twice_is_sent_twice() {
         options.server = Some(place);
         let answer = connect(&options)
             .await
-            .send(method, "/v1/attestations", &[], headers, b"{}")
+            .send(method, "/v1/attestations", headers, b"{}")
             .await
             .expect("the second time");
         assert_eq!((answer.status.as_u16(), seen.load(Ordering::SeqCst)), (200, 2));
@@ -317,7 +323,7 @@ async fn a_token_does_not_leave_this_machine_in_the_clear() {
         all
     });
     let error = failure(&connect(&options).await, "/v1/status").await;
-    assert_eq!((error.exit_code(), error.code()), (2, "client.token-in-clear"));
+    assert_eq!((error.exit().code(), error.code()), (2, "client.token-in-clear"));
     assert_eq!(heard.join().expect("ends"), b"");
 }
 

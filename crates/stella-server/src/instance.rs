@@ -221,11 +221,15 @@ impl InstanceError {
     /// What mends it.
     pub fn next(&self) -> Option<String> {
         match self {
-            Self::Home(HomeError::Missing(path)) => Some(format!("stella --home {} init", path.display())),
+            Self::Home(HomeError::Missing(path) | HomeError::Unfinished(path)) => {
+                Some(format!("stella --home {} init", path.display()))
+            }
+            Self::Home(HomeError::Exists(path)) => {
+                Some(format!("stella --home {} attest status", path.display()))
+            }
             Self::Home(HomeError::Foreign(_)) => {
                 Some("stella --home DIR init, with a folder that is empty or not there yet".to_owned())
             }
-            Self::Home(HomeError::Unfinished(path)) => Some(format!("stella --home {} init", path.display())),
             Self::Home(HomeError::ReadOnly { .. }) => {
                 Some("mount it so that it can be written; every verdict is recorded".to_owned())
             }

@@ -112,10 +112,7 @@ impl Api {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Response, CliError> {
-        let response = self
-            .client
-            .send(method, route.as_str(), &[], headers, body)
-            .await?;
+        let response = self.client.send(method, route.as_str(), headers, body).await?;
         response.success().map_err(CliError::from)
     }
 }

@@ -26,6 +26,18 @@ pub struct AnchorArg {
     anchor_id: Option<String>,
 }
 
+/// One anchor, or ALL that the command is about.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct AnchorsArg {
+    /// The anchor's id, a prefix that only it has (550e8400...), or ALL
+    #[arg(value_name = "ANCHOR_ID|ALL")]
+    anchor: Option<String>,
+    /// The same, as a flag
+    #[arg(long = "anchor-id", alias = "anchor", value_name = "ANCHOR_ID|ALL")]
+    anchor_id: Option<String>,
+}
+
 /// An attestation; a unique prefix will do, and `last` is the last one by
 /// this identity.
 #[derive(Debug, Args)]
@@ -46,6 +58,12 @@ impl KeyArg {
 }
 
 impl AnchorArg {
+    pub fn id(&self) -> &str {
+        either(&self.anchor, &self.anchor_id)
+    }
+}
+
+impl AnchorsArg {
     pub fn id(&self) -> &str {
         either(&self.anchor, &self.anchor_id)
     }

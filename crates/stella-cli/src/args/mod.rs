@@ -8,7 +8,7 @@ pub mod time;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use stella_core::predicate::PredicateType;
-use stella_core::trust::RevokeReason;
+use stella_core::trust::{KeyState, KeyType, RevokeReason};
 
 /// A short name of the table, or a URI; kept as typed.
 pub fn predicate_type(text: &str) -> Result<String, String> {
@@ -22,6 +22,15 @@ pub fn reason() -> impl TypedValueParser<Value = String> {
     PossibleValuesParser::new(RevokeReason::ALL.map(RevokeReason::as_str))
 }
 
+/// The signer's own word about time counts for nothing, so it is no choice.
 pub fn time_evidence() -> impl TypedValueParser<Value = String> {
-    PossibleValuesParser::new(["claimed", "recorded", "attested"])
+    PossibleValuesParser::new(["recorded", "attested"])
+}
+
+pub fn key_type() -> impl TypedValueParser<Value = String> {
+    PossibleValuesParser::new(KeyType::ALL.map(KeyType::as_str))
+}
+
+pub fn key_status() -> impl TypedValueParser<Value = String> {
+    PossibleValuesParser::new(KeyState::ALL.map(KeyState::as_str))
 }

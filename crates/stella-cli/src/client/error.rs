@@ -10,6 +10,7 @@ use stella_server::instance::InstanceError;
 
 use super::target::Reached;
 use super::transport::Failure;
+use crate::exit::Exit;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -61,25 +62,30 @@ impl ClientError {
         }
     }
 
-    /// As in the table of exit codes.
-    pub fn exit_code(&self) -> u8 {
+    pub fn exit(&self) -> Exit {
         match self {
-            Self::NoTarget | Self::Usage(_) | Self::TokenInClear(_) => 2,
-            Self::SocketDenied(_) => 4,
-            Self::SocketRefuses { .. } | Self::Unreachable { .. } | Self::Untrusted { .. } => 6,
-            Self::BrokenOff { .. } | Self::NotUnderstood { .. } => 1,
-            Self::Problem(problem) => of_status(problem.status),
+            Self::NoTarget | Self::Usage(_) | Self::TokenInClear(_) => Exit::Usage,
+            Self::SocketDenied(_) => Exit::Denied,
+            Self::SocketRefuses { .. } | Self::Unreachable { .. } | Self::Untrusted { .. } => {
+                Exit::Unavailable
+            }
+            Self::BrokenOff { .. } | Self::NotUnderstood { .. } => Exit::Failed,
+            Self::Problem(problem) => Exit::of_status(problem.status),
             Self::Instance(e) => match &**e {
-                InstanceError::Home(HomeError::InUse(_) | HomeError::ReadOnly { .. }) => 6,
-                InstanceError::Home(HomeError::Owner { .. }) => 4,
-                InstanceError::Home(HomeError::Io { .. }) => 1,
-                InstanceError::Home(_) | InstanceError::Config(_) | InstanceError::NoSuchStore(_) => 2,
+                InstanceError::Home(HomeError::InUse(_) | HomeError::ReadOnly { .. }) => Exit::Unavailable,
+                InstanceError::Home(HomeError::Owner { .. }) => Exit::Denied,
+                InstanceError::Home(HomeError::Io { .. }) => Exit::Failed,
+                InstanceError::Home(_) | InstanceError::Config(_) | InstanceError::NoSuchStore(_) => {
+                    Exit::Usage
+                }
                 InstanceError::SealingKeyLost(_)
                 | InstanceError::SealingKey(_)
                 | InstanceError::Store(_)
-                | InstanceError::Clock(_) => 6,
-                InstanceError::App(e) if e.kind == stella_server::app::ErrorKind::Unavailable => 6,
-                InstanceError::App(_) => 1,
+                | InstanceError::Clock(_) => Exit::Unavailable,
+                InstanceError::App(e) if e.kind == stella_server::app::ErrorKind::Unavailable => {
+                    Exit::Unavailable
+                }
+                InstanceError::App(_) => Exit::Failed,
             },
         }
     }
@@ -129,20 +135,5 @@ impl ClientError {
             }
         };
         Some(next.to_owned())
-    }
-
-    /// Something had been sent when the connection broke.
-    pub fn broken(&self) -> bool {
-        matches!(self, Self::BrokenOff { .. })
-    }
-}
-
-fn of_status(status: u16) -> u8 {
-    match status {
-        400 | 405 | 413 | 415 | 422 => 2,
-        404 => 3,
-        401 | 403 => 4,
-        503 | 504 => 6,
-        _ => 1,
     }
 }

@@ -10,8 +10,6 @@ mod transport;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 pub use error::ClientError;
 pub use response::Response;
@@ -70,7 +68,7 @@ impl Client {
     }
 
     /// Any answer, also one that is no success. `path` is percent-encoded
-    /// already (see [`segment`]), `query` is not.
+    /// already.
     ///
     /// What was not sent is tried once more; what may have been sent only if
     /// doing it twice does no harm: a read, or an `Idempotency-Key`.
@@ -78,12 +76,11 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        query: &[(&str, &str)],
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Response, ClientError> {
         let request = transport::Request {
-            path: with_query(path, query),
+            path: path.to_owned(),
             headers: self.headers(headers)?,
             safe_to_repeat: method.is_safe()
                 || headers
@@ -105,29 +102,6 @@ impl Client {
             first
         };
         answer.map_err(|failure| ClientError::of(failure, &self.reached))
-    }
-
-    pub async fn get<R: DeserializeOwned>(
-        &self,
-        path: &str,
-        query: &[(&str, &str)],
-    ) -> Result<R, ClientError> {
-        self.send(Method::GET, path, query, &[], &[])
-            .await?
-            .success()?
-            .json()
-    }
-
-    pub async fn post<T: Serialize, R: DeserializeOwned>(
-        &self,
-        path: &str,
-        body: &T,
-    ) -> Result<R, ClientError> {
-        let body = serde_json::to_vec(body).map_err(|e| ClientError::usage(format!("the request: {e}")))?;
-        self.send(Method::POST, path, &[], &[], &body)
-            .await?
-            .success()?
-            .json()
     }
 
     fn headers(&self, given: &[(&str, &str)]) -> Result<HeaderMap, ClientError> {
@@ -156,39 +130,6 @@ impl Client {
     }
 }
 
-/// One segment of a path, percent-encoded (RFC 3986 section 3.3).
-pub fn segment(text: &str) -> String {
-    encode(text)
-}
-
-fn with_query(path: &str, query: &[(&str, &str)]) -> String {
-    let mut out = path.to_owned();
-    for (index, (name, value)) in query.iter().enumerate() {
-        out.push(if index == 0 && !path.contains('?') {
-            '?'
-        } else {
-            '&'
-        });
-        out.push_str(&encode(name));
-        out.push('=');
-        out.push_str(&encode(value));
-    }
-    out
-}
-
-/// All but the unreserved characters.
-fn encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}
-
 fn bearer(token: &str) -> Result<HeaderValue, ClientError> {
     let mut value = HeaderValue::try_from(format!("Bearer {}", token.trim()))
         .map_err(|_| ClientError::usage("the token holds characters that no token has"))?;
@@ -199,19 +140,6 @@ fn bearer(token: &str) -> Result<HeaderValue, ClientError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_survive_the_way_through_a_url() {
-        assert_eq!(segment("a/b c"), "a%2Fb%20c");
-        assert_eq!(
-            with_query(
-                "/v1/anchors/explain",
-                &[("name", "pkg:npm/%40a/b@1&x"), ("z", "ä")]
-            ),
-            "/v1/anchors/explain?name=pkg%3Anpm%2F%2540a%2Fb%401%26x&z=%C3%A4"
-        );
-        assert_eq!(with_query("/x?a=b", &[("c", "d")]), "/x?a=b&c=d");
-    }
 
     #[test]
     fn a_token_is_never_shown() {

@@ -13,7 +13,16 @@ use tokio_rustls::client::TlsStream;
 pub async fn connect(stream: TcpStream, host: &str) -> Result<TlsStream<TcpStream>, String> {
     let name = ServerName::try_from(host.to_owned()).map_err(|e| format!("{host}: {e}"))?;
     let connector = TlsConnector::from(Arc::new(config()?));
-    connector.connect(name, stream).await.map_err(|e| e.to_string())
+    connector.connect(name, stream).await.map_err(|e| {
+        let why = e.to_string();
+        // What `openssl req -x509` makes without more ado.
+        if why.contains("CaUsedAsEndEntity") {
+            return "the server's own certificate is marked as an authority's; \
+                    it takes one with basicConstraints CA:FALSE"
+                .to_owned();
+        }
+        why
+    })
 }
 
 fn config() -> Result<ClientConfig, String> {

@@ -174,6 +174,10 @@ where
             // Hyper's word for "it never went out".
             if e.is_canceled() {
                 Failure::NotSent(e.to_string())
+            } else if e.is_parse() {
+                Failure::Broken(format!(
+                    "no HTTP came back ({e}); where TLS is spoken, ask https://"
+                ))
             } else {
                 Failure::Broken(e.to_string())
             }

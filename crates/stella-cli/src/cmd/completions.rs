@@ -9,6 +9,7 @@ use crate::exit::Exit;
 /// Completions for a shell
 #[derive(Args)]
 pub struct Completions {
+    /// The shell that will read them
     #[arg(value_enum)]
     shell: Shell,
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use stella_server::entropy::{Entropy, SystemEntropy};
 
 use crate::context::{Context, Outcome};
 use crate::demo::{self, Setting};
@@ -23,15 +24,17 @@ impl Demo {
         let failed =
             |what: &str, e: &dyn std::fmt::Display| CliError::failed("demo.failed", format!("{what}: {e}"));
         let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|e| failed("no randomness", &e))?;
+        SystemEntropy
+            .fill(&mut random)
+            .map_err(|e| failed("no randomness", &e))?;
         let serial = uuid::Builder::from_random_bytes(random).into_uuid().to_string();
         let default = || std::env::temp_dir().join(format!("stella-demo-{}", &serial[..8]));
         let folder = self.dir.unwrap_or_else(default);
         if folder.exists() {
-            return Err(failed(
-                "the demo starts in a fresh folder",
-                &format!("{} exists", folder.display()),
-            ));
+            return Err(CliError::usage(format!(
+                "the demo starts in a fresh folder, and {} exists",
+                folder.display()
+            )));
         }
         let exe = std::env::current_exe().map_err(|e| failed("this program's own path", &e))?;
         let setting = Setting {

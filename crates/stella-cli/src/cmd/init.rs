@@ -48,10 +48,11 @@ impl Init {
                 }
             }
             page.field("  anchor", format!("{} (test:*, for type test)", made.anchor_id));
-            page.line(format!(
-                "  next: {} attest create --type test --subject test:verification",
-                context.program
-            ));
+            let next = match &made.key {
+                Some(_) => "attest create --type test --subject test:verification",
+                None => "keys generate",
+            };
+            page.next(format!("{} {next}", context.program));
             page.brief(&made.home);
         })?;
         Ok(Exit::Done)

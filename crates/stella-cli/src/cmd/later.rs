@@ -1,6 +1,8 @@
 //! Commands that the runbooks name and this build does not have yet: said so,
 //! instead of "unrecognized".
 
+use std::ffi::OsString;
+
 use clap::Args;
 
 use crate::context::{Context, Outcome};
@@ -11,17 +13,12 @@ use crate::error::CliError;
 #[command(disable_help_flag = true)]
 pub struct Later {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    rest: Vec<String>,
+    _rest: Vec<OsString>,
 }
 
 impl Later {
     pub async fn run(self, context: &Context) -> Outcome {
-        // What was typed, flags and their values aside.
-        let words: Vec<String> = std::env::args()
-            .skip(1)
-            .take_while(|word| !word.starts_with('-') && Some(word) != self.rest.first())
-            .collect();
-        Err(missing(context, &words.join(" ")))
+        Err(missing(context, &context.verb))
     }
 }
 

@@ -1,5 +1,5 @@
 //! One file per verb; nested verbs are folders. A new verb is a file and a
-//! line in the table of its folder.
+//! line in the table of its folder; what its help says stands on its struct.
 
 pub mod anchor;
 pub mod attest;
@@ -56,9 +56,7 @@ fn with_id<T: Serialize>(value: &T, id: &str) -> Result<Value, CliError> {
 }
 
 verbs! {
-    /// Make a home: a store, a first key, and an anchor for tests
     Init(init::Init),
-    /// Run the server
     Serve(serve::Serve),
     /// Signing keys and their life
     #[command(subcommand, name = "keys", visible_alias = "key")]
@@ -69,7 +67,6 @@ verbs! {
     /// Sign evidence, and look after what was signed
     #[command(subcommand)]
     Attest(attest::Verb),
-    /// Verify attestations, artifacts, bundles and proofs
     Verify(verify::Verify),
     /// Proofs: what is attested about one subject, under one signature
     #[command(subcommand, name = "proof", visible_alias = "proofs")]
@@ -89,11 +86,8 @@ verbs! {
     /// The store
     #[command(subcommand)]
     Db(db::Verb),
-    /// Play the whole story in a fresh home
     Demo(demo::Demo),
-    /// Completions for a shell
     Completions(completions::Completions),
-    /// Man pages
     Man(man::Man),
     #[command(hide = true)]
     Doctor(later::Later),

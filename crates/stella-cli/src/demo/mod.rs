@@ -5,7 +5,8 @@ mod provenance;
 mod sbom;
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -43,13 +44,19 @@ pub struct Setting {
 
 /// Plays the story. Whatever happens, the home stays for the user to look at.
 pub fn run(setting: &Setting, out: &mut dyn Write) -> Result<(), DemoError> {
-    let stage = Stage::set(setting, out)?;
-    stage.play(setting)
+    match Stage::set(setting, out)?.play(setting) {
+        // Whoever read has seen enough.
+        Err(DemoError::Io { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        played => played,
+    }
 }
 
 struct Stage<'a> {
     exe: &'a Path,
     home: PathBuf,
+    /// Empty: what is set on this machine, its store above all, is none of
+    /// the demo's.
+    config: PathBuf,
     work: PathBuf,
     out: std::cell::RefCell<&'a mut dyn Write>,
 }
@@ -57,13 +64,19 @@ struct Stage<'a> {
 impl<'a> Stage<'a> {
     fn set(setting: &'a Setting, out: &'a mut dyn Write) -> Result<Self, DemoError> {
         let work = setting.folder.join("work");
-        fs::create_dir_all(&work).map_err(|source| DemoError::Io {
-            what: work.display().to_string(),
-            source,
-        })?;
+        let config = setting.folder.join("signer.yaml");
+        let mut private = fs::OpenOptions::new();
+        private.write(true).create_new(true).mode(0o600);
+        fs::create_dir_all(&work)
+            .and_then(|()| private.open(&config))
+            .map_err(|source| DemoError::Io {
+                what: setting.folder.display().to_string(),
+                source,
+            })?;
         Ok(Self {
             exe: &setting.exe,
             home: setting.folder.join("home"),
+            config,
             work,
             out: std::cell::RefCell::new(out),
         })
@@ -228,8 +241,9 @@ impl<'a> Stage<'a> {
 
     fn farewell(&self, digest: &str, purl: &str) -> Result<(), DemoError> {
         self.print(&format!(
-            "\nThe home stays. Go on with:\n\n  export STELLA_HOME={}\n  stella verify artifact --digest {digest} --purl {purl} -o json\n  stella attest list\n  stella anchor explain {purl}\n  stella serve\n",
-            self.home.display()
+            "\nThe home stays. Go on with:\n\n  export STELLA_HOME={} STELLA_CONFIG={}\n  stella verify artifact --digest {digest} --purl {purl} -o json\n  stella attest list\n  stella anchor explain {purl}\n  stella serve\n",
+            self.home.display(),
+            self.config.display()
         ))
     }
 
@@ -238,22 +252,11 @@ impl<'a> Stage<'a> {
         let shown: Vec<String> = arguments.iter().map(|a| quoted(a)).collect();
         let command = format!("stella {}", shown.join(" "));
         self.print(&format!("\n$ {command}\n"))?;
-        let output = Command::new(self.exe)
-            .args(arguments)
-            .env("STELLA_HOME", &self.home)
-            .env_remove("STELLA_SERVER")
-            .env_remove("STELLA_TOKEN")
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|source| DemoError::Io {
-                what: command.clone(),
-                source,
-            })?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        // A wide act says what it touches before it does it, on standard error.
-        self.print(&String::from_utf8_lossy(&output.stderr))?;
+        let (text, code) = self.told(arguments).map_err(|source| DemoError::Io {
+            what: command.clone(),
+            source,
+        })?;
         self.print(&text)?;
-        let code = output.status.code().unwrap_or(-1);
         if code == expected {
             Ok(text)
         } else {
@@ -263,6 +266,25 @@ impl<'a> Stage<'a> {
                 expected,
             })
         }
+    }
+
+    /// Both streams in one, as a terminal shows them, and the exit code.
+    fn told(&self, arguments: &[&str]) -> io::Result<(String, i32)> {
+        let (mut reader, writer) = io::pipe()?;
+        let mut child = Command::new(self.exe)
+            .args(arguments)
+            .env("STELLA_HOME", &self.home)
+            .env("STELLA_CONFIG", &self.config)
+            .env_remove("STELLA_STORE")
+            .env_remove("STELLA_SERVER")
+            .env_remove("STELLA_TOKEN")
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone()?)
+            .stderr(writer)
+            .spawn()?;
+        let mut text = String::new();
+        reader.read_to_string(&mut text)?;
+        Ok((text, child.wait()?.code().unwrap_or(-1)))
     }
 
     fn say(&self, line: &str) -> Result<(), DemoError> {

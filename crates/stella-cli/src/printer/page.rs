@@ -51,6 +51,11 @@ impl Page {
         }
     }
 
+    /// The command to go on with.
+    pub fn next(&mut self, command: impl Display) {
+        self.line(format!("  next: {command}"));
+    }
+
     /// Columns without borders; `empty` is said when there are no rows.
     pub fn table<const N: usize>(
         &mut self,
@@ -86,6 +91,15 @@ impl Page {
     pub fn paint(&self, paint: Paint, text: impl Display) -> String {
         let mark = MARKS.iter().find(|(p, ..)| *p == paint).map_or(END.0, |m| m.1);
         format!("{mark}{text}{}", END.0)
+    }
+
+    /// The sign of a check that passed, or did not.
+    pub fn tick(&self, ok: bool) -> String {
+        if ok {
+            self.paint(Paint::Green, "✓")
+        } else {
+            self.paint(Paint::Red, "✗")
+        }
     }
 
     pub fn render(&self, colour: bool, quiet: bool) -> String {

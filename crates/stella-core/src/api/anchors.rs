@@ -29,6 +29,7 @@ wire! {
     }
 
     /// Only what is given changes.
+    #[derive(Default)]
     #[serde(deny_unknown_fields)]
     pub struct UpdateAnchor {
         #[serde(default)]

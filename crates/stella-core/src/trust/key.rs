@@ -20,14 +20,22 @@ pub enum KeyType {
     Feed,
 }
 
-impl fmt::Display for KeyType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl KeyType {
+    pub const ALL: [Self; 4] = [Self::Signing, Self::Log, Self::Timestamp, Self::Feed];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::Signing => "signing",
             Self::Log => "log",
             Self::Timestamp => "timestamp",
             Self::Feed => "feed",
-        })
+        }
+    }
+}
+
+impl fmt::Display for KeyType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }
 

@@ -3,7 +3,7 @@
 use stella_core::id::{AnchorId, KeyId, ProfileName};
 use stella_core::time::Timestamp;
 use stella_core::trust::decide::anchor::Scope;
-use stella_core::trust::{TrustAnchor, TrustState};
+use stella_core::trust::{KeyState, KeyType, TrustAnchor, TrustState};
 use uuid::Uuid;
 
 use crate::app::error::{Error, Result};
@@ -52,6 +52,32 @@ const MAX_NOTE: usize = 4096;
 
 pub fn key_id(text: &str) -> Result<KeyId> {
     text.parse().map_err(|e| Error::invalid("key.id", e))
+}
+
+pub fn key_type(text: &str) -> Result<KeyType> {
+    KeyType::ALL
+        .into_iter()
+        .find(|t| t.as_str() == text)
+        .ok_or_else(|| {
+            let all = KeyType::ALL.map(KeyType::as_str).join(", ");
+            Error::invalid(
+                "key.type",
+                format!("{text:?} is not a key type: use one of {all}"),
+            )
+        })
+}
+
+pub fn key_state(text: &str) -> Result<KeyState> {
+    KeyState::ALL
+        .into_iter()
+        .find(|s| s.as_str() == text)
+        .ok_or_else(|| {
+            let all = KeyState::ALL.map(KeyState::as_str).join(", ");
+            Error::invalid(
+                "key.status",
+                format!("{text:?} is not a key status: use one of {all}"),
+            )
+        })
 }
 
 pub fn profile(text: &str) -> Result<ProfileName> {

@@ -126,7 +126,11 @@ fn read_file(path: &Path, must_be_there: bool) -> Result<Option<String>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound && !must_be_there => return Ok(None),
         other => other.map_err(unreadable)?,
     };
-    guard(path, &file.metadata().map_err(unreadable)?)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(unreadable(std::io::ErrorKind::IsADirectory.into()));
+    }
+    guard(path, &metadata)?;
     let mut text = String::new();
     let read = file
         .take(MAX_FILE_BYTES + 1)

@@ -258,6 +258,9 @@ fn the_homes_file_goes_over_the_machines_and_the_environment_over_both() {
         load(&sources).expect_err("named and absent").code(),
         "config.unreadable"
     );
+    // Nobody is told to change the mode of a folder that others share.
+    sources.explicit = Some(std::env::temp_dir());
+    assert_eq!(load(&sources).expect_err("a folder").code(), "config.unreadable");
 }
 
 #[test]

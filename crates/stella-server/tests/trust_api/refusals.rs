@@ -34,6 +34,22 @@ async fn each_refusal_has_a_status_a_code_and_the_next_command() {
             "stella config list",
         ),
         (
+            &Method::GET,
+            "/v1/signer/keys?type=sgning",
+            "",
+            400,
+            "key.type",
+            "",
+        ),
+        (
+            &Method::GET,
+            "/v1/signer/keys?status=actve",
+            "",
+            400,
+            "key.status",
+            "",
+        ),
+        (
             &post,
             "/v1/signer/keys",
             r#"{"profile": "fips", "algorithm": "ed25519"}"#,

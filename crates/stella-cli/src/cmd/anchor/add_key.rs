@@ -6,6 +6,7 @@ use clap::Args;
 use stella_core::api::anchors::{AddKey as Request, AnchorList, KeyAddition};
 
 use crate::api::{Api, Route};
+use crate::args::ids::AnchorsArg;
 use crate::args::time::Moment;
 use crate::cmd::files;
 use crate::context::{Context, Outcome};
@@ -14,15 +15,13 @@ use crate::exit::Exit;
 use crate::printer::Page;
 
 /// Let a key into an anchor, or into ALL that hold or held a key of its profile
+///
+/// Without an anchor it goes into the only one there is.
 #[derive(Args)]
+#[command(mut_group("AnchorsArg", |group| group.required(false)))]
 pub struct AddKey {
-    /// The anchor's id, a prefix that only it has, or ALL (default: the only
-    /// anchor there is)
-    #[arg(long, value_name = "ANCHOR_ID|ALL")]
-    anchor_id: Option<String>,
-    /// The same, positionally
-    #[arg(value_name = "ANCHOR_ID|ALL", conflicts_with = "anchor_id")]
-    anchor: Option<String>,
+    #[command(flatten)]
+    anchors: Option<AnchorsArg>,
     /// The key (default: the name of --key's file)
     #[arg(long, value_name = "KEY_ID", required_unless_present = "key")]
     key_id: Option<String>,
@@ -57,8 +56,8 @@ impl AddKey {
             dry_run: self.dry_run,
         };
         let api = context.api().await?;
-        let anchor = match self.anchor_id.or(self.anchor) {
-            Some(anchor) => anchor,
+        let anchor = match self.anchors {
+            Some(anchors) => anchors.id().to_owned(),
             None => only_anchor(&api, context).await?,
         };
         let route = Route::to(&["anchors", &anchor, "keys"]);
@@ -97,6 +96,10 @@ fn describe(page: &mut Page, addition: &KeyAddition) {
         };
         page.field("  signing", format!("{} {verb} for its profile", addition.key_id));
         page.maybe("  before it", addition.outgoing.as_ref());
+    }
+    if !addition.lacking_anchors.is_empty() {
+        page.field("  signing", "begins once these hold it as well");
+        page.field("  not yet in", addition.lacking_anchors.join(", "));
     }
 }
 

@@ -3,7 +3,7 @@
 use clap::Args;
 use stella_core::api::anchors::{AnchorStatus, UpdateAnchor};
 
-use super::update::{change, nothing};
+use super::update::change;
 use crate::api::Route;
 use crate::args::ids::AnchorArg;
 use crate::context::{Context, Outcome};
@@ -36,7 +36,7 @@ impl Disable {
         let request = UpdateAnchor {
             status: Some("disabled".to_owned()),
             note: self.note,
-            ..nothing()
+            ..UpdateAnchor::default()
         };
         let anchor = change(context, &status.anchor_id, &request).await?;
         context

@@ -3,7 +3,7 @@
 use clap::Args;
 use stella_core::api::anchors::UpdateAnchor;
 
-use super::update::{change, nothing};
+use super::update::change;
 use crate::args::ids::AnchorArg;
 use crate::context::{Context, Outcome};
 use crate::exit::Exit;
@@ -23,7 +23,7 @@ impl Enable {
         let request = UpdateAnchor {
             status: Some("active".to_owned()),
             note: self.note,
-            ..nothing()
+            ..UpdateAnchor::default()
         };
         let anchor = change(context, self.anchor.id(), &request).await?;
         context

@@ -24,7 +24,7 @@ impl Explain {
             page.field("read as", &explanation.canonical);
             page.field(
                 "decided by",
-                super::super::keys::or_none(&explanation.deciding.join(", ")),
+                crate::cmd::keys::or_none(&explanation.deciding.join(", ")),
             );
             page.line("");
             let rows = explanation.candidates.iter().map(|anchor| {
@@ -46,7 +46,7 @@ impl Explain {
             let header = ["ID", "Pattern", "Status", "Match", "Why"];
             page.table(header, rows, "trust anchor not found: no pattern matches");
             if let Some(next) = &explanation.next {
-                page.line(format!("  next: {next}"));
+                page.next(next);
             }
         })?;
         Ok(if explanation.deciding.is_empty() {

@@ -17,25 +17,15 @@ use super::later::Later;
 use crate::printer::Page;
 
 super::verbs! {
-    /// Make a trust anchor
     Create(create::Create),
-    /// List trust anchors
     List(list::List),
-    /// Show one anchor with its key history
     Show(show::Show),
-    /// How an anchor does: its keys and its verification success rate
     Status(status::Status),
-    /// Which anchor judges a name, and why
     Explain(explain::Explain),
-    /// Change what an anchor demands
     Update(update::Update),
-    /// Make an anchor fail all it decides
     Disable(disable::Disable),
-    /// Undo disable
     Enable(enable::Enable),
-    /// Let a key into an anchor
     AddKey(add_key::AddKey),
-    /// Revoke a key in an anchor
     RevokeKey(revoke_key::RevokeKey),
     #[command(hide = true)]
     Add(Later),
@@ -52,10 +42,10 @@ fn describe(page: &mut Page, anchor: &Anchor) {
     match anchor.allowed_predicate_types.as_deref() {
         None => page.field("types", "all"),
         Some([]) => page.field("types", "none"),
-        Some(types) => page.field("types", short(types)),
+        Some(types) => page.field("types", types.join(", ")),
     }
     if !anchor.required_predicate_types.is_empty() {
-        page.field("required types", short(&anchor.required_predicate_types));
+        page.field("required types", anchor.required_predicate_types.join(", "));
     }
     page.field("threshold", anchor.threshold);
     page.field("time evidence", format!("{} or better", anchor.min_time_evidence));
@@ -77,8 +67,4 @@ fn describe(page: &mut Page, anchor: &Anchor) {
     });
     let header = ["Key ID", "Algorithm", "Added", "Expires", "Revoked", "Reason"];
     page.table(header, rows, "no key was ever in it");
-}
-
-fn short(types: &[String]) -> String {
-    types.join(", ")
 }

@@ -4,20 +4,20 @@ use clap::Args;
 use stella_core::api::keys::{Revocation, RevokeKey as Request};
 
 use crate::api::Route;
+use crate::args::ids::AnchorsArg;
 use crate::cmd::keys::Why;
 use crate::context::{Context, Outcome};
 use crate::exit::Exit;
 use crate::printer::Page;
 
 /// Revoke a key in an anchor, or in ALL that hold it
+///
+/// A compromise is true of the key, not of an anchor: it reaches every anchor
+/// that holds the key and ends its signing, whichever anchor is named.
 #[derive(Args)]
 pub struct RevokeKey {
-    /// The anchor's id, a prefix that only it has, or ALL
-    #[arg(long, value_name = "ANCHOR_ID|ALL", required_unless_present = "anchor")]
-    anchor_id: Option<String>,
-    /// The same, positionally
-    #[arg(value_name = "ANCHOR_ID|ALL", conflicts_with = "anchor_id")]
-    anchor: Option<String>,
+    #[command(flatten)]
+    anchors: AnchorsArg,
     /// The key
     #[arg(long, alias = "key", value_name = "KEY_ID")]
     key_id: String,
@@ -27,8 +27,7 @@ pub struct RevokeKey {
 
 impl RevokeKey {
     pub async fn run(self, context: &Context) -> Outcome {
-        let anchor = self.anchor_id.or(self.anchor).unwrap_or_default();
-        let route = Route::to(&["anchors", &anchor, "keys", &self.key_id, "revoke"]);
+        let route = Route::to(&["anchors", self.anchors.id(), "keys", &self.key_id, "revoke"]);
         revoke(context, &route, self.why.into_request()).await
     }
 }
@@ -42,7 +41,10 @@ pub async fn revoke(context: &Context, route: &Route, request: Request) -> Outco
     };
     let radius: Revocation = api.post(route, &rehearsal).await?;
     if request.dry_run {
-        context.printer.answer(&radius, |page| describe(page, &radius))?;
+        context.printer.answer(&radius, |page| {
+            describe(page, &radius);
+            nexts(page, &radius);
+        })?;
         return Ok(Exit::Done);
     }
     context.confirm(|page| describe(page, &radius), "Revoke it?")?;
@@ -55,9 +57,7 @@ pub async fn revoke(context: &Context, route: &Route, request: Request) -> Outco
             done.effective_at,
             done.reason
         ));
-        for next in &done.next {
-            page.line(format!("  next: {next}"));
-        }
+        nexts(page, &done);
         page.brief(&done.key_id);
     })?;
     Ok(Exit::Done)
@@ -91,8 +91,11 @@ fn describe(page: &mut Page, radius: &Revocation) {
             radius.attestations, radius.flipped
         ),
     );
-    for next in radius.next.iter().filter(|_| radius.dry_run) {
-        page.line(format!("  next: {next}"));
+}
+
+fn nexts(page: &mut Page, revocation: &Revocation) {
+    for next in &revocation.next {
+        page.next(next);
     }
 }
 

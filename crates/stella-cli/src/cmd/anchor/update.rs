@@ -46,7 +46,7 @@ pub struct Demands {
     /// A class of evidence every signature must have; `none` lifts it
     #[arg(long, value_name = "CLASS")]
     pub require_evidence: Option<String>,
-    /// Only signatures that this server's ledger holds
+    /// Only signatures that this server's ledger holds (=false lifts it)
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub require_ledger: Option<bool>,
 }
@@ -73,7 +73,7 @@ impl Update {
         let changes_nothing = request
             == UpdateAnchor {
                 note: self.note,
-                ..nothing()
+                ..UpdateAnchor::default()
             };
         if changes_nothing {
             return Err(CliError::usage("nothing to change was given")
@@ -90,22 +90,6 @@ impl Update {
 pub async fn change(context: &Context, id: &str, request: &UpdateAnchor) -> Result<Anchor, CliError> {
     let route = Route::to(&["anchors", id]);
     context.api().await?.patch(&route, request).await
-}
-
-/// A request that changes nothing yet.
-pub fn nothing() -> UpdateAnchor {
-    UpdateAnchor {
-        allowed_predicate_types: None,
-        allow_all_predicate_types: false,
-        required_predicate_types: None,
-        threshold: None,
-        min_time_evidence: None,
-        time_operators: None,
-        require_evidence: None,
-        require_ledger: None,
-        status: None,
-        note: None,
-    }
 }
 
 fn types(text: &str) -> Result<TypeList, String> {

@@ -8,11 +8,11 @@ use clap::builder::PossibleValuesParser;
 use stella_core::api::attestations::{CreateAttestation, Created, SubjectInput};
 use stella_server::entropy::{Entropy, SystemEntropy};
 
-use super::{describe, exit_of, remark};
+use super::{describe_all, exit_of, remark};
 use crate::api::{Api, Route};
 use crate::args::period::Period;
-use crate::args::subject::{self, Subject};
-use crate::args::{predicate_type, subject::image};
+use crate::args::predicate_type;
+use crate::args::subject::{Subject, image};
 use crate::cmd::files;
 use crate::context::{Context, Outcome};
 use crate::error::CliError;
@@ -80,12 +80,13 @@ impl Create {
         };
         let created = self.send(context, &api, &request, limit).await?;
         if let Some(out) = &self.bundle {
-            write_bundles(context, &api, &created, out).await?;
+            write_bundles(context, &api, &created, out).await.map_err(|e| {
+                e.because(format!("the attestation was made all the same: {}", created.id))
+                    .next(format!("{} attest show {} --bundle", context.program, created.id))
+            })?;
         }
         context.printer.answer(&created, |page| {
-            for attestation in &created.attestations {
-                describe(page, attestation);
-            }
+            describe_all(page, &created.attestations);
             page.brief(&created.id);
         })?;
         for attestation in &created.attestations {
@@ -106,7 +107,7 @@ impl Create {
             None => self.purl.as_deref(),
         };
         if let (Some((purl, digest)), true) = (&image, parsed.is_empty()) {
-            let named = subject::Subject::Named {
+            let named = Subject::Named {
                 name: Some(purl.clone()),
                 digest: digest.clone(),
             };
@@ -116,10 +117,22 @@ impl Create {
             return Err(CliError::usage("one name was given for several subjects")
                 .next("name each one: --subject PURL@sha256:HEX"));
         }
-        parsed
+        let subjects: Vec<SubjectInput> = parsed
             .into_iter()
             .map(|subject| subject.resolve(purl, context.shows_progress()))
-            .collect()
+            .collect::<Result<_, _>>()?;
+        // Another file under the image's name would be a lie about the image.
+        if let Some((purl, digest)) = &image
+            && subjects
+                .iter()
+                .any(|s| s.digest.get(&digest.algorithm) != Some(&digest.hex))
+        {
+            return Err(
+                CliError::usage(format!("the subject's digest is not that of {purl}"))
+                    .next("leave --subject out: the image is the subject"),
+            );
+        }
+        Ok(subjects)
     }
 
     /// A repetition over a broken connection must not sign twice, with
@@ -164,7 +177,10 @@ async fn write_bundles(context: &Context, api: &Api, created: &Created, out: &Pa
     }
     let bytes = match lines.as_slice() {
         [one] => one.clone(),
-        several => several.join(&b'\n'),
+        several => several
+            .iter()
+            .flat_map(|line| [line, &b"\n"[..]].concat())
+            .collect(),
     };
     files::write_atomically(out, &bytes)?;
     context.printer.detail(&format!("wrote {}", out.display()));

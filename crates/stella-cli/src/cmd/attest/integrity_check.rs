@@ -32,15 +32,11 @@ impl IntegrityCheck {
             page.line(format!("{} is {word}", integrity.id));
             let width = integrity.checks.iter().map(|c| c.name.len()).max().unwrap_or(0);
             for check in &integrity.checks {
-                let symbol = if check.ok {
-                    page.paint(Paint::Green, "✓")
-                } else {
-                    page.paint(Paint::Red, "✗")
-                };
-                page.line(format!("  {symbol} {:<width$}  {}", check.name, check.detail));
+                let tick = page.tick(check.ok);
+                page.line(format!("  {tick} {:<width$}  {}", check.name, check.detail));
             }
             if let Some(next) = &integrity.next {
-                page.line(format!("  next: {next}"));
+                page.next(next);
             }
         })?;
         Ok(if integrity.intact {

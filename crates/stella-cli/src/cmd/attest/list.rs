@@ -4,7 +4,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use stella_core::api::attestations::AttestationList;
 
-use super::{short, subject_text};
+use super::subject_text;
 use crate::api::Route;
 use crate::args::predicate_type;
 use crate::args::time::Moment;
@@ -14,6 +14,7 @@ use crate::exit::Exit;
 /// List attestations, newest first
 #[derive(Args)]
 pub struct List {
+    /// Only those in this state
     #[arg(long, value_parser = PossibleValuesParser::new(["recorded", "signed", "failed", "held"]))]
     state: Option<String>,
     /// Short name or URI
@@ -22,11 +23,13 @@ pub struct List {
     /// A name or a digest
     #[arg(long)]
     subject: Option<String>,
+    /// Only those that this key signed
     #[arg(long, alias = "key", value_name = "KEY_ID")]
     key_id: Option<String>,
-    /// RFC 3339, or a date
+    /// Only those made since: RFC 3339, or a date
     #[arg(long, value_name = "TIME")]
     since: Option<Moment>,
+    /// How many on a page
     #[arg(long, value_name = "N")]
     limit: Option<u32>,
     /// Read on where the page before ended
@@ -52,7 +55,7 @@ impl List {
                 [
                     attestation.id.clone(),
                     attestation.state.clone(),
-                    short(&attestation.predicate_type),
+                    attestation.predicate_type.clone(),
                     attestation.key_id.clone().unwrap_or_else(|| "-".into()),
                     attestation.created_at.clone(),
                     if more == 0 {

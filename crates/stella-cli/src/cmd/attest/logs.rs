@@ -23,6 +23,7 @@ pub struct Logs {
     /// Part of the component or the message
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
+    /// How many lines, the newest
     #[arg(long, value_name = "N")]
     limit: Option<u32>,
 }

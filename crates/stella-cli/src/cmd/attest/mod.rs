@@ -23,31 +23,18 @@ use crate::exit::Exit;
 use crate::printer::{Page, Paint};
 
 super::verbs! {
-    /// Have a statement about subjects signed
     Create(create::Create),
-    /// Record somebody else's envelope or bundle
     Import(import::Import),
-    /// Show one attestation
     Show(show::Show),
-    /// List attestations, newest first
     List(list::List),
-    /// Wait until attestations are signed
     Wait(wait::Wait),
-    /// Which instance this is, and whether it can sign
     Status(status::Status),
-    /// Sign a nonce, to see that signing works
     TestSign(test_sign::TestSign),
-    /// Compare the stored bytes with every digest of them
     IntegrityCheck(integrity_check::IntegrityCheck),
-    /// Sign the same statement with a current key
     Resign(resign::Resign),
-    /// Take a statement back, for ever
     Withdraw(withdraw::Withdraw),
-    /// Sign now what is recorded without a signature
     Retry(retry::Retry),
-    /// Read the configuration again
     Reload(reload::Reload),
-    /// The operations log
     Logs(logs::Logs),
     /// Settings
     #[command(subcommand)]
@@ -61,7 +48,7 @@ fn describe(page: &mut Page, attestation: &Attestation) {
     };
     page.field("id", &attestation.id);
     page.field("state", state);
-    page.field("type", short(&attestation.predicate_type));
+    page.field("type", &attestation.predicate_type);
     for subject in &attestation.subjects {
         page.field("subject", subject_text(subject));
     }
@@ -107,6 +94,15 @@ fn describe(page: &mut Page, attestation: &Attestation) {
     }
 }
 
+fn describe_all(page: &mut Page, attestations: &[Attestation]) {
+    for (index, attestation) in attestations.iter().enumerate() {
+        if index > 0 {
+            page.line("");
+        }
+        describe(page, attestation);
+    }
+}
+
 /// What the person should hear beside the answer.
 fn remark(context: &Context, attestation: &Attestation) {
     for warning in &attestation.warnings {
@@ -133,10 +129,6 @@ async fn resolve(api: &Api, id: &str) -> Result<String, CliError> {
     }
     let last: Attestation = api.get(&Route::to(&["attestations", "last"])).await?;
     Ok(last.id)
-}
-
-fn short(predicate_type: &str) -> String {
-    predicate_type.to_owned()
 }
 
 pub(super) fn subject_text(subject: &SubjectInput) -> String {

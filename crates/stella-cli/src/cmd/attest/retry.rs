@@ -34,7 +34,7 @@ impl Retry {
             ));
             if retried.left_out > 0 {
                 page.line(format!("{} left out: last tried longer ago", retried.left_out));
-                page.line(format!("  next: {} attest retry --failed", context.program));
+                page.next(format!("{} attest retry --failed", context.program));
             }
             for error in &retried.errors {
                 page.line(format!("  {error}"));

@@ -6,7 +6,7 @@ use clap::Args;
 use stella_core::api::attestations::{Attestation, AttestationDetails};
 use tokio::time::Instant;
 
-use super::{describe, exit_of, remark, resolve};
+use super::{describe_all, exit_of, remark, resolve};
 use crate::api::{Api, Route};
 use crate::args::period::Period;
 use crate::context::{Context, Outcome};
@@ -21,6 +21,7 @@ pub struct Wait {
     /// The same, as a flag
     #[arg(long, value_name = "ATTESTATION_ID")]
     attestation: Vec<String>,
+    /// Longest time to wait
     #[arg(long, default_value = "60s", value_name = "PERIOD")]
     timeout: Period,
     /// Recorded but not yet signed is good enough: end with 0
@@ -40,11 +41,9 @@ impl Wait {
             let id = resolve(&api, id).await?;
             attestations.push(until_settled(&api, &id, deadline).await?);
         }
-        context.printer.answer(&attestations, |page| {
-            for attestation in &attestations {
-                describe(page, attestation);
-            }
-        })?;
+        context
+            .printer
+            .answer(&attestations, |page| describe_all(page, &attestations))?;
         for attestation in &attestations {
             remark(context, attestation);
         }

@@ -34,10 +34,7 @@ impl Withdraw {
                 describe(page, &details.attestation);
                 let siblings = details.siblings.len();
                 if siblings > 0 {
-                    page.field(
-                        "and",
-                        format!("{siblings} other attestations of the same statement"),
-                    );
+                    page.field("and with it", format!("{siblings} more of the same statement"));
                 }
             },
             "Withdraw it?",

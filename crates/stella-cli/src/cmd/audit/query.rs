@@ -20,13 +20,16 @@ pub struct Query {
     /// RFC 3339, or a date (the whole day)
     #[arg(long, value_name = "TIME")]
     to: Option<Moment>,
+    /// Only events of this key
     #[arg(long, alias = "key", value_name = "KEY_ID")]
     key_id: Option<String>,
+    /// Only events of this anchor
     #[arg(long, alias = "anchor", value_name = "ANCHOR_ID")]
     anchor_id: Option<String>,
     /// Who did it
     #[arg(long)]
     actor: Option<String>,
+    /// How many on a page
     #[arg(long, value_name = "N")]
     limit: Option<u32>,
     /// Read on where the page before ended

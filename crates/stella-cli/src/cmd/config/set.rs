@@ -12,6 +12,7 @@ use crate::exit::Exit;
 pub struct Set {
     /// Such as rotation.overlap_days
     key: String,
+    /// What it becomes
     #[arg(allow_hyphen_values = true)]
     value: String,
 }

@@ -1,10 +1,10 @@
 //! `keys generate`.
 
 use clap::Args;
-use clap::builder::PossibleValuesParser;
 use stella_core::api::keys::{GenerateKey, Key};
 
 use crate::api::Route;
+use crate::args::key_type;
 use crate::context::{Context, Outcome};
 use crate::exit::Exit;
 
@@ -20,7 +20,8 @@ pub struct Generate {
     /// Long or short name; must agree with the profile's
     #[arg(long)]
     algorithm: Option<String>,
-    #[arg(long = "type", default_value = "signing", value_parser = PossibleValuesParser::new(["signing", "log", "timestamp", "feed"]))]
+    /// What it signs
+    #[arg(long = "type", value_name = "TYPE", default_value = "signing", value_parser = key_type())]
     key_type: String,
     /// Accepted by anchors, signs only when the active key cannot
     #[arg(long)]
@@ -42,11 +43,21 @@ impl Generate {
             super::describe(page, &key);
             page.brief(&key.id);
         })?;
-        if key.status == "pending" {
-            context.printer.note(&format!(
-                "it signs once the anchors hold it\n  next: {} anchor add-key --anchor-id ALL --key-id {}",
+        let add = format!(
+            "  next: {} anchor add-key --anchor-id ALL --key-id {}",
+            context.program, key.id
+        );
+        match (key.key_type.as_str(), key.status.as_str()) {
+            ("signing", "pending") => {
+                let note = format!("it signs once the anchors hold it\n{add}");
+                context.printer.note(&note);
+            }
+            // The first of its profile has no anchors that held another.
+            ("signing", _) => context.printer.note(&format!(
+                "what it signs verifies once an anchor holds it\n{add}\n    or: {} anchor create --purl-pattern PATTERN --key-ids {}",
                 context.program, key.id
-            ));
+            )),
+            _ => {}
         }
         Ok(Exit::Done)
     }

@@ -52,7 +52,7 @@ impl Impact {
             ];
             page.table(header, rows, "no verdict changed");
             for next in &impact.next {
-                page.line(format!("  next: {next}"));
+                page.next(next);
             }
         })?;
         Ok(Exit::Done)

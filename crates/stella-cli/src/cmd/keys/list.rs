@@ -5,18 +5,20 @@ use stella_core::api::keys::KeyList;
 
 use crate::api::Route;
 use crate::args::period::Period;
+use crate::args::{key_status, key_type};
 use crate::context::{Context, Outcome};
 use crate::exit::Exit;
 
 /// List keys
 #[derive(Args)]
 pub struct List {
-    /// signing, log, timestamp or feed
-    #[arg(long = "type")]
+    /// Only keys that sign this
+    #[arg(long = "type", value_name = "TYPE", value_parser = key_type())]
     key_type: Option<String>,
-    /// pending, standby, active, retiring, retired, revoked, compromised or external
-    #[arg(long)]
+    /// Only keys in this state
+    #[arg(long, value_parser = key_status())]
     status: Option<String>,
+    /// Only keys of this profile
     #[arg(long)]
     profile: Option<String>,
     /// Only keys whose life ends within this time, such as 7d

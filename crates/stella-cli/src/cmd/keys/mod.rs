@@ -12,35 +12,28 @@ mod rotation_warnings;
 mod show;
 mod verify;
 
+use serde_json::json;
 use stella_core::api::keys::{Key, KeyChange};
 
 pub(crate) use revoke::Why;
 
-use crate::context::Context;
+use crate::api::Route;
+use crate::args::ids::KeyArg;
+use crate::context::{Context, Outcome};
+use crate::exit::Exit;
 use crate::printer::Page;
 
 super::verbs! {
-    /// Make a key in its profile's store
     Generate(generate::Generate),
-    /// List keys
     List(list::List),
-    /// Show one key
     Show(show::Show),
-    /// Make a key the one its profile signs with
     Activate(activate::Activate),
-    /// End signing with a key; what it signed stays valid
     Retire(retire::Retire),
-    /// Revoke a key in every anchor and end signing with it
     Revoke(revoke::Revoke),
-    /// Check that a key can be used
     Verify(verify::Verify),
-    /// Whether a key was valid at a moment, anchor by anchor
     CheckValidity(check_validity::CheckValidity),
-    /// Keys that are due for rotation
     RotationWarnings(rotation_warnings::RotationWarnings),
-    /// What the end of a key changed
     Impact(impact::Impact),
-    /// Bring in a key made elsewhere
     Import(import::Import),
     /// Settings
     #[command(subcommand)]
@@ -67,20 +60,20 @@ fn describe(page: &mut Page, key: &Key) {
     }
 }
 
-/// What a change of a key's state did.
-fn describe_change(context: &Context, page: &mut Page, change: &KeyChange) {
-    page.line(format!("{} is {}", change.id, change.status));
-    page.maybe("before it", change.outgoing.as_ref());
-    if !change.lacking_anchors.is_empty() {
-        page.field("not yet in", change.lacking_anchors.join(", "));
-        for anchor in &change.lacking_anchors {
-            page.line(format!(
-                "  next: {} anchor add-key --anchor-id {anchor} --key-id {}",
-                context.program, change.id
-            ));
-        }
+/// Moves a key to another state: `activate` or `retire`.
+async fn change_state(context: &Context, key: &KeyArg, verb: &str) -> Outcome {
+    let route = Route::to(&["signer", "keys", key.id(), verb]);
+    let change: KeyChange = context.api().await?.post(&route, &json!({})).await?;
+    context.printer.answer(&change, |page| {
+        page.line(format!("{} is {}", change.id, change.status));
+        page.maybe("before it", change.outgoing.as_ref());
+        page.brief(&change.id);
+    })?;
+    // Each anchor that lacks the key is named here, with the command for it.
+    for warning in &change.warnings {
+        context.printer.warn(warning);
     }
-    page.brief(&change.id);
+    Ok(Exit::Done)
 }
 
 pub(crate) fn or_none(text: &str) -> &str {

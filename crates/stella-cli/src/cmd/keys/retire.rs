@@ -1,13 +1,9 @@
 //! `keys retire`.
 
 use clap::Args;
-use serde_json::json;
-use stella_core::api::keys::KeyChange;
 
-use crate::api::Route;
 use crate::args::ids::KeyArg;
 use crate::context::{Context, Outcome};
-use crate::exit::Exit;
 
 /// End signing with a key; what it signed stays valid
 #[derive(Args)]
@@ -18,12 +14,6 @@ pub struct Retire {
 
 impl Retire {
     pub async fn run(self, context: &Context) -> Outcome {
-        let route = Route::to(&["signer", "keys", self.key.id(), "retire"]);
-        let change: KeyChange = context.api().await?.post(&route, &json!({})).await?;
-        context
-            .printer
-            .answer(&change, |page| super::describe_change(context, page, &change))?;
-        change.warnings.iter().for_each(|w| context.printer.warn(w));
-        Ok(Exit::Done)
+        super::change_state(context, &self.key, "retire").await
     }
 }

@@ -5,20 +5,19 @@ use clap::builder::PossibleValuesParser;
 use stella_core::api::keys::{KeyList, KeyVerified, VerifyKey};
 
 use crate::api::{Api, Route};
+use crate::args::ids::KeyArg;
 use crate::context::{Context, Outcome};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::printer::{Page, Paint};
+use crate::printer::Page;
 
-/// Check that a key can be used
+/// Check by a signature that a key can be used, or every active signing key
 #[derive(Args)]
+#[command(mut_group("KeyArg", |group| group.required(false)))]
 pub struct Verify {
-    /// The key's id (default: every active signing key)
-    #[arg(value_name = "KEY_ID")]
-    key: Option<String>,
-    /// The same, as a flag
-    #[arg(long = "key-id", alias = "key", value_name = "KEY_ID", conflicts_with = "key")]
-    key_id: Option<String>,
+    #[command(flatten)]
+    key: Option<KeyArg>,
+    /// What to try
     #[arg(long, default_value = "sign", value_parser = PossibleValuesParser::new(["sign"]))]
     operation: String,
 }
@@ -26,8 +25,8 @@ pub struct Verify {
 impl Verify {
     pub async fn run(self, context: &Context) -> Outcome {
         let api = context.api().await?;
-        if let Some(id) = self.key.or(self.key_id) {
-            let verified = check(&api, &id, &self.operation).await?;
+        if let Some(key) = &self.key {
+            let verified = check(&api, key.id(), &self.operation).await?;
             context
                 .printer
                 .answer(&verified, |page| describe(page, &verified))?;
@@ -63,13 +62,9 @@ async fn check(api: &Api, id: &str, operation: &str) -> Result<KeyVerified, CliE
 }
 
 fn describe(page: &mut Page, verified: &KeyVerified) {
-    let symbol = if verified.ok {
-        page.paint(Paint::Green, "✓")
-    } else {
-        page.paint(Paint::Red, "✗")
-    };
     page.line(format!(
-        "{symbol} {} {} {}: {} in {} ({:.1} ms)",
+        "{} {} {} {}: {} in {} ({:.1} ms)",
+        page.tick(verified.ok),
         verified.id,
         if verified.ok { "can" } else { "cannot" },
         verified.operation,

@@ -13,6 +13,7 @@ use crate::exit::Exit;
 /// Make a token; its secret is shown once
 #[derive(Args)]
 pub struct Create {
+    /// What its holder may do
     #[arg(long, value_parser = PossibleValuesParser::new(["admin", "key-admin", "signer", "verifier", "auditor", "approver"]))]
     role: String,
     /// Subjects a signer may speak of

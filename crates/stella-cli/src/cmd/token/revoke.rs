@@ -11,7 +11,7 @@ use crate::exit::Exit;
 /// End a token
 #[derive(Args)]
 pub struct Revoke {
-    /// The token's id
+    /// The token's id, a prefix that only it has, or its name
     #[arg(value_name = "TOKEN_ID")]
     id: String,
 }
@@ -20,17 +20,19 @@ impl Revoke {
     pub async fn run(self, context: &Context) -> Outcome {
         let api = context.api().await?;
         let list: TokenList = api.get(&Route::to(&["tokens"])).await?;
-        let known = list.tokens.iter().find(|t| t.id.starts_with(&self.id));
-        context.confirm(
-            |page| match known {
-                Some(token) => page.line(format!(
-                    "revoking token {} ({}, {}): whoever uses it is refused from now on",
-                    token.id, token.name, token.role
-                )),
-                None => page.line(format!("revoking token {}", self.id)),
-            },
-            "Revoke it?",
-        )?;
+        let meant = |token: &&Token| token.id.starts_with(&self.id) || token.name == self.id;
+        // None or several: the server says so.
+        if let [token] = list.tokens.iter().filter(meant).collect::<Vec<_>>()[..] {
+            context.confirm(
+                |page| {
+                    page.line(format!(
+                        "revoking token {} ({}, {}): whoever uses it is refused from now on",
+                        token.id, token.name, token.role
+                    ));
+                },
+                "Revoke it?",
+            )?;
+        }
         let token: Token = api
             .post(&Route::to(&["tokens", &self.id, "revoke"]), &json!({}))
             .await?;

@@ -52,7 +52,8 @@ struct Question {
     /// Assert the signing time (RFC 3339, a date or NOW); not in the future
     #[arg(long, value_name = "TIME")]
     at_time: Option<Moment>,
-    /// Answer as this server would have answered then
+    /// Answer as this server would have answered then, by what it had
+    /// recorded; for a --bundle, which comes only now, it is a what-if
     #[arg(long, value_name = "TIME")]
     as_of: Option<Moment>,
     /// Simulate a later verifier

@@ -19,7 +19,10 @@ impl App {
     pub async fn generate_key(&self, caller: &Caller, request: GenerateKey) -> Result<Key> {
         let state = self.trust_head().await?;
         let (profile_name, profile) = self.profile_for(&request)?;
-        let key_type = key_type(request.key_type.as_deref())?;
+        let key_type = match &request.key_type {
+            Some(text) => values::key_type(text)?,
+            None => KeyType::Signing,
+        };
         let id = match request.key_id.as_deref().filter(|id| !id.is_empty()) {
             Some(id) => values::key_id(id)?,
             None => fresh_id(&state, &profile_name, self.now())?,
@@ -119,19 +122,6 @@ impl stella_keys::entropy::Entropy for KeyEntropy {
         self.0
             .fill(out)
             .map_err(|e| stella_keys::entropy::EntropyError(e.to_string()))
-    }
-}
-
-fn key_type(text: Option<&str>) -> Result<KeyType> {
-    match text.unwrap_or("signing") {
-        "signing" => Ok(KeyType::Signing),
-        "log" => Ok(KeyType::Log),
-        "timestamp" => Ok(KeyType::Timestamp),
-        "feed" => Ok(KeyType::Feed),
-        other => Err(Error::invalid(
-            "key.type",
-            format!("{other:?} is not a key type: use signing, log, timestamp or feed"),
-        )),
     }
 }
 

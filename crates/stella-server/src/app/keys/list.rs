@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stella_core::api::keys::{Key, KeyList};
-use stella_core::trust::{KeyRecord, KeyState};
+use stella_core::trust::KeyRecord;
 
 use crate::app::error::{Error, Result};
 use crate::app::{App, values};
@@ -19,25 +19,12 @@ pub struct KeyFilter {
 impl App {
     pub async fn list_keys(&self, filter: KeyFilter) -> Result<KeyList> {
         let (state, now) = (self.trust_head().await?, self.now());
-        if let Some(status) = &filter.status
-            && !KeyState::ALL.iter().any(|s| s.as_str() == status)
-        {
-            let all = KeyState::ALL.map(KeyState::as_str).join(", ");
-            return Err(Error::invalid(
-                "key.status",
-                format!("{status:?} is not a key status: use one of {all}"),
-            ));
-        }
+        let key_type = filter.key_type.as_deref().map(values::key_type).transpose()?;
+        let status = filter.status.as_deref().map(values::key_state).transpose()?;
         let horizon = filter.expiring_within.map(|within| now.saturating_add(within));
         let wanted = |key: &&KeyRecord| {
-            filter
-                .key_type
-                .as_ref()
-                .is_none_or(|t| *t == key.key_type.to_string())
-                && filter
-                    .status
-                    .as_ref()
-                    .is_none_or(|s| s == key.state(now).as_str())
+            key_type.is_none_or(|t| t == key.key_type)
+                && status.is_none_or(|s| s == key.state(now))
                 && filter
                     .profile
                     .as_ref()

@@ -3,6 +3,5 @@
 mod list;
 
 crate::cmd::verbs! {
-    /// Providers and their algorithms
     List(list::List),
 }
