@@ -17,6 +17,7 @@ pub struct List {
     /// Only those that hold this attestation
     #[arg(long, value_name = "ATTESTATION_ID")]
     attestation: Option<String>,
+    /// How many at most
     #[arg(long, value_name = "N")]
     limit: Option<u32>,
     /// Read on where the page before ended
