@@ -24,6 +24,7 @@ pub static TARGETS: &[Target] = &[
     ("event", targets::event),
     ("pattern", targets::pattern),
     ("private_key", targets::private_key),
+    ("proof", targets::proof),
     ("public_key", targets::public_key),
     ("purl", targets::purl),
     ("statement", targets::statement),
@@ -32,7 +33,7 @@ pub static TARGETS: &[Target] = &[
     ("verify_document", targets::verify_document),
 ];
 
-pub use targets::{passes, seeds};
+pub use targets::{passes, proof_seed, proves, seeds};
 
 /// # Panics
 /// Where a promise is broken, or there is no such target.

@@ -7,17 +7,21 @@ use std::sync::OnceLock;
 
 use serde_json::value::RawValue;
 use stella_core::alg::PublicKey;
+use stella_core::bundle::proof::{ProofBundle, ProofLimits, SignedPayload};
+use stella_core::bundle::spine::{MemberRef, Spine};
 use stella_core::bundle::{self, Document};
 use stella_core::canonical::to_canonical;
-use stella_core::dsse::{Envelope, EnvelopeLimits, IN_TOTO_PAYLOAD_TYPE};
-use stella_core::evidence::Ledger;
+use stella_core::digest::Sha256;
+use stella_core::dsse::{Envelope, EnvelopeLimits, EnvelopeSignature, IN_TOTO_PAYLOAD_TYPE, pae_digest};
+use stella_core::evidence::{Authority, Ledger};
 use stella_core::json::{self, JsonLimits};
 use stella_core::purl::{Purl, PurlPattern, SubjectName};
 use stella_core::statement::{DigestSet, Statement, StatementLimits};
 use stella_core::time::Timestamp;
 use stella_core::trust::Event;
 use stella_core::verify::artifact::{Artifact, Candidate, judge};
-use stella_core::verify::{Budget, SignatureCase, SignedStatement, Verdict, Verifier, VerifyPolicy};
+use stella_core::verify::proof::{self, Asked, Case, NothingKnown};
+use stella_core::verify::{Budget, Moment, SignatureCase, SignedStatement, Verdict, Verifier, VerifyPolicy};
 use stella_keys::Sign;
 use stella_keys::software::SoftwareKey;
 
@@ -184,13 +188,6 @@ pub fn passes(data: &[u8]) -> bool {
         &StatementLimits::default(),
     );
     let Ok(statement) = opened else { return false };
-    let verifier = Verifier {
-        trust: &log.state,
-        authorities: &Default::default(),
-        policy: &VerifyPolicy::default(),
-        moment: stella_core::verify::Moment::at(world::t(100)),
-        min_time_evidence: None,
-    };
     let artifact = Artifact {
         digest: DigestSet::parse_spec(&format!("sha256:{HEX}")).unwrap(),
         name: Some(subject_name(PURL)),
@@ -202,6 +199,8 @@ pub fn passes(data: &[u8]) -> bool {
         other_signer: false,
         statement,
     };
+    let (authorities, policy) = Default::default();
+    let verifier = knowing(log, &authorities, &policy);
     let judged = judge(verifier, &artifact, &[candidate], &mut Budget::new(64));
     let passes = judged.verdict == Verdict::Pass;
     if passes {
@@ -209,6 +208,69 @@ pub fn passes(data: &[u8]) -> bool {
         assert!(signed.contains(&document.envelope.payload), "nobody signed that");
     }
     passes
+}
+
+/// A proof bundle, and that it says PASS of nothing but what was signed.
+pub fn proof(data: &[u8]) {
+    proves(data);
+}
+
+pub fn proves(data: &[u8]) -> bool {
+    let limits = ProofLimits::default();
+    let Ok(proof) = ProofBundle::parse(data, &limits) else {
+        return false;
+    };
+    assert_eq!(proof.bytes(), data, "two documents say the same");
+    let again = ProofBundle::new(proof.spine().clone(), proof.members().to_vec(), &limits);
+    assert_eq!(again.unwrap().address(), Sha256::of(data));
+    let (log, signed) = gate();
+    let asked = Asked {
+        name: Some(subject_name(PURL)),
+        ..Asked::default()
+    };
+    let case = Case {
+        bundle: &proof,
+        asked: &asked,
+        known: &NothingKnown,
+        limits: &limits,
+        statements: &StatementLimits::default(),
+    };
+    let (authorities, policy) = Default::default();
+    let judged = proof::judge(knowing(log, &authorities, &policy), case, &mut Budget::new(64));
+    let passes = judged.verdict == Verdict::Pass;
+    if passes {
+        assert_eq!(proof.spine().payload(), spine(signed), "nobody signed that spine");
+        assert!(proof.members().iter().map(|m| m.payload()).eq(signed));
+    }
+    passes
+}
+
+/// What lists these statements, in this order.
+fn spine(signed: &[Vec<u8>]) -> Vec<u8> {
+    let limits = StatementLimits::default();
+    let members = signed.iter().map(|payload| MemberRef {
+        pae: pae_digest(IN_TOTO_PAYLOAD_TYPE, payload),
+        predicate_type: Statement::parse(payload, &limits)
+            .unwrap()
+            .predicate_type()
+            .to_owned(),
+    });
+    let subject = Statement::parse(&signed[0], &limits).unwrap().subjects()[0].clone();
+    Spine::new(subject, members.collect()).to_payload().unwrap()
+}
+
+fn knowing<'a>(
+    log: &'a History,
+    authorities: &'a BTreeMap<String, Authority>,
+    policy: &'a VerifyPolicy,
+) -> Verifier<'a> {
+    Verifier {
+        trust: &log.state,
+        authorities,
+        policy,
+        moment: Moment::at(world::t(100)),
+        min_time_evidence: None,
+    }
 }
 
 /// One key in one anchor, and what it signed. The seeds of the corpus are
@@ -240,20 +302,32 @@ fn gate() -> &'static (History, Vec<Vec<u8>>) {
     })
 }
 
-/// Envelopes that pass, for the corpus.
+/// Documents that pass, for the corpus.
 pub fn seeds() -> Vec<Vec<u8>> {
     let (_, signed) = gate();
     let limits = EnvelopeLimits::default();
-    let envelopes = signed.iter().map(|payload| {
-        let envelope = Envelope {
-            payload_type: IN_TOTO_PAYLOAD_TYPE.to_owned(),
-            payload: payload.clone(),
-            signatures: vec![stella_core::dsse::EnvelopeSignature {
-                keyid: Some("k0".to_owned()),
-                sig: sign(0, payload),
-            }],
-        };
-        bundle::build(&envelope.to_json(), &limits).unwrap()
-    });
-    envelopes.collect()
+    let documents = signed
+        .iter()
+        .map(|payload| bundle::build(&envelope_of(payload).to_json(), &limits).unwrap());
+    documents.collect()
+}
+
+/// A proof that passes, for the corpus.
+pub fn proof_seed() -> Vec<u8> {
+    let (_, signed) = gate();
+    let part = |payload: &[u8]| SignedPayload::of([envelope_of(payload)]).unwrap();
+    let members = signed.iter().map(|payload| part(payload)).collect();
+    let proof = ProofBundle::new(part(&spine(signed)), members, &ProofLimits::default());
+    proof.unwrap().bytes().to_vec()
+}
+
+fn envelope_of(payload: &[u8]) -> Envelope {
+    Envelope {
+        payload_type: IN_TOTO_PAYLOAD_TYPE.to_owned(),
+        payload: payload.to_vec(),
+        signatures: vec![EnvelopeSignature {
+            keyid: Some("k0".to_owned()),
+            sig: sign(0, payload),
+        }],
+    }
 }

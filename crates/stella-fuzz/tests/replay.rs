@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use stella_fuzz::{TARGETS, run, seeds};
+use stella_fuzz::{TARGETS, proof_seed, run, seeds};
 
 fn fuzz() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz")
@@ -50,6 +50,15 @@ fn the_documents_of_the_corpus_pass() {
             std::fs::write(folder.join(format!("signed-{n}.json")), seed).expect("written");
         }
     }
+    let proof = fuzz().join("corpus/proof/signed.json");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&proof, proof_seed()).expect("written");
+    }
+    assert!(
+        std::fs::read(&proof).expect("a seed") == proof_seed(),
+        "signed.json is stale: UPDATE=1"
+    );
+    assert!(stella_fuzz::proves(&proof_seed()));
     for (n, seed) in seeds().iter().enumerate() {
         let kept = std::fs::read(folder.join(format!("signed-{n}.json"))).expect("a seed");
         assert!(kept == *seed, "signed-{n}.json is stale: UPDATE=1");
