@@ -172,3 +172,21 @@ impl fmt::Debug for PolicyVersion {
         fmt::Display::fmt(self, f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_and_versions_are_written_as_they_are_called() {
+        let states = [AnchorStatus::Active, AnchorStatus::Disabled].map(|s| s.to_string());
+        assert_eq!(states, ["active", "disabled"]);
+        let mut version = PolicyVersion::FIRST;
+        let first = version.to_string();
+        version.raise();
+        assert_eq!(
+            (first.as_str(), format!("{version:?}").as_str()),
+            ("v1.0.0", "v1.0.1")
+        );
+    }
+}

@@ -115,3 +115,17 @@ fn best<T>(answers: Vec<T>, verdict: impl Fn(&T) -> Verdict) -> Option<T> {
 fn short_id(id: AnchorId) -> String {
     id.to_string().chars().take(8).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn verdicts_and_anchors_are_called_by_their_names() {
+        let all = [Verdict::Pass, Verdict::Fail, Verdict::Indeterminate].map(|v| format!("{v:<6}|"));
+        assert_eq!(all, ["PASS  |", "FAIL  |", "INDETERMINATE|"]);
+        assert_eq!(short_id(AnchorId(Uuid::from_u128(1 << 96))), "00000001");
+    }
+}

@@ -79,6 +79,35 @@ fn a_key_of_another_package_does_not_speak_for_ours() {
     assert_eq!(broken.code, Code::SubjectName);
 }
 
+/// What came closest is told, wherever in the statement it stands.
+#[test]
+fn of_several_subjects_the_nearest_miss_is_told() {
+    let bench = bench(AnchorPolicy::default());
+    let subject = |name: &str, digest| stella_core::statement::Subject {
+        name: Some(name.to_owned()),
+        digest,
+    };
+    let another = stella_core::statement::DigestSet::sha256(&Sha256::of(b"other"));
+    let near = subject("pkg:npm/right-pad@1.0.0", digest());
+    let far = subject(PURL, another);
+    let unreadable = subject("pkg:", digest());
+    for (subjects, told) in [
+        ([&near, &far], Code::SubjectOtherName),
+        ([&far, &near], Code::SubjectOtherName),
+        ([&near, &unreadable], Code::SubjectOtherName),
+        ([&unreadable, &far], Code::SubjectName),
+        ([&far, &unreadable], Code::SubjectName),
+    ] {
+        let subjects = subjects.map(Clone::clone);
+        let body =
+            stella_core::statement::Statement::build(&subjects, SLSA, "{}", &StatementLimits::default())
+                .expect("built");
+        let mut candidate = candidate("a", 0, None, SLSA);
+        candidate.statement = open(&body, vec![signature(0, &body)]);
+        assert_eq!(asked(&bench, &ours(Some(PURL), &[]), &[candidate]).code, told);
+    }
+}
+
 #[test]
 fn another_digest_is_another_artifact() {
     let bench = bench(AnchorPolicy::default());

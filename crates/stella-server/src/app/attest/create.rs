@@ -145,14 +145,14 @@ impl App {
         let identity = &order.caller.identity;
         for _ in 0..MAX_TRIES {
             let trust = self.trust_head().await?;
+            let now = self.not_before(&trust);
             let signed = self
                 .sign_payload(&trust, order.profile, &order.draft.payload, identity)
                 .await?;
-            let now = self.not_before(&trust);
             let signed = match signed {
                 Ok(signed) => signed,
                 Err(why) => {
-                    let attempt = self.attempt(&why, 0, now);
+                    let attempt = self.attempt(&why, 0, self.not_before(&trust));
                     return self
                         .record(&order, now, Outcome::Recorded(attempt), Some(why))
                         .await;
