@@ -11,6 +11,7 @@ pub mod keys;
 pub mod problem;
 pub mod status;
 pub mod tokens;
+pub mod trust;
 pub mod verify;
 
 /// Derives what every wire type has, with OpenAPI schemas where the server

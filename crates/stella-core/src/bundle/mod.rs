@@ -1,6 +1,8 @@
 //! Sigstore bundles v0.3 around a DSSE envelope (sigstore protobuf-specs,
 //! `sigstore_bundle.proto`), as far as a key and not a certificate vouches.
 
+pub mod trust;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 

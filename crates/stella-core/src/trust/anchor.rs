@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -43,7 +44,7 @@ impl fmt::Display for AnchorStatus {
 
 /// What an anchor asks beyond a valid signature by one of its keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct AnchorPolicy {
     /// `None` allows all, an empty list none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,6 +163,34 @@ impl fmt::Display for PolicyVersion {
         write!(f, "v{}.{}.{}", self.major, self.minor, self.patch)
     }
 }
+
+impl FromStr for PolicyVersion {
+    type Err = NotAPolicyVersion;
+
+    fn from_str(s: &str) -> Result<Self, NotAPolicyVersion> {
+        let mut numbers = s
+            .strip_prefix('v')
+            .ok_or(NotAPolicyVersion)?
+            .split('.')
+            .map(|n| n.parse::<u32>().map_err(|_| NotAPolicyVersion));
+        let mut number = || numbers.next().ok_or(NotAPolicyVersion)?;
+        let version = Self {
+            major: number()?,
+            minor: number()?,
+            patch: number()?,
+        };
+        // One text for one version: no further part, no leading zero or sign.
+        if numbers.next().is_none() && version.to_string() == s {
+            Ok(version)
+        } else {
+            Err(NotAPolicyVersion)
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a policy version such as v1.0.3")]
+pub struct NotAPolicyVersion;
 
 impl fmt::Debug for PolicyVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,6 @@
 //! The fold of the events: what is trusted at the head of a log.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::digest::Sha256;
 use crate::id::{AnchorId, AttestationId, KeyId, ProfileName};
@@ -52,6 +52,19 @@ pub enum Corrupt {
     NoSuchAnchor(u64),
     #[error("event {0} enters a key, a key's material or an anchor a second time")]
     Twice(u64),
+}
+
+/// Keys and anchors that no log could have led to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Inconsistent {
+    #[error("the key {0}, or its material, is there twice")]
+    KeyTwice(KeyId),
+    #[error("the trust anchor {0} is there twice")]
+    AnchorTwice(AnchorId),
+    #[error("the trust anchor {0} holds {1}, which is not among the keys")]
+    NoSuchKey(AnchorId, KeyId),
+    #[error("the trust anchor {0} holds {1} twice")]
+    HeldTwice(AnchorId, KeyId),
 }
 
 impl TrustState {
@@ -118,6 +131,52 @@ impl TrustState {
                 && k.state(now) == KeyState::Active
                 && k.key_type == crate::trust::KeyType::Signing
         })
+    }
+
+    /// The keys that sign trust bundles and roots; several at once, so that
+    /// one can follow another.
+    pub fn active_feed_keys(&self, now: Timestamp) -> impl Iterator<Item = &KeyRecord> {
+        self.keys.values().filter(move |k| {
+            k.key_type == crate::trust::KeyType::Feed && k.own().is_some() && k.state(now) == KeyState::Active
+        })
+    }
+
+    /// A state as it was exported; settings are not part of it.
+    pub fn assemble(
+        head: u64,
+        recorded_at: Timestamp,
+        keys: Vec<KeyRecord>,
+        anchors: Vec<TrustAnchor>,
+    ) -> Result<Self, Inconsistent> {
+        let mut state = Self {
+            head,
+            recorded_at: Some(recorded_at),
+            ..Self::default()
+        };
+        for key in keys {
+            let material = key.public_key.fingerprint();
+            if state.keys.contains_key(&key.id) || state.by_material.contains_key(&material) {
+                return Err(Inconsistent::KeyTwice(key.id));
+            }
+            state.by_material.insert(material, key.id.clone());
+            state.keys.insert(key.id.clone(), key);
+        }
+        for anchor in anchors {
+            let mut seen = BTreeSet::new();
+            for held in &anchor.keys {
+                if !state.keys.contains_key(&held.key_id) {
+                    return Err(Inconsistent::NoSuchKey(anchor.id, held.key_id.clone()));
+                }
+                if !seen.insert(&held.key_id) {
+                    return Err(Inconsistent::HeldTwice(anchor.id, held.key_id.clone()));
+                }
+            }
+            if state.anchors.contains_key(&anchor.id) {
+                return Err(Inconsistent::AnchorTwice(anchor.id));
+            }
+            state.anchors.insert(anchor.id, anchor);
+        }
+        Ok(state)
     }
 
     /// The anchors of the one pattern that decides about this name, and no other.
@@ -192,7 +251,9 @@ impl TrustState {
                 let successor = *successor;
                 self.superseded.insert(*pae, Supersession { successor, at });
             }
-            EventBody::TokenCreated { .. } | EventBody::TokenRevoked { .. } => {}
+            EventBody::TokenCreated { .. }
+            | EventBody::TokenRevoked { .. }
+            | EventBody::TrustExported { .. } => {}
             EventBody::AnchorCreated { .. }
             | EventBody::AnchorUpdated { .. }
             | EventBody::AnchorDisabled { .. }

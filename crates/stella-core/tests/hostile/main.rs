@@ -2,8 +2,11 @@
 //! are none, names that are not theirs. Nothing of it passes or panics.
 
 mod gate;
+#[path = "../support/offline.rs"]
+mod offline;
 #[path = "../support/mod.rs"]
 mod support;
+mod trust_bundle;
 
 use std::collections::BTreeSet;
 

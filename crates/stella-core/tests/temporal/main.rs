@@ -3,7 +3,10 @@
 //! no word taken away helps, no FAIL can be argued away, order is nothing.
 
 mod boundaries;
+mod exported;
 mod model;
+#[path = "../support/offline.rs"]
+mod offline;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;

@@ -13,6 +13,7 @@ pub mod signers;
 pub mod status;
 pub mod tokens;
 pub mod trust;
+pub mod trust_export;
 pub mod values;
 pub mod verify;
 

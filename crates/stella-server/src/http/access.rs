@@ -95,6 +95,8 @@ pub const TABLE: &[(Method, &str, Access)] = &[
     (Method::POST, "/v1/verify/attestation", Needs(P::Verify)),
     (Method::POST, "/v1/verify/artifact", Needs(P::Verify)),
     (Method::POST, "/v1/verify/bundle", Needs(P::Verify)),
+    (Method::POST, "/v1/trust/bundle", Needs(P::ExportTrust)),
+    (Method::GET, "/v1/trust/root", Needs(P::ReadKeys)),
     (Method::GET, "/v1/status", Needs(P::ReadStatus)),
     (Method::GET, "/v1/logs", Needs(P::ReadAudit)),
     (Method::POST, "/v1/db/verify", Needs(P::ManageConfig)),

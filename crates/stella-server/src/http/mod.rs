@@ -14,6 +14,7 @@ pub mod peer;
 pub mod problem;
 pub mod status;
 pub mod tokens;
+pub mod trust;
 pub mod verify;
 
 use std::sync::Arc;
@@ -78,6 +79,8 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(verify::attestation))
         .routes(routes!(verify::artifact))
         .routes(routes!(verify::bundle))
+        .routes(routes!(trust::bundle))
+        .routes(routes!(trust::root))
         .routes(routes!(status::status))
         .routes(routes!(status::logs))
         .routes(routes!(status::db_verify))

@@ -1,11 +1,14 @@
 //! `verify --bundle FILE`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
-use stella_core::api::verify::VerifyBundle;
+use stella_core::api::verify::{Times, VerifyBundle};
+use stella_core::verify::ask::Wanted;
 
 use super::artifact::one_artifact;
+use super::offline::OfflineArgs;
 use super::{Question, report};
 use crate::api::Route;
 use crate::args::digest::Digest;
@@ -13,6 +16,7 @@ use crate::args::predicate_type;
 use crate::cmd::files;
 use crate::context::{Context, Outcome};
 use crate::error::CliError;
+use crate::offline::Evidence;
 
 /// A document that comes with the question.
 #[derive(Args)]
@@ -47,6 +51,28 @@ impl Bundle {
     }
 
     pub async fn run(self, question: Question, context: &Context) -> Outcome {
+        let (file, wanted, times) = self.parts(question, context)?;
+        let request = VerifyBundle {
+            document: files::read_text(&file)?,
+            digests: wanted.digests,
+            purl: wanted.purl,
+            require_types: wanted.require_types,
+            times,
+        };
+        let route = Route::to(&["verify", "bundle"]);
+        let verdict = context.api().await?.post(&route, &request).await?;
+        report::answer(context, &verdict)
+    }
+
+    pub fn run_offline(self, question: Question, offline: OfflineArgs, context: &Context) -> Outcome {
+        let (file, wanted, times) = self.parts(question, context)?;
+        let trust = offline.into_trust(context)?;
+        let wanted = Wanted::parse(wanted.digests, wanted.purl.as_deref(), &wanted.require_types)?;
+        let verdict = crate::offline::judge(context, &trust, &times, &wanted, &Evidence::Document(file))?;
+        report::answer(context, &verdict)
+    }
+
+    fn parts(self, question: Question, context: &Context) -> Result<(PathBuf, Asked, Times), CliError> {
         let Some(file) = self.bundle else {
             return Err(CliError::usage("nothing to verify was given").next(format!(
                 "{} verify attestation ID, verify artifact --digest sha256:HEX, or verify --bundle FILE",
@@ -55,28 +81,24 @@ impl Bundle {
         };
         let (times, signer) = question.into_parts();
         if signer.is_some() {
-            // Who asked for a signature is not in the document but in the ledger.
-            return Err(CliError::usage(
-                "a bundle does not say who asked for its signature, so --signer cannot be checked",
-            )
-            .next(format!(
-                "{} verify attestation ID --signer PATTERN, where it was signed",
-                context.program
-            )));
+            return Err(super::no_signer(context));
         }
         let mut digests = self.digest;
         if let Some(artifact) = &self.artifact {
             digests.push(Digest::of_file(artifact, context.shows_progress())?);
         }
-        let request = VerifyBundle {
-            document: files::read_text(&file)?,
+        let asked = Asked {
             digests: one_artifact(digests)?,
             purl: self.purl,
             require_types: self.require_types,
-            times,
         };
-        let route = Route::to(&["verify", "bundle"]);
-        let verdict = context.api().await?.post(&route, &request).await?;
-        report::answer(context, &verdict)
+        Ok((file, asked, times))
     }
+}
+
+/// What is asked about the document, as typed.
+struct Asked {
+    digests: BTreeMap<String, String>,
+    purl: Option<String>,
+    require_types: Vec<String>,
 }

@@ -3,6 +3,7 @@
 mod artifact;
 mod attestation;
 mod bundle;
+mod offline;
 mod report;
 
 use clap::{Args, Subcommand};
@@ -27,14 +28,12 @@ pub struct Verify {
     /// Not in this build
     #[arg(long, hide = true, value_name = "DIGEST")]
     proof_bundle: Option<String>,
-    /// Not in this build
-    #[arg(long, hide = true)]
-    offline: bool,
-    /// Not in this build
-    #[arg(long, hide = true, value_name = "FILE")]
-    trust_bundle: Option<String>,
+    #[command(flatten)]
+    offline: offline::OfflineArgs,
 }
 
+// Parsed once and moved once: a box would buy nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Subcommand)]
 enum Verb {
     /// Judge a stored attestation; every subject must pass
@@ -70,14 +69,30 @@ struct Question {
 }
 
 impl Verify {
+    /// Offline questions are answered at once.
+    #[allow(clippy::result_large_err)]
+    pub fn here(self, context: &Context) -> Result<Outcome, Self> {
+        match self {
+            Self {
+                verb: None,
+                bundle,
+                question,
+                offline,
+                proof_bundle: None,
+            } if offline.is_asked() => Ok(bundle.run_offline(question, offline, context)),
+            Self {
+                verb: Some(Verb::Artifact(artifact)),
+                ..
+            } if artifact.is_offline() => Ok(artifact.run_offline(context)),
+            other => Err(other),
+        }
+    }
+
     pub async fn run(self, context: &Context) -> Outcome {
         if self.proof_bundle.is_some() {
             return Err(later::missing(context, "verify --proof-bundle"));
         }
-        if self.offline || self.trust_bundle.is_some() {
-            return Err(later::missing(context, "verify --offline"));
-        }
-        let typed_here = self.bundle.is_asked() || self.question.is_asked();
+        let typed_here = self.bundle.is_asked() || self.question.is_asked() || self.offline.is_asked();
         match self.verb {
             Some(_) if typed_here => Err(CliError::usage(
                 "flags of the question stand after `attestation` or `artifact`, not before",
@@ -89,6 +104,16 @@ impl Verify {
             None => self.bundle.run(self.question, context).await,
         }
     }
+}
+
+/// Who asked for a signature is not in a document but in the ledger.
+fn no_signer(context: &Context) -> CliError {
+    CliError::usage("a bundle does not say who asked for its signature, so --signer cannot be checked").next(
+        format!(
+            "{} verify attestation ID --signer PATTERN, where it was signed",
+            context.program
+        ),
+    )
 }
 
 impl Question {

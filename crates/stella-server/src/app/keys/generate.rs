@@ -22,7 +22,7 @@ impl App {
         let key_type = key_type(request.key_type.as_deref())?;
         let id = match request.key_id.as_deref().filter(|id| !id.is_empty()) {
             Some(id) => values::key_id(id)?,
-            None => fresh_id(&state, &profile_name, self.now())?,
+            None => fresh_id(&state, &stem(key_type, &profile_name), self.now())?,
         };
         check_free(&state, &id, None)?;
         if signers::scheme(&profile.key_store) != "software" {
@@ -135,15 +135,23 @@ fn key_type(text: Option<&str>) -> Result<KeyType> {
     }
 }
 
+/// Signing keys are told apart by their profile, others by what they sign.
+fn stem(key_type: KeyType, profile: &ProfileName) -> String {
+    match key_type {
+        KeyType::Signing => profile.to_string(),
+        other => other.to_string(),
+    }
+}
+
 /// `default-20250201`, then `default-20250201-2`.
-fn fresh_id(state: &TrustState, profile: &ProfileName, now: Timestamp) -> Result<KeyId> {
+fn fresh_id(state: &TrustState, stem: &str, now: Timestamp) -> Result<KeyId> {
     let day: String = now.fixed_width().chars().take(10).filter(|c| *c != '-').collect();
     (1..=10_000)
         .map(|n| {
             if n == 1 {
-                format!("{profile}-{day}")
+                format!("{stem}-{day}")
             } else {
-                format!("{profile}-{day}-{n}")
+                format!("{stem}-{day}-{n}")
             }
         })
         .filter_map(|text| text.parse::<KeyId>().ok())

@@ -11,29 +11,19 @@ use std::collections::HashMap;
 
 use stella_core::digest::Sha256;
 use stella_core::dsse::EnvelopeLimits;
-use stella_core::id::AnchorId;
 use stella_core::json::JsonLimits;
-use stella_core::purl::SubjectName;
 use stella_core::statement::{Statement, StatementLimits, Subject};
-use stella_core::verify::{Check, Code, Judgement, SignedStatement, Verdict};
+use stella_core::verify::document::{self, DocumentLimits};
+use stella_core::verify::{Check, Code, Judgement, SignedStatement};
 use stella_store::AttestationRow;
 
 pub use question::Question;
+pub(crate) use stella_core::verify::document::claimed_name;
+pub use stella_core::verify::document::{Judged, gravity};
 
 use crate::app::App;
 use crate::app::error::Result;
 use evidence::KnownSignature;
-
-/// How a stored attestation is judged: once for each subject, and of these
-/// the gravest.
-#[derive(Debug, Clone)]
-pub struct Judged {
-    pub verdict: Verdict,
-    pub code: Code,
-    pub anchor_id: Option<AnchorId>,
-    /// Never empty.
-    pub parts: Vec<Judgement>,
-}
 
 impl App {
     /// The one way to judge what is stored: every subject under its own
@@ -94,39 +84,18 @@ impl App {
         }
     }
 
+    pub(crate) fn document_limits(&self) -> DocumentLimits {
+        DocumentLimits {
+            envelope: self.envelope_limits(),
+            statement: self.statement_limits(),
+        }
+    }
+
     pub(crate) fn envelope_limits(&self) -> EnvelopeLimits {
         EnvelopeLimits {
             json: self.json_limits(),
             max_signatures: self.settings.limits.max_signatures,
         }
-    }
-}
-
-impl Judged {
-    fn of(parts: Vec<Judgement>) -> Self {
-        let gravest = parts.iter().min_by_key(|p| gravity(p.code));
-        Self {
-            verdict: gravest.map_or(Verdict::Indeterminate, |p| p.verdict),
-            code: gravest.map_or(Code::AttestationNone, |p| p.code),
-            anchor_id: gravest.and_then(|p| p.anchor_id),
-            parts,
-        }
-    }
-
-    /// The part that decides.
-    pub fn deciding(&self) -> Option<&Judgement> {
-        self.parts.iter().find(|p| p.code == self.code)
-    }
-}
-
-/// Of several verdicts the first in the order of exit codes 12, 13, 11, 10 wins.
-pub fn gravity(code: Code) -> u8 {
-    match (code.verdict(), code) {
-        (Verdict::Fail, _) => 0,
-        (_, Code::AnchorNone) => 1,
-        (Verdict::Indeterminate, Code::AttestationNone) => 3,
-        (Verdict::Indeterminate, _) => 2,
-        (Verdict::Pass, _) => 4,
     }
 }
 
@@ -155,31 +124,7 @@ fn is_signed(row: &AttestationRow, question: &Question) -> bool {
 }
 
 fn judge_subjects(question: &Question, statement: &SignedStatement) -> Vec<Judgement> {
-    let mut budget = question.budget();
-    statement
-        .statement
-        .subjects()
-        .iter()
-        .map(|subject| match claimed_name(subject) {
-            Ok(name) => statement.judge(question.verifier(), &name, &mut budget),
-            Err(why) => Judgement {
-                verdict: Code::SubjectName.verdict(),
-                code: Code::SubjectName,
-                subject: subject.name.clone().unwrap_or_default(),
-                predicate_type: statement.predicate_type.short().into_owned(),
-                anchor_id: None,
-                trace: vec![Check::stop("subject", Code::SubjectName, why)],
-            },
-        })
-        .collect()
-}
-
-/// What a subject calls itself; one without a name is called by its digest.
-pub(crate) fn claimed_name(subject: &Subject) -> std::result::Result<SubjectName, String> {
-    match &subject.name {
-        Some(name) => SubjectName::parse(name).map_err(|e| e.to_string()),
-        None => Ok(SubjectName::Plain(subject.digest.to_string())),
-    }
+    document::judge_subjects(question.verifier(), statement, &mut question.budget())
 }
 
 fn unsigned(row: &AttestationRow) -> Judgement {
@@ -235,27 +180,5 @@ mod tests {
         ] {
             assert_eq!(glob(pattern, text), matches, "{pattern} {text}");
         }
-    }
-
-    #[test]
-    fn the_gravest_of_several_verdicts_wins() {
-        let mut codes = [
-            Code::Ok,
-            Code::AttestationNone,
-            Code::TimeNotProven,
-            Code::AnchorNone,
-            Code::KeyRevoked,
-        ];
-        codes.sort_by_key(|c| gravity(*c));
-        assert_eq!(
-            codes,
-            [
-                Code::KeyRevoked,
-                Code::AnchorNone,
-                Code::TimeNotProven,
-                Code::AttestationNone,
-                Code::Ok
-            ]
-        );
     }
 }
