@@ -154,7 +154,11 @@ fn names() -> String {
             "| `{algorithm}` | {} | {} | {} |",
             short.join(", "),
             scheme.standard(),
-            scheme.provider()
+            if scheme.unaudited() {
+                format!("{} (unaudited)", scheme.provider())
+            } else {
+                scheme.provider().to_owned()
+            }
         );
     }
     out.push_str("\n## Key states\n\n");

@@ -158,6 +158,43 @@ fn keys_come_and_go_as_pem_and_as_der() {
     assert_eq!(pem.as_bytes(), openssl(&["pkey", "-in", &private, "-pubout"]));
 }
 
+/// One artifact, signed by every profile there is.
+#[test]
+fn every_profile_signs_and_says_what_it_signs_with() {
+    let stella = stella_testkit::binary::Stella::new(env!("CARGO_BIN_EXE_stella"));
+    stella.ok("init --no-key");
+    let listed = stella.ok("crypto providers list --algorithms").stdout;
+    for (profile, algorithm, unaudited) in [
+        ("default", "SHA256-ED25519", false),
+        ("fips", "SHA256-ECDSA-P256", false),
+        ("pqc", "ML-DSA-65", false),
+        ("gost", "GOST-R-34.10-2012", true),
+        ("sm2", "SM2-P256", true),
+    ] {
+        let row = listed
+            .lines()
+            .find(|line| line.starts_with(algorithm))
+            .expect(algorithm);
+        assert_eq!(row.contains("(unaudited)"), unaudited, "{row}");
+
+        let made = stella.ok(&format!("keys generate --profile {profile} --key-id {profile}-1"));
+        assert_eq!(made.stdout.contains("unaudited"), unaudited, "{}", made.stdout);
+        stella.ok(&format!(
+            "anchor create --purl-pattern test:{profile}-* --key-ids {profile}-1"
+        ));
+        stella.ok(&format!(
+            "attest create --type test --subject test:{profile}-app --profile {profile}"
+        ));
+        stella
+            .ok("verify attestation --last")
+            .says("PASS")
+            .says(&format!("{algorithm} by {profile}-1"));
+    }
+    stella
+        .ok("keys generate --algorithm gost2012-256 --key-id next")
+        .says("GOST-R-34.10-2012");
+}
+
 #[test]
 fn settings_that_need_a_warning_give_one() {
     let stella = stella_testkit::binary::Stella::new(env!("CARGO_BIN_EXE_stella"));

@@ -5,8 +5,8 @@ use serde_json::{Number, Value};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CanonicalError {
-    /// RFC 8785 numbers are IEEE 754 doubles; a larger integer would be
-    /// changed in silence.
+    /// RFC 8785 numbers are IEEE 754 doubles; an integer that is none would
+    /// be changed in silence.
     #[error("the number {0} has no exact canonical form; write it as a string")]
     Number(String),
     #[error("the value is no JSON: {0}")]
@@ -62,26 +62,17 @@ fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
     Ok(())
 }
 
-/// ECMAScript's number text (RFC 8785 section 3.2.2.3).
+/// ECMAScript's number text (RFC 8785 section 3.2.2.3). An integer that it
+/// would change is refused.
 fn number(n: &Number) -> Result<String, CanonicalError> {
-    const EXACT: u64 = 1 << 53;
     let refuse = || CanonicalError::Number(n.to_string());
-    if let Some(u) = n.as_u64() {
-        return if u <= EXACT {
-            Ok(u.to_string())
-        } else {
-            Err(refuse())
-        };
-    }
-    if let Some(i) = n.as_i64() {
-        return if i.unsigned_abs() <= EXACT {
-            Ok(i.to_string())
-        } else {
-            Err(refuse())
-        };
-    }
     let f = n.as_f64().filter(|f| f.is_finite()).ok_or_else(refuse)?;
-    Ok(ryu_js::Buffer::new().format_finite(f).to_owned())
+    let written = ryu_js::Buffer::new().format_finite(f).to_owned();
+    if n.is_f64() || written == n.to_string() {
+        Ok(written)
+    } else {
+        Err(refuse())
+    }
 }
 
 /// RFC 8785 section 3.2.2.2.

@@ -82,7 +82,12 @@ pub fn pae_digest(payload_type: &str, payload: &[u8]) -> Sha256 {
 
 impl Envelope {
     pub fn parse(bytes: &[u8], limits: &EnvelopeLimits) -> Result<Self, EnvelopeError> {
-        let Object(wire): Object<WireIn<'_>> = json::parse(bytes, &limits.json)?;
+        Self::read(json::check(bytes, &limits.json)?, limits)
+    }
+
+    /// Reads what passed [`json::check`].
+    pub(crate) fn read(checked: &str, limits: &EnvelopeLimits) -> Result<Self, EnvelopeError> {
+        let Object(wire): Object<WireIn<'_>> = json::read(checked)?;
         let max = limits.max_signatures;
         let signatures = match json::bounded::<Object<WireSignature>>(wire.signatures, max)? {
             Bounded::Within(signatures) => signatures,

@@ -51,7 +51,7 @@ impl Default for StatementLimits {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StatementError {
-    #[error("{0}")]
+    #[error(transparent)]
     Json(#[from] JsonError),
     #[error("the statement's _type is {0:?}, not {STATEMENT_TYPE}")]
     Type(String),

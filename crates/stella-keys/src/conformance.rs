@@ -18,8 +18,10 @@ pub fn conformance(make: impl Fn(Algorithm) -> Option<Box<dyn Sign>>) {
         };
         tried += 1;
         describes_itself(&*signer, algorithm);
+        no_other_bytes_are_its_public_key(&*signer);
         signs_messages_of_any_length(&*signer);
         a_signature_is_of_one_message(&*signer);
+        a_signature_is_all_of_its_bits(&*signer);
         a_signature_is_of_one_key(&*signer, &*other);
         signs_from_many_threads(&*signer);
     }
@@ -37,6 +39,22 @@ fn describes_itself(signer: &dyn Sign, algorithm: Algorithm) {
     );
     let description = signer.describe();
     assert!(!description.store.is_empty() && !description.mechanism.is_empty());
+}
+
+/// What is trusted is found by these bytes.
+fn no_other_bytes_are_its_public_key(signer: &dyn Sign) {
+    let key = signer.public_key();
+    let algorithm = key.algorithm();
+    let mut changed = key.spki_der().to_vec();
+    for i in 0..changed.len() {
+        let bit = 1 << (i % 8);
+        changed[i] ^= bit;
+        let read = PublicKey::from_spki_der(&changed);
+        assert_ne!(read.as_ref(), Ok(key), "{algorithm}: byte {i} does not count");
+        changed[i] ^= bit;
+        let short = PublicKey::from_spki_der(&changed[..i]);
+        assert!(short.is_err(), "{algorithm}: {i} bytes of it are a key");
+    }
 }
 
 fn signs_messages_of_any_length(signer: &dyn Sign) {
@@ -60,6 +78,29 @@ fn a_signature_is_of_one_message(signer: &dyn Sign) {
         let verdict = signer.public_key().verify(message, &signature);
         assert!(verdict.is_err(), "{algorithm}: verifies over {message:?}");
     }
+}
+
+/// One bit of each byte is enough: no scheme of ours ignores parts of bytes.
+fn a_signature_is_all_of_its_bits(signer: &dyn Sign) {
+    let key = signer.public_key();
+    let algorithm = key.algorithm();
+    let signature = match signer.sign(b"message") {
+        Ok(signature) => signature,
+        Err(e) => panic!("{algorithm}: {e}"),
+    };
+    let refused = |changed: &[u8], what: &str| {
+        let verdict = key.verify(b"message", changed);
+        assert!(verdict.is_err(), "{algorithm}: verifies with {what}");
+    };
+    for i in 0..signature.len() {
+        let mut changed = signature.clone();
+        changed[i] ^= 1 << (i % 8);
+        refused(&changed, &format!("a bit of byte {i} changed"));
+    }
+    refused(&[&signature[..], &[0]].concat(), "a byte more");
+    refused(&signature[..signature.len() - 1], "a byte less");
+    refused(&signature[1..], "its first byte gone");
+    refused(&[], "nothing");
 }
 
 fn a_signature_is_of_one_key(signer: &dyn Sign, other: &dyn Sign) {

@@ -1,6 +1,7 @@
 //! The home: one folder that holds everything an embedded instance keeps.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,10 @@ pub enum HomeError {
     Owner { path: PathBuf, owner: u32 },
     #[error("{} can be entered by others (mode {mode:o}); run: chmod 700 {}", .path.display(), .path.display())]
     Mode { path: PathBuf, mode: u32 },
+    #[error("the home {} was begun and never finished; nothing was kept in it", .0.display())]
+    Unfinished(PathBuf),
+    #[error("{} cannot be written: {source}", .path.display())]
+    ReadOnly { path: PathBuf, source: std::io::Error },
     #[error("{}: {source}", .path.display())]
     Io { path: PathBuf, source: std::io::Error },
 }
@@ -50,7 +55,7 @@ impl Home {
             source,
         };
         let meta = match fs::metadata(path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            Err(e) if e.kind() == ErrorKind::NotFound => {
                 return Err(HomeError::Missing(path.to_owned()));
             }
             other => other.map_err(io)?,
@@ -58,15 +63,16 @@ impl Home {
         let home = Self {
             path: path.to_owned(),
         };
-        if !meta.is_dir() || !home.marker().exists() {
-            return Err(HomeError::Foreign(path.to_owned()));
-        }
+        // Asked first: into another user's home nobody sees.
         let me = rustix::process::geteuid().as_raw();
         if meta.uid() != me && me != 0 {
             return Err(HomeError::Owner {
                 path: path.to_owned(),
                 owner: meta.uid(),
             });
+        }
+        if !meta.is_dir() || !home.marker().exists() {
+            return Err(HomeError::Foreign(path.to_owned()));
         }
         if meta.permissions().mode() & 0o077 != 0 {
             return Err(HomeError::Mode {
@@ -89,11 +95,7 @@ impl Home {
         if home.marker().exists() {
             return Err(HomeError::Exists(path.to_owned()));
         }
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(io)?;
+        make_folders(path).map_err(io)?;
         if fs::read_dir(path).map_err(io)?.next().is_some() {
             return Err(HomeError::Foreign(path.to_owned()));
         }
@@ -105,15 +107,40 @@ impl Home {
             .open(home.marker())
             .map_err(io)?;
         marker.sync_all().map_err(io)?;
-        File::open(path).and_then(|d| d.sync_all()).map_err(io)?;
+        sync_folder(path).map_err(io)?;
         Ok(home)
+    }
+
+    /// `init` came to its end: from now on what is missing was lost.
+    pub fn finish(&self) -> Result<(), HomeError> {
+        let io = |source| HomeError::Io {
+            path: self.marker(),
+            source,
+        };
+        let mut marker = OpenOptions::new().write(true).open(self.marker()).map_err(io)?;
+        marker
+            .write_all(FINISHED)
+            .and_then(|()| marker.sync_all())
+            .map_err(io)
+    }
+
+    /// An `init` was cut off here, and nobody was told of anything in it.
+    pub fn is_unfinished(&self) -> bool {
+        let begun = fs::metadata(self.marker()).is_ok_and(|m| m.len() == 0);
+        begun && !self.database().exists()
     }
 
     /// Fails at once when another process holds what does not go with it.
     pub fn lock(&self, how: Locking) -> Result<HomeLock, HomeError> {
-        let io = |source| HomeError::Io {
-            path: self.marker(),
-            source,
+        let io = |source: std::io::Error| match source.kind() {
+            ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => HomeError::ReadOnly {
+                path: self.path.clone(),
+                source,
+            },
+            _ => HomeError::Io {
+                path: self.marker(),
+                source,
+            },
         };
         let file = OpenOptions::new()
             .read(true)
@@ -154,4 +181,24 @@ impl Home {
     fn marker(&self) -> PathBuf {
         self.path.join("home.lock")
     }
+}
+
+/// The version of the home's layout.
+const FINISHED: &[u8] = b"stella-home-v1\n";
+
+/// Each is in its parent for good before anything is put into it.
+fn make_folders(path: &Path) -> std::io::Result<()> {
+    let path = std::path::absolute(path)?;
+    let missing: Vec<&Path> = path.ancestors().take_while(|p| !p.exists()).collect();
+    for folder in missing.into_iter().rev() {
+        match fs::DirBuilder::new().mode(0o700).create(folder) {
+            Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(e),
+            _ => folder.parent().map_or(Ok(()), sync_folder)?,
+        }
+    }
+    Ok(())
+}
+
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    File::open(path)?.sync_all()
 }

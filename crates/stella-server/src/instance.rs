@@ -9,6 +9,7 @@ use stella_core::api::keys::{GenerateKey, Key};
 use stella_core::id::{AnchorId, KeyId};
 use stella_core::predicate::PredicateType;
 use stella_core::purl::PurlPattern;
+use stella_core::time::{Clock as _, Timestamp};
 use stella_core::trust::anchor::AnchorPolicy;
 use stella_core::trust::decide::anchor;
 use stella_keys::software::{Sealer, SealingKey, SealingKeyError};
@@ -17,7 +18,7 @@ use stella_store::{Store, StoreError};
 
 use crate::app::trust::Decision;
 use crate::app::{App, Caller, Target, signers, trust};
-use crate::clock::SystemClock;
+use crate::clock::{self, SystemClock};
 use crate::config::{self, ConfigError, Settings};
 use crate::entropy::{self, SystemEntropy};
 use crate::home::{Home, HomeError, HomeLock, Locking};
@@ -76,6 +77,8 @@ pub enum InstanceError {
     NoSuchStore(String),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("this machine's clock says {0}; nothing is signed or judged by such a clock")]
+    Clock(Timestamp),
     #[error(transparent)]
     App(Box<crate::app::Error>),
 }
@@ -86,7 +89,10 @@ impl Instance {
     pub async fn init(path: &Path, options: &InitOptions) -> Result<Initialized, InstanceError> {
         // Read first: a mistake in the configuration leaves no half a home.
         let settings = config::load(&config::Sources::usual(path, options.config.as_deref()))?;
-        let home = Home::create(path)?;
+        let home = match Home::create(path) {
+            Err(HomeError::Exists(_)) => clear_unfinished(path).await?,
+            made => made?,
+        };
         let filled = Self::fill(home.clone(), settings, options.no_key).await;
         if filled.is_err() {
             empty(&home);
@@ -98,7 +104,8 @@ impl Instance {
         let path = home.path().to_owned();
         let lock = lock(&home, OpenMode::Server).await?;
         SealingKey::create(&path, &mut stella_keys::entropy::SystemEntropy)?;
-        let instance = Self::assemble(home, lock, settings, OpenMode::Embedded).await?;
+        let store = open_store(&home, &settings, true).await?;
+        let instance = Self::assemble(home.clone(), lock, settings, store, OpenMode::Embedded).await?;
         let app = &instance.app;
         let caller = Caller::owner(format!("local:{}", user::current()));
         let obstacle = if no_key { None } else { no_first_key(&app.settings) };
@@ -108,6 +115,7 @@ impl Instance {
             Some(app.generate_key(&caller, first_key()).await?)
         };
         let anchor_id = test_anchor(app, &caller, key.as_ref()).await?;
+        home.finish()?;
         Ok(Initialized {
             home: path,
             key,
@@ -121,7 +129,12 @@ impl Instance {
         let home = Home::open(path)?;
         let lock = lock(&home, mode).await?;
         let settings = config::load(&config::Sources::usual(path, options.config.as_deref()))?;
-        Self::assemble(home, lock, settings, mode).await
+        if home.is_unfinished() {
+            return Err(HomeError::Unfinished(path.to_owned()).into());
+        }
+        // What was lost is never replaced by an empty one.
+        let store = open_store(&home, &settings, false).await?;
+        Self::assemble(home, lock, settings, store, mode).await
     }
 
     pub fn app(&self) -> &Arc<App> {
@@ -142,10 +155,14 @@ impl Instance {
         home: Home,
         lock: HomeLock,
         settings: Settings,
+        store: Arc<dyn Store>,
         mode: OpenMode,
     ) -> Result<Self, InstanceError> {
         keep_out_of_core_dumps();
-        let store = open_store(&home, &settings).await?;
+        let now = SystemClock.now();
+        if !clock::is_plausible(now) {
+            return Err(InstanceError::Clock(now));
+        }
         let sealer = sealer(&home, store.as_ref()).await?;
         let app = App {
             store,
@@ -185,14 +202,18 @@ impl InstanceError {
             Self::Home(HomeError::Exists(_)) => "home.exists",
             Self::Home(HomeError::InUse(_)) => "home.in-use",
             Self::Home(HomeError::Owner { .. } | HomeError::Mode { .. }) => "home.unsafe",
+            Self::Home(HomeError::Unfinished(_)) => "home.unfinished",
+            Self::Home(HomeError::ReadOnly { .. }) => "home.read-only",
             Self::Home(HomeError::Io { .. }) => "home.io",
             Self::Config(e) => e.code(),
             Self::SealingKeyLost(_) => "key-store.no-sealing-key",
             Self::SealingKey(e) => e.code(),
             Self::NoSuchStore(_) => "store.unsupported",
             Self::Store(StoreError::Schema(_)) => "store.schema",
+            Self::Store(StoreError::Missing(_)) => "store.missing",
             Self::Store(StoreError::Corrupt(_)) => "store.corrupt",
             Self::Store(_) => "store.unavailable",
+            Self::Clock(_) => "clock.implausible",
             Self::App(e) => &e.code,
         }
     }
@@ -204,16 +225,27 @@ impl InstanceError {
             Self::Home(HomeError::Foreign(_)) => {
                 Some("stella --home DIR init, with a folder that is empty or not there yet".to_owned())
             }
+            Self::Home(HomeError::Unfinished(path)) => Some(format!("stella --home {} init", path.display())),
+            Self::Home(HomeError::ReadOnly { .. }) => {
+                Some("mount it so that it can be written; every verdict is recorded".to_owned())
+            }
             Self::Home(HomeError::InUse(_)) => {
                 Some("use the server that runs there, or stop it first".to_owned())
             }
-            Self::SealingKeyLost(_) | Self::SealingKey(_) => {
+            Self::SealingKeyLost(_)
+            | Self::SealingKey(SealingKeyError::Missing(_) | SealingKeyError::Malformed(_)) => {
                 Some("restore sealing.key into the home from your backup, mode 600".to_owned())
             }
+            Self::Clock(_) => Some("set it, e.g. timedatectl set-ntp true, then repeat".to_owned()),
+            Self::Store(StoreError::Missing(_)) => Some(
+                "restore the database from your backup, or set store.url to where it is; only where nothing was ever kept, remove the folder and run stella init"
+                    .to_owned(),
+            ),
             Self::NoSuchStore(_) => Some("set store.url to sqlite: (a file in the home)".to_owned()),
             Self::Store(StoreError::Corrupt(_)) => Some("stella db verify, or restore a backup".to_owned()),
             Self::App(e) => e.next.clone(),
-            Self::Store(_) | Self::Home(_) | Self::Config(_) => None,
+            // Their words say what to run, where a command mends it.
+            Self::SealingKey(_) | Self::Store(_) | Self::Home(_) | Self::Config(_) => None,
         }
     }
 }
@@ -241,13 +273,17 @@ async fn lock(home: &Home, mode: OpenMode) -> Result<HomeLock, HomeError> {
 }
 
 /// `sqlite:` is the file in the home, `sqlite:PATH` another.
-async fn open_store(home: &Home, settings: &Settings) -> Result<Arc<dyn Store>, InstanceError> {
+async fn open_store(home: &Home, settings: &Settings, create: bool) -> Result<Arc<dyn Store>, InstanceError> {
     let path = match settings.store.url.strip_prefix("sqlite:") {
         Some("") => home.database(),
         Some(path) => PathBuf::from(path),
         None => return Err(InstanceError::NoSuchStore(settings.store.shown())),
     };
-    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path, &StoreOptions::default()));
+    let options = StoreOptions {
+        create,
+        ..StoreOptions::default()
+    };
+    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path, &options));
     match opened.await {
         Ok(store) => Ok(Arc::new(store?)),
         Err(e) => Err(StoreError::Unavailable(e.to_string()).into()),
@@ -291,6 +327,20 @@ fn no_first_key(settings: &Settings) -> Option<String> {
             profile.key_store
         )
     })
+}
+
+/// A home that an `init` was cut off in, taken over. Under the lock, so that
+/// one that still goes on is left alone.
+async fn clear_unfinished(path: &Path) -> Result<Home, InstanceError> {
+    let home = Home::open(path).map_err(|_| HomeError::Exists(path.to_owned()))?;
+    if home.is_unfinished() {
+        let _lock = lock(&home, OpenMode::Server).await?;
+        if home.is_unfinished() {
+            empty(&home);
+            return Ok(Home::create(path)?);
+        }
+    }
+    Err(HomeError::Exists(path.to_owned()).into())
 }
 
 /// Takes away what a failed `init` put into a folder that was empty, so that

@@ -5,7 +5,10 @@ use tracing_subscriber::EnvFilter;
 /// `STELLA_LOG` says what is told (`info`, `debug`, `stella_server=debug`),
 /// `STELLA_LOG_FORMAT=json` how. Does nothing when it was called before.
 pub fn to_stderr() {
-    let filter = EnvFilter::try_from_env("STELLA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let asked = std::env::var(FILTER).ok().filter(|text| !text.is_empty());
+    let read = asked.as_deref().unwrap_or(DEFAULT).parse::<EnvFilter>();
+    let refused = read.as_ref().err().map(ToString::to_string);
+    let filter = read.unwrap_or_else(|_| EnvFilter::new(DEFAULT));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -17,4 +20,10 @@ pub fn to_stderr() {
     } else {
         builder.try_init()
     };
+    if let Some(why) = refused {
+        tracing::warn!("{FILTER} cannot be read, so {DEFAULT} is told: {why}");
+    }
 }
+
+const FILTER: &str = "STELLA_LOG";
+const DEFAULT: &str = "info";

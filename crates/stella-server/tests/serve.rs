@@ -246,6 +246,27 @@ async fn a_lost_sealing_key_is_told_and_never_replaced() {
     assert!(!home.join("sealing.key").exists());
 }
 
+/// An empty one in its place would forget every key and every proof, and say
+/// nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_database_is_told_and_never_replaced() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let home = home(dir.path()).await;
+    std::fs::rename(home.join("stella.db"), dir.path().join("moved.db")).expect("moved");
+    for mode in [OpenMode::Embedded, OpenMode::Server] {
+        let lost = Instance::open(&home, mode, &OpenOptions::default())
+            .await
+            .err()
+            .expect("refused");
+        assert_eq!(lost.code(), "store.missing", "{lost}");
+        assert!(lost.to_string().contains("stella.db"), "{lost}");
+        assert!(lost.next().expect("a way out").contains("backup"));
+        assert!(!home.join("stella.db").exists());
+    }
+    std::fs::rename(dir.path().join("moved.db"), home.join("stella.db")).expect("restored");
+    drop(open(&home).await);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_home_has_one_server_and_then_no_embedded_command() {
     let dir = tempfile::tempdir().expect("a folder");

@@ -36,6 +36,9 @@ pub enum StoreError {
     /// The storage cannot be reached or is full; nothing was written.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// There is no such store, and none was to be made.
+    #[error("{0}")]
+    Missing(String),
     /// The connection broke around the commit: it may have taken effect.
     #[error("the store broke off while committing; whether it took effect is not known: {0}")]
     Unknown(String),
@@ -97,7 +100,8 @@ pub trait AttestationStore: Send + Sync {
 
     async fn attestations_by_pae(&self, pae: &Sha256) -> Result<Vec<AttestationRow>>;
 
-    /// Those with a subject of this digest, oldest first, at most `limit`.
+    /// Those with a subject of this digest, at most `limit`: our own before
+    /// imports, so that these cannot crowd them out, and oldest first in each.
     async fn attestations_by_digest(
         &self,
         algorithm: &str,
@@ -114,7 +118,7 @@ pub trait AttestationStore: Send + Sync {
 
     async fn idempotent(&self, identity: &str, key: &str) -> Result<Option<IdempotencyRow>>;
 
-    async fn queue(&self, now: Timestamp) -> Result<QueueFigures>;
+    async fn queue(&self) -> Result<QueueFigures>;
 
     /// Remembers the latest verdict of each attestation under each anchor.
     async fn note_verdicts(&self, verdicts: Vec<VerdictRow>) -> Result<()>;

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use stella_core::digest::Sha256;
+use stella_core::dsse::EnvelopeLimits;
 use stella_core::id::{AnchorId, AttestationId, EventId, KeyId, ProfileName, TokenId};
-use stella_core::statement::Subject;
+use stella_core::json::JsonLimits;
+use stella_core::purl::SubjectName;
+use stella_core::statement::{Statement, StatementLimits, Subject};
 use stella_core::time::Timestamp;
 use stella_core::trust::{Event, TrustState};
 
@@ -88,6 +91,36 @@ impl AttestationState {
             .into_iter()
             .find(|v| v.as_str() == s)
     }
+}
+
+/// What was let in is read whatever the bounds are now. An envelope is longer
+/// than the request it came from as well: base64 grows, a signature is added.
+pub const STORED_ENVELOPE: EnvelopeLimits = EnvelopeLimits {
+    json: UNBOUNDED,
+    max_signatures: usize::MAX,
+};
+
+pub const STORED_STATEMENT: StatementLimits = StatementLimits {
+    json: UNBOUNDED,
+    max_subjects: usize::MAX,
+};
+
+const UNBOUNDED: JsonLimits = JsonLimits {
+    max_bytes: usize::MAX,
+    max_depth: usize::MAX,
+};
+
+/// Subjects by their canonical names, as they are looked up.
+pub fn subjects_of(statement: &Statement) -> Vec<Subject> {
+    let canonical = |name: &str| SubjectName::parse(name).map_or_else(|_| name.to_owned(), |n| n.to_string());
+    statement
+        .subjects()
+        .iter()
+        .map(|s| Subject {
+            name: s.name.as_deref().map(canonical),
+            digest: s.digest.clone(),
+        })
+        .collect()
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

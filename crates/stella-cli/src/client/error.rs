@@ -70,13 +70,14 @@ impl ClientError {
             Self::BrokenOff { .. } | Self::NotUnderstood { .. } => 1,
             Self::Problem(problem) => of_status(problem.status),
             Self::Instance(e) => match &**e {
-                InstanceError::Home(HomeError::InUse(_)) => 6,
+                InstanceError::Home(HomeError::InUse(_) | HomeError::ReadOnly { .. }) => 6,
                 InstanceError::Home(HomeError::Owner { .. }) => 4,
                 InstanceError::Home(HomeError::Io { .. }) => 1,
                 InstanceError::Home(_) | InstanceError::Config(_) | InstanceError::NoSuchStore(_) => 2,
-                InstanceError::SealingKeyLost(_) | InstanceError::SealingKey(_) | InstanceError::Store(_) => {
-                    6
-                }
+                InstanceError::SealingKeyLost(_)
+                | InstanceError::SealingKey(_)
+                | InstanceError::Store(_)
+                | InstanceError::Clock(_) => 6,
                 InstanceError::App(e) if e.kind == stella_server::app::ErrorKind::Unavailable => 6,
                 InstanceError::App(_) => 1,
             },

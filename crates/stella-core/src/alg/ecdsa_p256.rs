@@ -5,7 +5,7 @@ use der::Encode;
 use der::asn1::{AnyRef, BitStringRef};
 use spki::{AlgorithmIdentifierRef, ObjectIdentifier, SubjectPublicKeyInfoRef};
 
-use super::{BadSignature, KeyRefusal, Scheme, SpkiParts};
+use super::{KeyRefusal, Scheme, SpkiParts, Verify, aws_lc_verifier};
 
 /// Signatures are malleable: with (r, s) also (r, n - s) verifies, and both
 /// are in use (OpenSSL and most tokens do not reduce s). A signature is
@@ -80,10 +80,8 @@ impl Scheme for EcdsaP256 {
         .to_der()
     }
 
-    fn verify(&self, raw: &[u8], message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
-        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, raw)
-            .verify(message, signature)
-            .map_err(|_| BadSignature)
+    fn verifier(&self, raw: &[u8]) -> Option<Box<dyn Verify>> {
+        aws_lc_verifier(&ECDSA_P256_SHA256_ASN1, raw)
     }
 }
 

@@ -1,10 +1,10 @@
 //! Ed25519. What exactly is accepted: docs/design/ed25519-verification.md.
 
-use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+use aws_lc_rs::signature::ED25519;
 use ed25519_dalek::VerifyingKey;
 use spki::ObjectIdentifier;
 
-use super::{BadSignature, KeyRefusal, Scheme, SpkiParts, spki_without_parameters};
+use super::{KeyRefusal, Scheme, SpkiParts, Verify, aws_lc_verifier, spki_without_parameters};
 
 pub(super) struct Ed25519;
 
@@ -64,10 +64,8 @@ impl Scheme for Ed25519 {
         spki_without_parameters(self.oid(), raw)
     }
 
-    fn verify(&self, raw: &[u8], message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
-        UnparsedPublicKey::new(&ED25519, raw)
-            .verify(message, signature)
-            .map_err(|_| BadSignature)
+    fn verifier(&self, raw: &[u8]) -> Option<Box<dyn Verify>> {
+        aws_lc_verifier(&ED25519, raw)
     }
 }
 

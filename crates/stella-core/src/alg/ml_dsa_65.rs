@@ -3,7 +3,7 @@
 use aws_lc_rs::signature::{ML_DSA_65, UnparsedPublicKey};
 use spki::ObjectIdentifier;
 
-use super::{BadSignature, KeyRefusal, Scheme, SpkiParts, spki_without_parameters};
+use super::{KeyRefusal, Scheme, SpkiParts, Verify, aws_lc_verifier, spki_without_parameters};
 
 pub(super) struct MlDsa65;
 
@@ -63,10 +63,8 @@ impl Scheme for MlDsa65 {
         spki_without_parameters(self.oid(), raw)
     }
 
-    fn verify(&self, raw: &[u8], message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
-        UnparsedPublicKey::new(&ML_DSA_65, raw)
-            .verify(message, signature)
-            .map_err(|_| BadSignature)
+    fn verifier(&self, raw: &[u8]) -> Option<Box<dyn Verify>> {
+        aws_lc_verifier(&ML_DSA_65, raw)
     }
 }
 

@@ -6,21 +6,31 @@
 
 mod ecdsa_p256;
 mod ed25519;
+mod gost2012_256;
+pub mod gost3410;
 mod ml_dsa_65;
 mod public_key;
+pub mod sm2_p256;
 
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
+use aws_lc_rs::signature::{ParsedPublicKey, UnparsedPublicKey, VerificationAlgorithm};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use spki::{AlgorithmIdentifierRef, ObjectIdentifier};
 
 pub use public_key::{KeyError, PublicKey};
 
 /// Every algorithm of this build, in the order in which messages list them.
-static SCHEMES: &[&dyn Scheme] = &[&ed25519::Ed25519, &ecdsa_p256::EcdsaP256, &ml_dsa_65::MlDsa65];
+static SCHEMES: &[&dyn Scheme] = &[
+    &ed25519::Ed25519,
+    &ecdsa_p256::EcdsaP256,
+    &ml_dsa_65::MlDsa65,
+    &gost2012_256::Gost2012,
+    &sm2_p256::Sm2P256,
+];
 
 /// What an algorithm is: its names, its key encoding and its verification.
 ///
@@ -38,6 +48,12 @@ pub trait Scheme: Sync {
     /// The library that computes it.
     fn provider(&self) -> &'static str;
 
+    /// Whether nobody independent has examined the implementation. It is said
+    /// wherever a key of it is made or shown.
+    fn unaudited(&self) -> bool {
+        false
+    }
+
     /// The name of Sigstore's `PublicKeyDetails`, where Sigstore has one.
     fn key_details(&self) -> Option<&'static str>;
 
@@ -49,9 +65,15 @@ pub trait Scheme: Sync {
         identifier.oid == self.oid()
     }
 
-    /// Takes a public key apart, or refuses it.
+    /// Whether a key with these parameters can be used, for schemes that know
+    /// more of them than they take. `identifier` is one that the scheme claims.
+    fn check_parameters(&self, _identifier: &AlgorithmIdentifierRef<'_>) -> Result<(), KeyRefusal> {
+        Ok(())
+    }
+
+    /// Takes a public key apart, or refuses it. Its parameters were checked.
     ///
-    /// The answer is the key in the form that [`Scheme::verify`] and
+    /// The answer is the key in the form that [`Scheme::verifier`] and
     /// [`Scheme::spki_der`] read. It must be the only one for that key.
     fn accept_key(&self, parts: &SpkiParts<'_>) -> Result<Vec<u8>, KeyRefusal>;
 
@@ -59,8 +81,32 @@ pub trait Scheme: Sync {
     /// not check the key: whatever it writes goes through `accept_key`.
     fn spki_der(&self, raw: &[u8]) -> der::Result<Vec<u8>>;
 
-    /// Verifies over a key that `accept_key` returned.
-    fn verify(&self, raw: &[u8], message: &[u8], signature: &[u8]) -> Result<(), BadSignature>;
+    /// Other encodings of the same key that are in use: each is read, as the
+    /// same key, and none is ever written.
+    fn other_spki_der(&self, _raw: &[u8]) -> der::Result<Vec<Vec<u8>>> {
+        Ok(Vec::new())
+    }
+
+    /// Makes a key that `accept_key` returned ready to verify with. `None`
+    /// for any other.
+    fn verifier(&self, raw: &[u8]) -> Option<Box<dyn Verify>>;
+}
+
+/// A key whose preparation, the same for each signature, is done.
+pub trait Verify: Send + Sync {
+    fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature>;
+}
+
+impl Verify for ParsedPublicKey {
+    fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+        self.verify_sig(message, signature).map_err(|_| BadSignature)
+    }
+}
+
+/// A key of an algorithm that AWS-LC verifies.
+fn aws_lc_verifier(algorithm: &'static dyn VerificationAlgorithm, raw: &[u8]) -> Option<Box<dyn Verify>> {
+    let parsed = UnparsedPublicKey::new(algorithm, raw).parse().ok()?;
+    Some(Box::new(parsed))
 }
 
 /// A `SubjectPublicKeyInfo` (RFC 5280 section 4.1.2.7) taken apart.
@@ -71,9 +117,11 @@ pub struct SpkiParts<'a> {
 }
 
 /// Why a scheme does not take a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyRefusal {
     Malformed(&'static str),
+    /// Of this scheme, with parameters that it does not take.
+    Unsupported(String),
     /// Well formed, and yet anyone could sign for it.
     Weak(&'static str),
 }
@@ -234,6 +282,8 @@ mod tests {
             ("ecdsa-p256", "SHA256-ECDSA-P256"),
             ("P256", "SHA256-ECDSA-P256"),
             ("ml-dsa-65", "ML-DSA-65"),
+            ("gost2012-256", "GOST-R-34.10-2012"),
+            ("sm2", "SM2-P256"),
         ] {
             assert_eq!(name.parse::<Algorithm>().map(Algorithm::id), Ok(id));
         }
@@ -245,7 +295,8 @@ mod tests {
         assert_eq!(
             error,
             "\"rsa-2048\" is not a signature algorithm of this build, which has \
-             SHA256-ED25519 (ed25519), SHA256-ECDSA-P256 (ecdsa-p256), ML-DSA-65"
+             SHA256-ED25519 (ed25519), SHA256-ECDSA-P256 (ecdsa-p256), ML-DSA-65, \
+             GOST-R-34.10-2012 (gost2012-256), SM2-P256 (sm2)"
         );
     }
 

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -12,7 +12,7 @@ use der::{Decode, pem};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use spki::SubjectPublicKeyInfoRef;
 
-use super::{Algorithm, BadSignature, KeyRefusal, SpkiParts, known};
+use super::{Algorithm, BadSignature, KeyRefusal, SpkiParts, Verify, known};
 use crate::digest::Sha256;
 
 /// A public key, identified by its one canonical DER `SubjectPublicKeyInfo`.
@@ -22,8 +22,11 @@ use crate::digest::Sha256;
 #[derive(Clone)]
 pub struct PublicKey {
     algorithm: Algorithm,
+    fingerprint: Sha256,
     spki: Arc<[u8]>,
     raw: Arc<[u8]>,
+    /// Made at the first signature, and shared by every clone.
+    verifier: Arc<OnceLock<Option<Box<dyn Verify>>>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,7 +52,8 @@ impl KeyError {
 
 impl PublicKey {
     /// Reads DER that is canonical and complete: the bytes given are the
-    /// bytes of [`PublicKey::spki_der`], or they are refused.
+    /// bytes of [`PublicKey::spki_der`], or one of the few others that peers
+    /// write for the same key, which is then the same key here.
     pub fn from_spki_der(der: &[u8]) -> Result<Self, KeyError> {
         let info = SubjectPublicKeyInfoRef::from_der(der)
             .map_err(|e| KeyError::Malformed(format!("no DER SubjectPublicKeyInfo ({e})").into()))?;
@@ -59,25 +63,31 @@ impl PublicKey {
             .subject_public_key
             .as_bytes()
             .ok_or(KeyError::Malformed("its BIT STRING has unused bits".into()))?;
-        let raw = algorithm.scheme().accept_key(&SpkiParts {
+        let scheme = algorithm.scheme();
+        scheme.check_parameters(&info.algorithm)?;
+        let raw = scheme.accept_key(&SpkiParts {
             identifier: info.algorithm,
             key,
         })?;
-        let canonical = algorithm.scheme().spki_der(&raw).map_err(|e| malformed_der(&e))?;
-        if canonical != der {
+        let canonical = scheme.spki_der(&raw).map_err(|e| malformed_der(&e))?;
+        let others = || scheme.other_spki_der(&raw).map_err(|e| malformed_der(&e));
+        if canonical != der && !others()?.iter().any(|other| other == der) {
             return Err(KeyError::Malformed(
                 "its DER is not the canonical form of this key".into(),
             ));
         }
         Ok(Self {
             algorithm,
+            fingerprint: Sha256::of(&canonical),
             spki: canonical.into(),
             raw: raw.into(),
+            verifier: Arc::default(),
         })
     }
 
     /// From the key alone, as tokens give it: 32 bytes for Ed25519, an
-    /// uncompressed point for P-256, 1952 bytes for ML-DSA-65.
+    /// uncompressed point for P-256 and SM2, both coordinates little-endian for GOST, 1952
+    /// bytes for ML-DSA-65.
     pub fn from_raw(algorithm: Algorithm, raw: &[u8]) -> Result<Self, KeyError> {
         let der = algorithm.scheme().spki_der(raw).map_err(|e| malformed_der(&e))?;
         Self::from_spki_der(&der)
@@ -140,11 +150,15 @@ impl PublicKey {
 
     /// SHA-256 of the DER.
     pub fn fingerprint(&self) -> Sha256 {
-        Sha256::of(&self.spki)
+        self.fingerprint
     }
 
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
-        self.algorithm.scheme().verify(&self.raw, message, signature)
+        let ready = || self.algorithm.scheme().verifier(&self.raw);
+        match self.verifier.get_or_init(ready) {
+            Some(verifier) => verifier.verify(message, signature),
+            None => Err(BadSignature),
+        }
     }
 }
 
@@ -184,6 +198,7 @@ impl From<KeyRefusal> for KeyError {
     fn from(refusal: KeyRefusal) -> Self {
         match refusal {
             KeyRefusal::Malformed(why) => Self::Malformed(why.into()),
+            KeyRefusal::Unsupported(what) => Self::UnsupportedAlgorithm(what),
             KeyRefusal::Weak(why) => Self::Weak(why),
         }
     }

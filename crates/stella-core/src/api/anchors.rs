@@ -3,6 +3,7 @@
 use super::wire;
 
 wire! {
+    #[serde(deny_unknown_fields)]
     pub struct CreateAnchor {
         /// Taken over from elsewhere; made here when absent.
         #[serde(default)]
@@ -28,6 +29,7 @@ wire! {
     }
 
     /// Only what is given changes.
+    #[serde(deny_unknown_fields)]
     pub struct UpdateAnchor {
         #[serde(default)]
         pub allowed_predicate_types: Option<Vec<String>>,
@@ -95,6 +97,7 @@ wire! {
         pub anchors: Vec<Anchor>,
     }
 
+    #[serde(deny_unknown_fields)]
     pub struct AddKey {
         #[serde(alias = "keyId")]
         pub keyid: String,

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 wire! {
     /// Either `statement` (base64 of the exact payload), or its parts.
+    #[serde(deny_unknown_fields)]
     pub struct CreateAttestation {
         #[serde(default)]
         pub statement: Option<String>,
@@ -32,6 +33,7 @@ wire! {
         pub digest: std::collections::BTreeMap<String, String>,
     }
 
+    #[serde(deny_unknown_fields)]
     pub struct ImportAttestation {
         /// A DSSE envelope or a Sigstore bundle, as JSON text.
         pub document: String,
@@ -146,6 +148,7 @@ wire! {
         pub detail: String,
     }
 
+    #[serde(deny_unknown_fields)]
     pub struct Resign {
         #[serde(default)]
         pub profile: Option<String>,
@@ -155,12 +158,14 @@ wire! {
         pub reviewed: Option<String>,
     }
 
+    #[serde(deny_unknown_fields)]
     pub struct Withdraw {
         pub reason: String,
         #[serde(default)]
         pub note: Option<String>,
     }
 
+    #[serde(deny_unknown_fields)]
     pub struct Retry {
         /// Seconds since the last attempt, at most.
         #[serde(default)]
@@ -176,6 +181,7 @@ wire! {
         pub errors: Vec<String>,
     }
 
+    #[serde(deny_unknown_fields)]
     pub struct TestSign {
         #[serde(default)]
         pub profile: Option<String>,

@@ -16,6 +16,9 @@ wire! {
         pub stores: Vec<String>,
         pub sign: bool,
         pub verify: bool,
+        /// Nobody independent has examined the implementation.
+        #[serde(default)]
+        pub unaudited: bool,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub note: Option<String>,
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use super::wire;
 
 wire! {
+    #[serde(deny_unknown_fields)]
     pub struct GenerateKey {
         /// Defaults to the profile of `algorithm`.
         #[serde(default)]
@@ -73,6 +74,7 @@ wire! {
         pub warnings: Vec<String>,
     }
 
+    #[serde(deny_unknown_fields)]
     pub struct RevokeKey {
         pub reason: String,
         /// RFC 3339, or `NOW`.
@@ -108,6 +110,7 @@ wire! {
         pub next: Vec<String>,
     }
 
+    #[serde(deny_unknown_fields)]
     pub struct VerifyKey {
         /// `sign`.
         #[serde(default)]
@@ -212,6 +215,7 @@ wire! {
         pub entries: Vec<ConfigEntry>,
     }
 
+    #[serde(deny_unknown_fields)]
     pub struct SetConfig {
         pub value: String,
     }
@@ -221,7 +225,7 @@ wire! {
 /// A key made elsewhere.
 #[derive(Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImportKey {
     #[serde(alias = "keyid")]
     pub key_id: String,

@@ -1,7 +1,9 @@
 //! Wire types shared by server and client. Types only: what a field means is
 //! said here, what happens is decided elsewhere.
 //!
-//! JSON in camelCase; `keyId` is written, `keyid` is read as well.
+//! JSON in camelCase; `keyId` is written, `keyid` is read as well. A request
+//! has no unknown fields: a demand that is misspelt must not be passed over.
+//! An answer may have, from a newer server.
 
 pub mod anchors;
 pub mod attestations;
@@ -18,20 +20,11 @@ pub mod verify;
 /// asks for them.
 macro_rules! wire {
     ($($(#[$meta:meta])* pub $kind:tt $name:ident $body:tt)+) => {$(
-        $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
         #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         #[serde(rename_all = "camelCase")]
+        $(#[$meta])*
         pub $kind $name $body
     )+};
 }
 pub(crate) use wire;
-
-wire! {
-    /// A page of a listing, newest first unless said otherwise.
-    pub struct PageInfo {
-        /// Give it back as `cursor` to read on; absent on the last page.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub next_cursor: Option<String>,
-    }
-}

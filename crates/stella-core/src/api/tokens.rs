@@ -5,6 +5,7 @@ use std::fmt;
 use super::wire;
 
 wire! {
+    #[serde(deny_unknown_fields)]
     pub struct CreateToken {
         #[serde(default)]
         pub name: Option<String>,

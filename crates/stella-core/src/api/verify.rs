@@ -20,6 +20,7 @@ wire! {
         pub min_time_evidence: Option<String>,
     }
 
+    #[serde(deny_unknown_fields)]
     pub struct VerifyAttestation {
         /// An id or a unique prefix; or `last`.
         #[serde(default)]
@@ -34,6 +35,7 @@ wire! {
         pub times: Times,
     }
 
+    #[serde(deny_unknown_fields)]
     pub struct VerifyArtifact {
         /// `sha256:HEX`; more than one names the same artifact.
         pub digests: std::collections::BTreeMap<String, String>,
@@ -47,6 +49,7 @@ wire! {
         pub times: Times,
     }
 
+    #[serde(deny_unknown_fields)]
     pub struct VerifyBundle {
         /// A DSSE envelope or a Sigstore bundle, as JSON text.
         pub document: String,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::dsse::{Envelope, EnvelopeError, EnvelopeLimits};
-use crate::json::{self, JsonError};
+use crate::json::{self, JsonError, Object};
 
 pub const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 
@@ -51,30 +51,30 @@ impl Document {
     /// A DSSE envelope or a Sigstore bundle. Fields of a bundle that are not
     /// known here are ignored; nothing rests on them.
     pub fn parse(bytes: &[u8], limits: &EnvelopeLimits) -> Result<Self, BundleError> {
-        json::check(bytes, &limits.json)?;
-        let wire: Wire<'_> = serde_json::from_slice(bytes).map_err(shape)?;
+        let text = json::check(bytes, &limits.json)?;
+        let Object(wire): Object<Wire<'_>> = json::read(text)?;
         let Some(media_type) = wire.media_type else {
-            return Self::of(bytes, limits, false);
+            return Self::of(text, limits, false);
         };
         if !is_v0_3(&media_type) {
             return Err(BundleError::MediaType(media_type.chars().take(100).collect()));
         }
         let envelope = wire.dsse_envelope.ok_or(BundleError::NoEnvelope)?;
-        let document = Self::of(envelope.get().as_bytes(), limits, true)?;
+        let document = Self::of(envelope.get(), limits, true)?;
         match document.envelope.signatures.len() {
             1 => Ok(document),
             n => Err(BundleError::Signatures(n)),
         }
     }
 
-    fn of(bytes: &[u8], limits: &EnvelopeLimits, bundled: bool) -> Result<Self, BundleError> {
-        let envelope = Envelope::parse(bytes, limits).map_err(|e| match e {
+    fn of(checked: &str, limits: &EnvelopeLimits, bundled: bool) -> Result<Self, BundleError> {
+        let envelope = Envelope::read(checked, limits).map_err(|e| match e {
             EnvelopeError::Json(e) => BundleError::Json(e),
             other => BundleError::Envelope(other),
         })?;
         Ok(Self {
             envelope,
-            envelope_bytes: bytes.to_vec(),
+            envelope_bytes: checked.as_bytes().to_vec(),
             bundled,
         })
     }
@@ -83,11 +83,12 @@ impl Document {
 /// The bundle of an envelope with one signature: its bytes stand inside
 /// unchanged, and the hint is the signature's key id.
 pub fn build(envelope_bytes: &[u8], limits: &EnvelopeLimits) -> Result<Vec<u8>, BundleError> {
-    let document = Document::of(envelope_bytes, limits, false)?;
+    let text = json::check(envelope_bytes, &limits.json)?;
+    let document = Document::of(text, limits, false)?;
     let [signature] = document.envelope.signatures.as_slice() else {
         return Err(BundleError::Signatures(document.envelope.signatures.len()));
     };
-    let envelope: &RawValue = serde_json::from_slice(envelope_bytes).map_err(shape)?;
+    let envelope: &RawValue = json::read(text)?;
     let out = Out {
         media_type: MEDIA_TYPE,
         verification_material: Material {
@@ -97,17 +98,15 @@ pub fn build(envelope_bytes: &[u8], limits: &EnvelopeLimits) -> Result<Vec<u8>, 
         },
         dsse_envelope: envelope,
     };
-    serde_json::to_vec(&out).map_err(shape)
+    serde_json::to_vec(&out).map_err(|e| {
+        let message = e.to_string();
+        JsonError::Shape { message }.into()
+    })
 }
 
 /// Both spellings of the version that are in use.
 fn is_v0_3(media_type: &str) -> bool {
     media_type == MEDIA_TYPE || media_type == "application/vnd.dev.sigstore.bundle+json;version=0.3"
-}
-
-fn shape(e: serde_json::Error) -> BundleError {
-    let message = e.to_string().chars().take(200).collect();
-    BundleError::Json(JsonError::Shape { message })
 }
 
 #[derive(Deserialize)]
@@ -198,6 +197,11 @@ mod tests {
         );
         assert_eq!(code(r#"{"a":1,"a":2}"#), "json.duplicate-key");
         assert_eq!(code("[]"), "json.shape");
+        let fields = format!(
+            r#"["{MEDIA_TYPE}",{}]"#,
+            String::from_utf8(envelope(1)).expect("text")
+        );
+        assert_eq!(code(&fields), "json.shape", "an array of the fields");
         assert_eq!(code("{}"), "json.shape");
     }
 }

@@ -17,13 +17,14 @@ pub use pattern::{PatternError, PurlPattern, Specificity, most_specific};
 pub use text::MAX_LENGTH;
 
 use text::{Outline, SCHEME, decode, decode_segment, encode, encode_segments, is_dot_segment};
-use types::{Namespace, TypeRules, rules_of};
+use types::{Namespace, rules_of};
 
 /// A package URL in canonical form: two spellings of one name are equal.
 ///
 /// Stricter than purl-spec in what could make one text mean two names: a
-/// namespace segment or a name that is `.` or `..`, a second raw `?` or `#`,
-/// a qualifier given twice, and control characters are refused.
+/// namespace segment or a name that is `.` or `..` or holds an encoded slash, a
+/// raw `@` before the last slash but for a scope's, a second raw `?` or `#`, a
+/// qualifier given twice, and control characters are refused.
 #[derive(Clone)]
 pub struct Purl {
     text: String,
@@ -60,6 +61,10 @@ pub enum PurlError {
     ControlCharacter,
     #[error("a second \"{0}\" in the package URL must be percent-encoded")]
     Ambiguous(char),
+    #[error(
+        "\"@\" before a later slash could begin a version or be part of a name: write it %40, or the slash %2F"
+    )]
+    AtBeforeSlash,
     #[error("\"%\" must be followed by two hex digits")]
     Escape,
     #[error("percent-encoded bytes are not UTF-8")]
@@ -68,6 +73,8 @@ pub enum PurlError {
     SlashInSegment,
     #[error("\".\" and \"..\" cannot be a name or a part of a namespace")]
     DotSegment,
+    #[error("\".\" and \"..\" in a subpath must not be percent-encoded")]
+    EncodedDots,
     #[error("type {0} requires a namespace")]
     NamespaceRequired(String),
     #[error("type {0} has no namespace")]
@@ -149,18 +156,6 @@ impl Purl {
         &self.text
     }
 
-    #[must_use]
-    pub fn without_version(&self) -> Self {
-        let mut text = self.text.clone();
-        text.replace_range(self.path_end..self.version_end, "");
-        Self {
-            text,
-            version_end: self.path_end,
-            version: None,
-            ..self.clone()
-        }
-    }
-
     /// Canonical `pkg:type/namespace/name`.
     fn path_text(&self) -> &str {
         &self.text[..self.path_end]
@@ -178,8 +173,8 @@ impl FromStr for Purl {
     fn from_str(s: &str) -> Result<Self, PurlError> {
         let outline = Outline::of(s)?;
         let (ty, path) = text::cut_type(outline.path)?;
-        let (path, version) = text::cut_version(path);
-        let (namespace, name) = decode_path(rules_of(&ty), path)?;
+        let (path, version) = text::cut_version(path)?;
+        let (namespace, name) = decode_path(path)?;
         let mut draft = Draft {
             ty,
             namespace,
@@ -299,6 +294,11 @@ impl CanonicalPath {
             segments.retain(|segment| !segment.is_empty());
             name_parts = segments.split_off(segments.len().min(1));
         }
+        // `@acme%2Fapp` would be a second spelling of `@acme/app`, judged by
+        // another anchor.
+        if segments.iter().chain(&name_parts).any(|part| part.contains('/')) {
+            return Err(PurlError::SlashInSegment);
+        }
         let (namespace_fold, name_fold) = rules.folds(segments.first().map(String::as_str), origin);
         let namespace: Vec<String> = segments.iter().map(|s| namespace_fold.apply(s)).collect();
         let name_parts: Vec<String> = name_parts.iter().map(|s| name_fold.apply(s)).collect();
@@ -308,9 +308,11 @@ impl CanonicalPath {
             return Err(PurlError::NoName);
         }
         check_namespace(ty, &namespace)?;
-        // Encoded slashes do not hide one either: `..%2Fother` is no name.
-        let mut pieces = namespace.iter().map(String::as_str).chain(name.split('/'));
-        if pieces.any(is_dot_segment) {
+        if namespace
+            .iter()
+            .chain(&name_parts)
+            .any(|part| is_dot_segment(part))
+        {
             return Err(PurlError::DotSegment);
         }
         if let Some(rule) = rules.name_fault(&name) {
@@ -348,22 +350,25 @@ fn canonical_version(ty: &str, version: &str) -> Result<String, PurlError> {
 }
 
 /// Namespace segments and name of `namespace/name`.
-fn decode_path(rules: &TypeRules, path: &str) -> Result<(Vec<String>, String), PurlError> {
+fn decode_path(path: &str) -> Result<(Vec<String>, String), PurlError> {
     let (namespace, name) = path.rsplit_once('/').unwrap_or(("", path));
     let namespace = namespace
         .split('/')
         .map(decode_segment)
         .collect::<Result<_, _>>()?;
-    let name = if rules.name_spans_segments {
-        decode_segment(name)?
-    } else {
-        decode(name)?
-    };
-    Ok((namespace, name))
+    Ok((namespace, decode_segment(name)?))
 }
 
+/// `.` and `..` are dropped here and encoded ones by URL readers alone, so
+/// those are refused.
 fn decode_subpath(fragment: &str) -> Result<Vec<String>, PurlError> {
-    fragment.split('/').map(decode_segment).collect()
+    let meaningful = fragment.split('/').filter(|raw| !is_dot_segment(raw));
+    meaningful
+        .map(|raw| match decode_segment(raw)? {
+            dots if is_dot_segment(&dots) => Err(PurlError::EncodedDots),
+            segment => Ok(segment),
+        })
+        .collect()
 }
 
 /// ECMA-427 drops what has no meaning in a path below the package's root.

@@ -20,7 +20,7 @@ use super::text::{self, Outline, SCHEME, decode, decode_segment, encode, encode_
 use super::types::{Namespace, rules_of};
 use super::{
     CanonicalPath, ORIGIN_QUALIFIERS, Purl, PurlError, SubjectName, canonical_version, check_namespace,
-    decode_path, subpath_segments,
+    decode_path, decode_subpath, subpath_segments,
 };
 
 /// A pattern over subject names, in canonical form.
@@ -295,7 +295,7 @@ fn path_and_version(path: &str, origin: Option<&str>) -> Result<(Part, Option<Pa
         return Err(PatternError::WildcardInType);
     }
     let (ty, rest) = text::cut_type(path)?;
-    let (rest, version) = match text::cut_version(rest) {
+    let (rest, version) = match text::cut_version(rest)? {
         // An open part that begins with `@` is a scope, `@ac*`: no name, so no version.
         (name, Some(_)) if rest.ends_with('*') && (name.is_empty() || name.ends_with('/')) => (rest, None),
         cut => cut,
@@ -304,7 +304,7 @@ fn path_and_version(path: &str, origin: Option<&str>) -> Result<(Part, Option<Pa
     let path = if open {
         open_path(&ty, literal, origin)?
     } else {
-        let (namespace, name) = decode_path(rules_of(&ty), literal)?;
+        let (namespace, name) = decode_path(literal)?;
         CanonicalPath::of(&ty, namespace, &name, origin)?.text
     };
     let version = match version {
@@ -327,11 +327,7 @@ fn open_path(ty: &str, literal: &str, origin: Option<&str>) -> Result<String, Pa
         .filter(|segment| !segment.is_empty())
         .map(decode_segment)
         .collect::<Result<Vec<_>, _>>()?;
-    let cut = if rules.name_spans_segments {
-        decode_segment(cut)?
-    } else {
-        decode(cut)?
-    };
+    let cut = decode_segment(cut)?;
     let (namespace_fold, name_fold) = rules.folds(segments.first().map(String::as_str), origin);
     let names_from = if rules.name_spans_segments {
         1
@@ -404,11 +400,7 @@ fn subpath_part(fragment: &str) -> Result<Option<Part>, PatternError> {
         _ if open => ("", literal),
         _ => (literal, ""),
     };
-    let whole = whole
-        .split('/')
-        .map(decode_segment)
-        .collect::<Result<Vec<_>, _>>()?;
-    let mut segments = subpath_segments(whole);
+    let mut segments = subpath_segments(decode_subpath(whole)?);
     if open {
         segments.push(decode_segment(cut)?);
     }

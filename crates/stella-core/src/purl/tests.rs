@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -12,14 +12,10 @@ use serde_json::Value;
 
 use super::types::Fold;
 use super::*;
-
-fn own_vectors() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors/purl")
-}
+use crate::vectors;
 
 fn read<T: DeserializeOwned>(path: &Path) -> T {
-    let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    serde_json::from_slice(&vectors::read(path)).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
 fn name(s: &str) -> SubjectName {
@@ -115,7 +111,8 @@ fn the_purl_spec_suite_holds() {
         return;
     };
     let tests = Path::new(&vectors).join("purl-spec/tests");
-    let contradictions: Vec<Contradiction> = read(&own_vectors().join("purl-spec-contradictions.json"));
+    let contradictions: Vec<Contradiction> =
+        read(&vectors::folder("purl").join("purl-spec-contradictions.json"));
     let mut unused: Vec<&Contradiction> = contradictions.iter().collect();
     let (mut passed, mut set_aside, mut faults) = (0, 0, Vec::new());
     for folder in ["spec", "types"] {
@@ -152,7 +149,7 @@ struct Names {
 
 #[test]
 fn names_have_one_spelling_or_are_refused() {
-    let names: Names = read(&own_vectors().join("names.json"));
+    let names: Names = read(&vectors::folder("purl").join("names.json"));
     for (text, canonical) in &names.canonical {
         assert_eq!(name(text).to_string(), *canonical, "{text}");
         assert_eq!(name(canonical).to_string(), *canonical);
@@ -187,7 +184,7 @@ struct WinnerCase {
 
 #[test]
 fn patterns_match_what_they_say() {
-    let file: Patterns = read(&own_vectors().join("patterns.json"));
+    let file: Patterns = read(&vectors::folder("purl").join("patterns.json"));
     for case in &file.patterns {
         let p = pattern(&case.pattern);
         assert_eq!(p.to_string(), case.canonical);
@@ -206,7 +203,7 @@ fn patterns_match_what_they_say() {
 
 #[test]
 fn the_narrowest_pattern_wins_alone() {
-    let file: Patterns = read(&own_vectors().join("patterns.json"));
+    let file: Patterns = read(&vectors::folder("purl").join("patterns.json"));
     for case in &file.winners {
         let subject = name(&case.name);
         let patterns: Vec<PurlPattern> = case.ascending.iter().map(|s| pattern(s)).collect();
@@ -246,22 +243,57 @@ fn length_is_bounded_before_and_after_encoding() {
 }
 
 #[test]
-fn a_version_can_be_left_off() {
-    let purl: Purl = "pkg:npm/%40acme/app@1.0?arch=x#lib".parse().expect("a PURL");
-    assert_eq!(
-        purl.without_version(),
-        "pkg:npm/@acme/app?arch=x#lib".parse().expect("a PURL")
-    );
-    assert_eq!(purl.without_version().version(), None);
-    assert!(PurlPattern::from(&purl.without_version()).matches(&SubjectName::Purl(purl)));
-}
-
-#[test]
 fn names_and_patterns_are_strings_in_json() {
     let json = "\"pkg:npm/%40acme/*\"";
     let read: PurlPattern = serde_json::from_str("\"pkg:npm/@acme/*\"").expect("a pattern");
     assert_eq!(serde_json::to_string(&read).expect("json"), json);
     assert!(serde_json::from_str::<Purl>("\"pkg:npm\"").is_err());
+}
+
+// ---- another reader ----
+
+/// purl-spec's "How to parse a PURL" step by step and nothing more: namespace,
+/// name, version, qualifiers, subpath, where they are percent-encoded UTF-8.
+type Read = (
+    String,
+    String,
+    Option<String>,
+    BTreeMap<String, String>,
+    Option<String>,
+);
+
+fn read_by_the_steps(text: &str) -> Option<Read> {
+    let decoded = |text: &str| text::decode(text).ok();
+    let segments = |text: &str, dots: bool| -> Option<String> {
+        let kept = text
+            .split('/')
+            .filter(|s| !s.is_empty() && (dots || !["", ".", ".."].contains(s)));
+        Some(kept.map(decoded).collect::<Option<Vec<_>>>()?.join("/"))
+    };
+    let some = |text: String| (!text.is_empty()).then_some(text);
+    let (rest, subpath) = text.rsplit_once('#').unwrap_or((text, ""));
+    let (rest, query) = rest.rsplit_once('?').unwrap_or((rest, ""));
+    let mut qualifiers = BTreeMap::new();
+    for pair in query.split('&').filter(|p| !p.is_empty()) {
+        let (key, value) = pair.split_once('=')?;
+        let value = decoded(value)?;
+        if !value.is_empty() {
+            qualifiers.insert(key.to_ascii_lowercase(), value);
+        }
+    }
+    let (_, rest) = rest.split_once(':')?;
+    let (_, rest) = rest.trim_matches('/').split_once('/')?;
+    let (rest, version) = rest.rsplit_once('@').unwrap_or((rest, ""));
+    let rest = rest.trim_matches('/');
+    let (namespace, name) = rest.rsplit_once('/').unwrap_or(("", rest));
+    let name = some(decoded(name)?)?;
+    Some((
+        segments(namespace, true)?,
+        name,
+        some(decoded(version)?),
+        qualifiers,
+        some(segments(subpath, false)?),
+    ))
 }
 
 // ---- properties ----
@@ -432,6 +464,25 @@ proptest! {
             if let Ok(parsed) = text.parse::<PurlPattern>() {
                 prop_assert_eq!(&pattern(parsed.as_str()), &parsed);
             }
+        }
+    }
+
+    #[test]
+    fn who_follows_the_specification_reads_the_same(
+        tokens in prop::collection::vec(prop::sample::select(vec![
+            "a", "b", "/", "/", "@", "?", "=", "&", "#", ".", "..", "%2e", "%2F", "%40", "%25", "+", ":", "k=", "K=v",
+        ]), 0..10),
+    ) {
+        let text = format!("pkg:generic/{}", tokens.concat());
+        if let (Ok(purl), Some(read)) = (text.parse::<Purl>(), read_by_the_steps(&text)) {
+            let here = (
+                purl.namespace().unwrap_or_default().to_owned(),
+                purl.name().to_owned(),
+                purl.version().map(str::to_owned),
+                purl.qualifiers().clone(),
+                purl.subpath().map(str::to_owned),
+            );
+            prop_assert_eq!(here, read, "{}", text);
         }
     }
 

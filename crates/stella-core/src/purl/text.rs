@@ -64,12 +64,15 @@ pub(super) fn canonical_type(ty: &str) -> Result<String, PurlError> {
     Ok(ty.to_ascii_lowercase())
 }
 
-/// `@` starts a version only after the last `/`: `@acme/app` has none.
-pub(super) fn cut_version(path: &str) -> (&str, Option<&str>) {
-    let last = path.rfind('/').map_or(0, |slash| slash + 1);
-    match path[last..].rfind('@') {
-        Some(at) => (&path[..last + at], Some(&path[last + at + 1..])),
-        None => (path, None),
+/// `@` starts a version only after the last `/`: `@acme/app` has none. Other
+/// readers take `app@1/2` for version `1/2` of `app`; a scope alone leaves them
+/// no name to read it so.
+pub(super) fn cut_version(path: &str) -> Result<(&str, Option<&str>), PurlError> {
+    match path.rsplit_once('@') {
+        Some(("", scoped)) if scoped.contains('/') => Ok((path, None)),
+        Some((_, rest)) if rest.contains('/') => Err(PurlError::AtBeforeSlash),
+        Some((name, version)) => Ok((name, Some(version))),
+        None => Ok((path, None)),
     }
 }
 

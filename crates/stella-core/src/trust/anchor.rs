@@ -98,18 +98,22 @@ pub struct AnchorKey {
 impl AnchorKey {
     /// Where the key's word ends: the earlier of its expiry and its revocation.
     pub fn validity(&self) -> Validity {
-        let revoked = self.end.as_ref().map_or(Validity::Open, KeyEnd::validity);
-        let Some(expiry) = self.expires_at else {
-            return revoked;
-        };
-        match revoked {
-            Validity::Until { end, .. } if end <= expiry => revoked,
-            Validity::WindowUnknown => revoked,
-            _ => Validity::Until {
-                end: expiry,
-                why: EndKind::Expired,
-            },
+        if self.end.as_ref().map(KeyEnd::validity) == Some(Validity::WindowUnknown) {
+            return Validity::WindowUnknown;
         }
+        self.ends_by()
+            .map_or(Validity::Open, |(end, why)| Validity::Until { end, why })
+    }
+
+    /// The latest moment at which its word may end; where the start of a
+    /// compromise is unknown, it may turn out to be an earlier one.
+    pub fn ends_by(&self) -> Option<(Timestamp, EndKind)> {
+        let revoked = self
+            .end
+            .as_ref()
+            .map(|end| (end.at_latest(), EndKind::Revoked(end.reason)));
+        let expired = self.expires_at.map(|at| (at, EndKind::Expired));
+        revoked.into_iter().chain(expired).min_by_key(|(at, _)| *at)
     }
 
     /// Accepted for what is signed at this moment.

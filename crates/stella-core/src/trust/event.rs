@@ -31,7 +31,8 @@ pub struct Event {
     tag = "type",
     content = "details",
     rename_all = "SCREAMING_SNAKE_CASE",
-    rename_all_fields = "camelCase"
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
 )]
 pub enum EventBody {
     KeyGenerated(KeyEntered),
@@ -122,7 +123,7 @@ pub enum EventBody {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KeyEntered {
     pub key_id: KeyId,
     #[serde(rename = "keyType")]
@@ -136,7 +137,7 @@ pub struct KeyEntered {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CustodyEntered {
     pub profile: ProfileName,
     pub store: String,
@@ -178,6 +179,7 @@ impl Event {
         })?)
     }
 
+    /// What this build does not know is refused: it could be a restriction.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, EventError> {
         let stored: Stored = serde_json::from_slice(bytes)?;
         Ok(Self {

@@ -110,20 +110,23 @@ pub enum EndKind {
 }
 
 impl KeyEnd {
-    /// A compromise ends validity where it began, or earlier where the key had
-    /// ended already: that somebody stole it gives it no time back.
     pub fn validity(&self) -> Validity {
-        match (self.reason.is_compromise(), self.compromised_since) {
-            (true, Some(since)) => Validity::Until {
-                end: since.min(self.effective_at),
-                why: EndKind::Revoked(self.reason),
-            },
-            (true, None) => Validity::WindowUnknown,
-            (false, _) => Validity::Until {
-                end: self.effective_at,
-                why: EndKind::Revoked(self.reason),
-            },
+        if self.reason.is_compromise() && self.compromised_since.is_none() {
+            return Validity::WindowUnknown;
         }
+        Validity::Until {
+            end: self.at_latest(),
+            why: EndKind::Revoked(self.reason),
+        }
+    }
+
+    /// A compromise ends validity where it began, or earlier where the key had
+    /// ended already: that somebody stole it gives it no time back, also while
+    /// nobody has said since when.
+    pub fn at_latest(&self) -> Timestamp {
+        self.compromised_since
+            .filter(|_| self.reason.is_compromise())
+            .map_or(self.effective_at, |since| since.min(self.effective_at))
     }
 
     /// What holds once `self` was said after `earlier`: of each part the

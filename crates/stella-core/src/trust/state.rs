@@ -1,10 +1,11 @@
 //! The fold of the events: what is trusted at the head of a log.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeSet, HashMap};
 
 use crate::digest::Sha256;
 use crate::id::{AnchorId, AttestationId, KeyId, ProfileName};
-use crate::purl::{PurlPattern, SubjectName};
+use crate::purl::SubjectName;
 use crate::time::Timestamp;
 use crate::trust::anchor::{AnchorKey, AnchorStatus, PolicyVersion, TrustAnchor};
 use crate::trust::event::{Event, EventBody, KeyEntered};
@@ -52,6 +53,8 @@ pub enum Corrupt {
     NoSuchAnchor(u64),
     #[error("event {0} enters a key, a key's material or an anchor a second time")]
     Twice(u64),
+    #[error("event {0} was recorded before the one in front of it")]
+    BackInTime(u64),
 }
 
 /// Keys and anchors that no log could have led to.
@@ -76,15 +79,24 @@ impl TrustState {
         Ok(state)
     }
 
-    /// What was known at `moment`: the events up to the first one recorded
-    /// after it.
-    pub fn fold_as_of<'a>(
+    /// Goes on with the events that were known at `moment`: those up to the
+    /// first one recorded after it. `false` once that one was met, so that
+    /// whoever reads the log in pieces stops there.
+    pub fn catch_up<'a>(
+        &mut self,
         events: impl IntoIterator<Item = &'a Event>,
         moment: Timestamp,
-    ) -> Result<Self, Corrupt> {
-        Self::fold(events.into_iter().take_while(|e| e.recorded_at <= moment))
+    ) -> Result<bool, Corrupt> {
+        for event in events {
+            if event.recorded_at > moment {
+                return Ok(false);
+            }
+            self.apply(event)?;
+        }
+        Ok(true)
     }
 
+    /// An event that is refused leaves the state as it was.
     pub fn apply(&mut self, event: &Event) -> Result<(), Corrupt> {
         let sequence = event.sequence;
         if sequence != self.head + 1 {
@@ -92,6 +104,9 @@ impl TrustState {
                 head: self.head,
                 found: sequence,
             });
+        }
+        if self.recorded_at.is_some_and(|last| event.recorded_at < last) {
+            return Err(Corrupt::BackInTime(sequence));
         }
         self.change(event)?;
         if let Some(key) = event.body.key_id().and_then(|id| self.keys.get_mut(id)) {
@@ -195,10 +210,6 @@ impl TrustState {
         found
     }
 
-    pub fn anchors_with_pattern(&self, pattern: &PurlPattern) -> impl Iterator<Item = &TrustAnchor> {
-        self.anchors.values().filter(move |a| a.pattern == *pattern)
-    }
-
     /// Anchors in which the key stands unrevoked.
     pub fn anchors_holding(&self, id: &KeyId) -> impl Iterator<Item = &TrustAnchor> {
         self.anchors.values().filter(move |a| a.holds(id))
@@ -281,9 +292,12 @@ impl TrustState {
                 created_at: event.recorded_at,
                 keys: Vec::new(),
             };
-            return match self.anchors.insert(anchor_id, anchor) {
-                Some(_) => Err(Corrupt::Twice(sequence)),
-                None => Ok(()),
+            return match self.anchors.entry(anchor_id) {
+                Entry::Occupied(_) => Err(Corrupt::Twice(sequence)),
+                Entry::Vacant(free) => {
+                    free.insert(anchor);
+                    Ok(())
+                }
             };
         }
         let keys = &self.keys;

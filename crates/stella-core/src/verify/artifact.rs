@@ -179,7 +179,7 @@ fn enough(
             let of_type: Vec<_> = judged.iter().filter(|j| j.predicate_type == wanted).collect();
             decide(&wanted.short(), &of_type, trace)
         })
-        .min_by_key(|c| severity(*c))
+        .min_by_key(|c| c.gravity())
         .unwrap_or(Code::Ok)
 }
 
@@ -190,12 +190,13 @@ fn candidate(
     deciding: &[&TrustAnchor],
     budget: &mut Budget,
 ) -> CandidateJudgement {
-    let mut names: Vec<SubjectName> = Vec::new();
+    let mut names = BTreeSet::new();
     let mut why_not = Code::SubjectMismatch;
     for subject in c.statement.statement.subjects() {
         match speaks_about(subject, artifact) {
-            Ok(name) if !names.contains(&name) => names.push(name),
-            Ok(_) => {}
+            Ok(name) => {
+                names.insert(name);
+            }
             Err(code) if aboutness(code) > aboutness(why_not) => why_not = code,
             Err(_) => {}
         }
@@ -208,7 +209,7 @@ fn candidate(
             [] => c.statement.judge(v, name, budget),
             _ => c.statement.judge_by(v, name, deciding.to_vec(), budget),
         })
-        .min_by_key(|j| severity(j.code));
+        .min_by_key(|j| j.code.gravity());
     let judgement = match judgement {
         Some(judgement) => standing(v, c, judgement),
         None => bare(c, artifact, why_not),
@@ -306,7 +307,6 @@ fn required_types(
     }
     let passed_by = judged
         .iter()
-        .filter(|_| artifact.name.is_none())
         .filter(|j| j.answer.judgement.verdict == Verdict::Pass)
         .filter_map(|j| v.trust.anchors.get(&j.answer.judgement.anchor_id?));
     deciding
@@ -352,16 +352,6 @@ fn nearness(code: Code) -> (bool, bool, Reverse<Code>) {
         code == Code::BudgetExhausted,
         Reverse(code),
     )
-}
-
-/// Of several verdicts FAIL wins, then a missing anchor, then the rest.
-fn severity(code: Code) -> u8 {
-    match (code.verdict(), code) {
-        (Verdict::Fail, _) => 0,
-        (Verdict::Indeterminate, Code::AnchorNone) => 1,
-        (Verdict::Indeterminate, _) => 2,
-        (Verdict::Pass, _) => 3,
-    }
 }
 
 fn aboutness(code: Code) -> u8 {

@@ -86,6 +86,20 @@ codes! {
     BudgetExhausted = "budget.exhausted", Indeterminate, "judging it took more signature checks than the limit allows", "raise verify.maxSignatureChecks, or present fewer signatures";
 }
 
+impl Code {
+    /// Of several verdicts the first in the order of exit codes 12, 13, 11, 10
+    /// wins: the least number.
+    pub fn gravity(self) -> u8 {
+        match (self.verdict(), self) {
+            (Verdict::Fail, _) => 0,
+            (_, Self::AnchorNone) => 1,
+            (Verdict::Indeterminate, Self::AttestationNone) => 3,
+            (Verdict::Indeterminate, _) => 2,
+            (Verdict::Pass, _) => 4,
+        }
+    }
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
@@ -112,5 +126,27 @@ mod tests {
             .filter(|c| c.verdict() == Verdict::Pass)
             .collect();
         assert_eq!(passing, [&Code::Ok]);
+    }
+
+    #[test]
+    fn the_gravest_of_several_verdicts_wins() {
+        let mut codes = [
+            Code::Ok,
+            Code::AttestationNone,
+            Code::TimeNotProven,
+            Code::AnchorNone,
+            Code::KeyRevoked,
+        ];
+        codes.sort_by_key(|c| c.gravity());
+        assert_eq!(
+            codes,
+            [
+                Code::KeyRevoked,
+                Code::AnchorNone,
+                Code::TimeNotProven,
+                Code::AttestationNone,
+                Code::Ok
+            ]
+        );
     }
 }

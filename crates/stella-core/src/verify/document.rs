@@ -41,7 +41,7 @@ pub struct Judged {
 
 impl Judged {
     pub fn of(parts: Vec<Judgement>) -> Self {
-        let gravest = parts.iter().min_by_key(|p| gravity(p.code));
+        let gravest = parts.iter().min_by_key(|p| p.code.gravity());
         Self {
             verdict: gravest.map_or(Verdict::Indeterminate, |p| p.verdict),
             code: gravest.map_or(Code::AttestationNone, |p| p.code),
@@ -53,17 +53,6 @@ impl Judged {
     /// The part that decides.
     pub fn deciding(&self) -> Option<&Judgement> {
         self.parts.iter().find(|p| p.code == self.code)
-    }
-}
-
-/// Of several verdicts the first in the order of exit codes 12, 13, 11, 10 wins.
-pub fn gravity(code: Code) -> u8 {
-    match (code.verdict(), code) {
-        (Verdict::Fail, _) => 0,
-        (_, Code::AnchorNone) => 1,
-        (Verdict::Indeterminate, Code::AttestationNone) => 3,
-        (Verdict::Indeterminate, _) => 2,
-        (Verdict::Pass, _) => 4,
     }
 }
 
@@ -312,7 +301,7 @@ pub fn assemble(judged: &ArtifactJudgement, now: Timestamp) -> VerdictReport {
         .attestations
         .iter()
         .filter(|c| c.judgement.code == judged.code)
-        .min_by_key(|c| (!c.counts, gravity(c.judgement.code)));
+        .min_by_key(|c| (!c.counts, c.judgement.code.gravity()));
     let mut answer = VerdictReport {
         verdict: judged.verdict.to_string(),
         code: judged.code.to_string(),
@@ -334,31 +323,4 @@ pub fn assemble(judged: &ArtifactJudgement, now: Timestamp) -> VerdictReport {
     };
     answer.next = report::next(&answer, judged.code);
     answer
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_gravest_of_several_verdicts_wins() {
-        let mut codes = [
-            Code::Ok,
-            Code::AttestationNone,
-            Code::TimeNotProven,
-            Code::AnchorNone,
-            Code::KeyRevoked,
-        ];
-        codes.sort_by_key(|c| gravity(*c));
-        assert_eq!(
-            codes,
-            [
-                Code::KeyRevoked,
-                Code::AnchorNone,
-                Code::TimeNotProven,
-                Code::AttestationNone,
-                Code::Ok
-            ]
-        );
-    }
 }

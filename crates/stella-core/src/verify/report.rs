@@ -1,6 +1,7 @@
 //! From judgements to the answer on the wire, the same on a server and off it.
 
 use crate::api::verify::{TraceCheck, VerdictPart, VerdictReport};
+use crate::command;
 use crate::time::Timestamp;
 use crate::verify::{Check, CheckStatus, Code, Judgement};
 
@@ -86,5 +87,6 @@ pub fn next(report: &VerdictReport, code: Code) -> Option<String> {
             text = text.replace(&format!("{verb} ID"), &format!("{verb} {id}"));
         }
     }
-    Some(text.replace("explain NAME", &format!("explain {}", report.subject)))
+    let subject = command::word(&report.subject);
+    Some(text.replace("explain NAME", &format!("explain {subject}")))
 }

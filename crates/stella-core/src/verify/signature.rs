@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 
 use crate::digest::Sha256;
-use crate::evidence::{Ledger, TimeClass, TimeEvidence};
+use crate::evidence::{Ledger, TimeEvidence};
 use crate::id::KeyId;
 use crate::trust::anchor::{AnchorKey, TrustAnchor};
 use crate::trust::key::{KeyRecord, KeyType};
-use crate::trust::reason::{EndKind, Validity};
+use crate::trust::reason::EndKind;
 use crate::verify::code::Code;
 use crate::verify::time::{self, Bounds};
 use crate::verify::trace::Check;
@@ -29,8 +29,12 @@ pub struct SignatureCase {
 #[derive(Debug)]
 pub struct Budget {
     left: u32,
-    known: HashMap<(Sha256, Sha256), bool>,
+    /// By key and message.
+    known: HashMap<(Sha256, Sha256), Tried>,
 }
+
+/// Each signature with its answer.
+type Tried = Vec<(Vec<u8>, bool)>;
 
 impl Budget {
     pub fn new(checks: u32) -> Self {
@@ -42,16 +46,16 @@ impl Budget {
 
     /// `None` when the budget is spent.
     fn verifies(&mut self, key: &KeyRecord, pae: Pae<'_>, sig: &[u8]) -> Option<bool> {
-        let entry = (
-            key.public_key.fingerprint(),
-            Sha256::of_parts(&[pae.digest.as_bytes(), sig]),
-        );
-        if let Some(answer) = self.known.get(&entry) {
+        let tried = self
+            .known
+            .entry((key.public_key.fingerprint(), pae.digest))
+            .or_default();
+        if let Some((_, answer)) = tried.iter().find(|(known, _)| known == sig) {
             return Some(*answer);
         }
         self.left = self.left.checked_sub(1)?;
         let answer = key.public_key.verify(pae.bytes, sig).is_ok();
-        self.known.insert(entry, answer);
+        tried.push((sig.to_vec(), answer));
         Some(answer)
     }
 }
@@ -251,17 +255,10 @@ fn describe_bounds(bounds: &Bounds, ledger: Ledger) -> String {
 
 fn describe_key(held: &AnchorKey) -> String {
     let since = format!("in this anchor since {}", held.added_at);
-    match held.validity() {
-        Validity::Open => since,
-        Validity::WindowUnknown => since,
-        Validity::Until {
-            end,
-            why: EndKind::Expired,
-        } => format!("{since}, until {end}"),
-        Validity::Until {
-            end,
-            why: EndKind::Revoked(reason),
-        } => {
+    match held.ends_by() {
+        None => since,
+        Some((end, EndKind::Expired)) => format!("{since}, until {end}"),
+        Some((end, EndKind::Revoked(reason))) => {
             format!("{since}, until {end} ({reason}); this signature is older")
         }
     }
@@ -269,12 +266,10 @@ fn describe_key(held: &AnchorKey) -> String {
 
 fn describe_end(held: &AnchorKey, bounds: &Bounds, v: Verifier<'_>, why: Code) -> String {
     let proven = match bounds.class {
-        Some(TimeClass::Recorded | TimeClass::Attested | TimeClass::Claimed) => {
-            format!("existed by {} only", bounds.existed_by)
-        }
+        Some(_) => format!("existed by {} only", bounds.existed_by),
         None => "nothing proves an earlier time".to_owned(),
     };
-    match (why, held.validity()) {
+    match (why, held.ends_by()) {
         (Code::KeyNotYetAdded, _) => format!(
             "added to this anchor {}, after the time asked about",
             held.added_at
@@ -287,7 +282,7 @@ fn describe_end(held: &AnchorKey, bounds: &Bounds, v: Verifier<'_>, why: Code) -
             None => proven,
         },
         (Code::KeyWindowUnknown, _) => "compromised; nobody has stated since when".to_owned(),
-        (_, Validity::Until { end, why: kind }) => {
+        (_, Some((end, kind))) => {
             let ended = match kind {
                 EndKind::Expired => format!("expired in this anchor {end}"),
                 EndKind::Revoked(reason) => format!("revoked in this anchor {end} ({reason})"),

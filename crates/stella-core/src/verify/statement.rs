@@ -110,7 +110,12 @@ impl SignedStatement {
             trace.push(Check::stop("withdrawal", Code::AttestationWithdrawn, detail));
             return self.ends(Code::AttestationWithdrawn, name, None, trace);
         }
-        let matching = v.trust.matching(name).len();
+        let matching = v
+            .trust
+            .anchors
+            .values()
+            .filter(|a| a.pattern.matches(name))
+            .count();
         let answers: Vec<_> = deciding
             .into_iter()
             .map(|anchor| self.under(v, anchor, matching, budget))

@@ -101,9 +101,9 @@ pub fn bounds(evidence: &[TimeEvidence], ledger: Ledger, now: Timestamp, accepti
                         }
                     }
                     Bound::MadeAfter(stated) => {
-                        let at = stated.saturating_sub(item.accuracy.unwrap_or(UNSTATED_ACCURACY));
-                        if within(authority, stated) && stated.is_set() {
-                            made_after = Some(made_after.map_or(at, |m| m.max(at)));
+                        let accuracy = item.accuracy.unwrap_or(UNSTATED_ACCURACY);
+                        if credible(authority, stated, accuracy, now) {
+                            made_after = made_after.max(Some(stated.saturating_sub(accuracy)));
                         }
                     }
                 }
@@ -143,8 +143,7 @@ fn seen_by(
     let accuracy = item.accuracy.unwrap_or(UNSTATED_ACCURACY);
     // Held now, so it existed by now, however inaccurate the witness.
     let at = stated.saturating_add(accuracy).min(now);
-    let sane = stated.is_set() && stated <= now.saturating_add(accuracy);
-    (sane && within(authority, stated) && plausible(at, accepting.not_before)).then_some(at)
+    (credible(authority, stated, accuracy, now) && plausible(at, accepting.not_before)).then_some(at)
 }
 
 /// Judges one key of one anchor at one moment.
@@ -154,30 +153,29 @@ pub fn judge_key(
     bounds: &Bounds,
     moment: Moment,
 ) -> Result<(), Code> {
-    let required = policy.require_evidence;
     if let Some(at_time) = moment.at_time {
         asserted(anchor_key, bounds, at_time)?;
-    } else {
-        match anchor_key.validity() {
-            Validity::Open => {}
-            Validity::WindowUnknown => return Err(Code::KeyWindowUnknown),
-            Validity::Until { end, why } => {
-                if bounds.existed_by >= end {
-                    return Err(if bounds.made_after.is_some_and(|made| made >= end) {
-                        past_end(why)
-                    } else {
-                        Code::TimeNotProven
-                    });
-                }
-            }
+    } else if let Some((end, why)) = anchor_key.ends_by() {
+        let unproven = bounds.existed_by >= end;
+        if unproven && bounds.made_after.is_some_and(|made| made >= end) {
+            return Err(past_end(why));
+        }
+        if anchor_key.validity() == Validity::WindowUnknown {
+            return Err(Code::KeyWindowUnknown);
+        }
+        if unproven {
+            return Err(Code::TimeNotProven);
         }
     }
-    match required {
-        Some(TimeClass::Attested) if !bounds.has_attested => Err(Code::EvidenceRequired),
-        Some(TimeClass::Recorded) if !bounds.has_attested && !bounds.has_recorded => {
-            Err(Code::EvidenceRequired)
-        }
-        _ => Ok(()),
+    let enough = match policy.require_evidence {
+        None => true,
+        Some(TimeClass::Attested) => bounds.has_attested,
+        Some(TimeClass::Recorded | TimeClass::Claimed) => bounds.has_attested || bounds.has_recorded,
+    };
+    if enough {
+        Ok(())
+    } else {
+        Err(Code::EvidenceRequired)
     }
 }
 
@@ -223,9 +221,9 @@ fn asserted(anchor_key: &AnchorKey, bounds: &Bounds, at_time: Timestamp) -> Resu
     if at_time < anchor_key.added_at {
         return Err(Code::KeyNotYetAdded);
     }
-    match anchor_key.validity() {
-        Validity::WindowUnknown => return Err(Code::KeyWindowUnknown),
-        Validity::Until { end, why } if at_time >= end => return Err(past_end(why)),
+    match anchor_key.ends_by() {
+        Some((end, why)) if at_time >= end => return Err(past_end(why)),
+        _ if anchor_key.validity() == Validity::WindowUnknown => return Err(Code::KeyWindowUnknown),
         _ => {}
     }
     if bounds.existed_by > at_time {
@@ -254,6 +252,10 @@ fn believed<'a>(accepting: Accepting<'a>, id: &str) -> Option<&'a Authority> {
         .filter(|a| a.trusted && a.operator != accepting.own_operator)
 }
 
-fn within(authority: &Authority, stated: Timestamp) -> bool {
-    authority.valid_from <= stated && authority.valid_until.is_none_or(|until| stated < until)
+/// A time, not of the future, from while the authority was to be believed.
+fn credible(authority: &Authority, stated: Timestamp, accuracy: Duration, now: Timestamp) -> bool {
+    stated.is_set()
+        && stated <= now.saturating_add(accuracy)
+        && authority.valid_from <= stated
+        && authority.valid_until.is_none_or(|until| stated < until)
 }

@@ -165,6 +165,26 @@ fn a_number_that_doubles_cannot_hold_is_not_written() {
     assert!(Event::from_bytes(br#"{"type":"KEY_RENAMED","details":{}}"#).is_err());
 }
 
+/// A restriction that this build does not know must not be read as none.
+#[test]
+fn an_event_that_says_more_or_says_it_twice_is_not_read() {
+    for (n, body) in (1..).zip(every_body()) {
+        let bytes = event(n, body).to_bytes().expect("canonical");
+        let text = String::from_utf8(bytes).expect("text");
+        for changed in [
+            text.replace(r#""details":{"#, r#""details":{"unheard":1,"#),
+            text.replace(r#""policy":{"#, r#""policy":{"unheard":1,"#),
+            text.replace(r#""custody":{"#, r#""custody":{"unheard":1,"#),
+            text.replace(r#","sequence":"#, r#","sequence":1,"sequence":"#),
+            text.replace(r#","sequence":"#, r#","details":{},"sequence":"#),
+            text.replace(r#""type":"#, r#""type":"CONFIG_UNSET","type":"#),
+        ] {
+            let read = Event::from_bytes(changed.as_bytes());
+            assert!(changed == text || read.is_err(), "{changed}");
+        }
+    }
+}
+
 #[test]
 fn a_log_that_breaks_its_own_rules_is_noticed() {
     let (a, k) = (anchor_id(1), key_id("k"));
@@ -225,6 +245,23 @@ fn a_log_that_breaks_its_own_rules_is_noticed() {
     ] {
         assert_eq!(then(body), Err(Corrupt::NoSuchAnchor(4)));
     }
+    let mut state = TrustState::fold(
+        (1..)
+            .zip(sound.clone())
+            .map(|(n, b)| event(n, b))
+            .collect::<Vec<_>>()
+            .iter(),
+    )
+    .expect("a log");
+    let before = state.clone();
+    for (n, wrong) in [(4, sound[1].clone()), (4, add(a, "k")), (9, revoke(None, "k"))] {
+        assert!(state.apply(&event(n, wrong)).is_err());
+        assert_eq!(state, before, "what is refused leaves no trace");
+    }
+    let mut earlier = event(4, revoke(None, "k"));
+    earlier.recorded_at = at("2025-02-01T00:00:00.499999Z");
+    assert_eq!(state.apply(&earlier), Err(Corrupt::BackInTime(4)));
+    assert_eq!(state, before);
     let unset = || EventBody::ConfigUnset { key: "k".to_owned() };
     for (first, second) in [(1, 3), (1, 1), (2, 3), (0, 1)] {
         let events = [event(first, unset()), event(second, unset())];

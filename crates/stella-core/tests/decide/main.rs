@@ -127,7 +127,7 @@ fn one(n: u128) -> Scope {
 fn rotation(effective: &str) -> Revocation {
     Revocation {
         reason: RevokeReason::AnnualRotation,
-        effective_at: at(effective),
+        effective_at: Some(at(effective)),
         compromised_since: None,
         note: None,
     }
@@ -136,7 +136,7 @@ fn rotation(effective: &str) -> Revocation {
 fn compromise(effective: &str, since: Option<&str>) -> Revocation {
     Revocation {
         reason: RevokeReason::Compromise,
-        effective_at: at(effective),
+        effective_at: Some(at(effective)),
         compromised_since: since.map(at),
         note: None,
     }

@@ -38,6 +38,9 @@ fn names_and_material_are_entered_once() {
         ("key.created-in-future", RefusalKind::Invalid)
     );
     assert!(key::enter_external(op.state(), key_id("theirs"), public_key(6), Some(op.now), op.now).is_ok());
+    let ours = new_own("ours", 6, "fips", op.now.saturating_add(Duration::from_micros(1)));
+    let refusal = key::enter_own(op.state(), ours, op.now).expect_err("future");
+    assert_eq!(refusal.code, "key.created-in-future");
 }
 
 #[test]
@@ -64,6 +67,16 @@ fn what_has_ended_signs_nothing_more() {
     let events = key::enter_own(op.state(), aged, op.now).expect("entered");
     op.record(events);
     refused(op.activate("aged"), "key.past-its-life", "stella keys generate");
+    let alone = NewOwnKey {
+        not_after: Some(op.now),
+        ..new_own("alone", 3, "fips", op.now)
+    };
+    let events = key::enter_own(op.state(), alone, op.now).expect("entered");
+    assert_eq!(
+        op.record(events),
+        1,
+        "nor does it become active by being the first"
+    );
     op.add_key(Scope::All, "aged").expect("added");
     assert_eq!(
         op.key("aged"),

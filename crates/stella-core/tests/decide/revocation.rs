@@ -52,6 +52,48 @@ fn what_signs_or_stands_alone_is_not_revoked_by_the_way() {
     );
 }
 
+/// That a key was stolen is true everywhere, whichever anchor was named.
+#[test]
+fn a_compromise_told_in_one_anchor_holds_in_all() {
+    let mut op = before_rotation();
+    op.create_anchor(3, "pkg:oci/*", &[]);
+    let revoked = op
+        .revoke(one(2), "key-2024", &compromise(ROTATION, None))
+        .expect("revoked");
+    assert_eq!(revoked.anchors, [anchor_id(1), anchor_id(2)]);
+    assert_eq!(revoked.emptied, [anchor_id(1), anchor_id(2)]);
+    assert!(revoked.ends_signing);
+    assert_eq!(op.verdict(0, "2024-06-01T00:00:00Z"), Code::KeyWindowUnknown);
+    refused(
+        op.revoke(one(3), "key-2024", &compromise(ROTATION, None)),
+        "anchor.key-not-here",
+        "stella anchor show",
+    );
+}
+
+/// What one anchor knows better does not keep another from being told.
+#[test]
+fn an_anchor_that_knows_an_earlier_start_keeps_it() {
+    let mut op = before_rotation();
+    op.generate("key-2025", 1, "default");
+    op.add_key(Scope::All, "key-2025").expect("added");
+    let start = "2024-12-01T00:00:00Z";
+    let known = EventBody::KeyRevoked {
+        anchor_id: Some(anchor_id(1)),
+        key_id: key_id("key-2024"),
+        reason: RevokeReason::Compromise,
+        effective_at: at(start),
+        compromised_since: Some(at(start)),
+        note: None,
+    };
+    op.record(vec![known]);
+    let revoked = op
+        .revoke(one(2), "key-2024", &compromise(ROTATION, None))
+        .expect("told");
+    assert_eq!(revoked.anchors, [anchor_id(2)]);
+    assert_eq!((end_of(&op, 1), end_of(&op, 2)), (Some(at(start)), None));
+}
+
 #[test]
 fn a_compromised_key_keeps_no_anchor_alive() {
     let mut op = before_rotation();
@@ -172,10 +214,13 @@ fn a_revocation_only_becomes_earlier_and_worse() {
     .expect("earlier");
     assert_eq!(end_of(&op, 1), Some(at("2024-11-01T00:00:00Z")));
 
-    // The other anchor may be told without knowing since when.
-    op.revoke(one(2), "key-2024", &compromise("2025-03-01T00:00:00Z", None))
-        .expect("told");
-    assert_eq!(end_of(&op, 2), None);
+    // The other anchor heard of it each time, and forgets it as little.
+    assert_eq!(end_of(&op, 2), Some(at("2024-11-01T00:00:00Z")));
+    refused(
+        op.revoke(one(2), "key-2024", &compromise("2025-03-01T00:00:00Z", None)),
+        "key.revocation-loosened",
+        "stella anchor show",
+    );
     refused(
         revoke::everywhere(
             op.state(),
@@ -262,6 +307,75 @@ fn revoking_a_key_everywhere_ends_it_everywhere_at_once() {
     assert_eq!(op.key("key-2024"), KeyState::Compromised);
 }
 
+/// The answer to a revocation was lost, and the command is given again.
+#[test]
+fn a_revocation_at_once_that_is_repeated_finds_itself_done() {
+    let mut op = before_rotation();
+    op.generate("key-2025", 1, "default");
+    op.add_key(Scope::All, "key-2025").expect("added");
+    let at_once = |reason| Revocation {
+        reason,
+        effective_at: None,
+        ..rotation(ROTATION)
+    };
+    let annual = at_once(RevokeReason::AnnualRotation);
+    let first = op.now;
+    let done = op.revoke(one(1), "key-2024", &annual).expect("revoked");
+    assert_eq!((done.events.len(), done.effective_at), (1, first));
+
+    op.now = op.now.saturating_add(Duration::from_secs(60));
+    let again = op.revoke(one(1), "key-2024", &annual).expect("done already");
+    assert!(again.events.is_empty() && again.anchors.is_empty());
+    assert_eq!(again.effective_at, first, "since when it is revoked");
+    assert_eq!(end_of(&op, 1), Some(first));
+
+    // Where it is news it is carried out, and what stands, stands.
+    let all = op
+        .revoke(Scope::All, "key-2024", &annual)
+        .expect("the other anchor");
+    assert_eq!((all.anchors, all.effective_at), (vec![anchor_id(2)], op.now));
+    assert_eq!((end_of(&op, 1), end_of(&op, 2)), (Some(first), Some(op.now)));
+    let everywhere = revoke::everywhere(op.state(), &key_id("key-2024"), &annual, op.now).expect("the key");
+    assert!(everywhere.ends_signing && everywhere.anchors.is_empty());
+    op.record(everywhere.events);
+    let again = revoke::everywhere(op.state(), &key_id("key-2024"), &annual, op.now).expect("done already");
+    assert!(again.events.is_empty() && !again.ends_signing);
+
+    // A moment in so many words is a later one, another reason another wish.
+    let now = op.now;
+    let explicit = Revocation {
+        effective_at: Some(now),
+        ..annual.clone()
+    };
+    for wish in [explicit, at_once(RevokeReason::Superseded)] {
+        refused(
+            op.revoke(one(1), "key-2024", &wish),
+            "key.revocation-loosened",
+            "stella anchor show",
+        );
+    }
+}
+
+/// A planned end is not reached yet, so that "at once" is earlier.
+#[test]
+fn a_planned_revocation_may_be_made_at_once() {
+    let mut op = before_rotation();
+    op.generate("key-2025", 1, "default");
+    op.add_key(Scope::All, "key-2025").expect("added");
+    op.activate("key-2025").expect("activated");
+    let planned = Revocation {
+        effective_at: Some(op.now.saturating_add(Duration::from_secs(86_400))),
+        ..rotation(ROTATION)
+    };
+    op.revoke(one(1), "key-2024", &planned).expect("planned");
+    let at_once = Revocation {
+        effective_at: None,
+        ..rotation(ROTATION)
+    };
+    let done = op.revoke(one(1), "key-2024", &at_once).expect("at once");
+    assert_eq!((done.events.len(), end_of(&op, 1)), (1, Some(op.now)));
+}
+
 #[test]
 fn a_key_revoked_in_an_anchor_never_returns_to_it() {
     let mut op = before_rotation();
@@ -326,7 +440,8 @@ proptest! {
             let stolen = kind > 0;
             let r = Revocation {
                 reason: if stolen { RevokeReason::Compromise } else { RevokeReason::Superseded },
-                effective_at: day(effective),
+                // The last of them asks for it at once.
+                effective_at: (effective < 19).then(|| day(effective)),
                 compromised_since: since.filter(|_| stolen).map(day),
                 note: None,
             };

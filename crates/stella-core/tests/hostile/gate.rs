@@ -228,6 +228,23 @@ fn withdrawn_superseded_and_unsigned_ones_carry_nothing() {
     assert_eq!(asked(&bench, &name, &[elsewhere]).code, Code::SubjectOtherName);
 }
 
+/// A statement signed again keeps its PAE: what it replaced is older.
+#[test]
+fn a_successor_replaces_what_came_before_it_and_not_itself() {
+    let mut log = world(AnchorPolicy::default());
+    let of = |n: u128| candidate(&Uuid::from_u128(n).to_string(), 0, Some(PURL), SLSA);
+    let replaced = |successor: u128| EventBody::AttestationSuperseded {
+        pae: of(1).statement.pae,
+        successor: AttestationId(Uuid::from_u128(successor)),
+    };
+    log.record(at(NOW), [replaced(5), replaced(7)]);
+    let bench = Bench::new(log.state);
+    let judged = asked(&bench, &ours(Some(PURL), &[]), &[1, 5, 6, 7, 8].map(of));
+    let counts: Vec<_> = judged.attestations.iter().map(|a| a.counts).collect();
+    assert_eq!(counts, [false, false, false, true, true]);
+    assert_eq!(judged.code, Code::Ok);
+}
+
 #[test]
 fn what_somebody_else_asked_for_is_not_wanted() {
     let bench = bench(AnchorPolicy::default());
@@ -339,6 +356,34 @@ fn a_second_name_in_a_statement_lends_nothing_to_the_first() {
             asked(&bench, &ours(Some("pkg:cargo/x@1"), &[]), &[both(names)]).code,
             Code::Ok
         );
+    }
+}
+
+/// Of two open answers the one that nobody is there to judge is told.
+#[test]
+fn a_name_without_an_anchor_outweighs_one_that_is_merely_unproven() {
+    let mut log = History::default();
+    log.record(at(NOW), [EventBody::KeyImported(entered("k0", 0, None, None))]);
+    log.record(at(NOW), anchor(1, "pkg:npm/*", AnchorPolicy::default(), &["k0"]));
+    log.record(
+        at(NOW),
+        [EventBody::KeyRevoked {
+            anchor_id: Some(anchor_id(1)),
+            key_id: key_id("k0"),
+            reason: RevokeReason::Superseded,
+            effective_at: at("2025-02-01T00:00:00Z"),
+            compromised_since: None,
+            note: None,
+        }],
+    );
+    let bench = Bench::new(log.state);
+    let both = ours(None, &["slsaprovenance1", "cyclonedx"]);
+    for (unproven, unjudged) in [(SLSA, SBOM), (SBOM, SLSA)] {
+        let set = [
+            candidate("a", 0, Some(PURL), unproven),
+            candidate("b", 0, Some("pkg:cargo/x@1"), unjudged),
+        ];
+        assert_eq!(asked(&bench, &both, &set).code, Code::AnchorNone);
     }
 }
 

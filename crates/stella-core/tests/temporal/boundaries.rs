@@ -127,6 +127,64 @@ fn a_lower_bound_at_the_end_is_past_it() {
 }
 
 #[test]
+fn a_key_is_current_from_its_addition_until_before_its_end() {
+    let bench = rotated(None, Some(END));
+    let held = &bench.trust.anchors[&anchor_id(1)].keys[0];
+    assert_eq!(around(ADDED).map(|now| held.is_current(now)), [false, true, true]);
+    assert_eq!(around(END).map(|now| held.is_current(now)), [true, false, false]);
+}
+
+/// A compromise without its start takes nothing back of what had ended.
+#[test]
+fn what_was_signed_after_the_end_stays_refused_when_the_key_turns_out_stolen() {
+    let stolen = |mut bench: Bench| {
+        let compromise = EventBody::KeyRevoked {
+            anchor_id: Some(anchor_id(1)),
+            key_id: key_id("k"),
+            reason: RevokeReason::Compromise,
+            effective_at: at("2025-05-01T00:00:00Z"),
+            compromised_since: None,
+            note: None,
+        };
+        bench
+            .trust
+            .preview(&[compromise], at("2025-05-01T00:00:00Z"))
+            .expect("follows");
+        bench
+    };
+    for (bench, past) in [
+        (rotated(None, Some(END)), Code::KeyCompromised),
+        (rotated(Some(END), None), Code::KeyExpired),
+    ] {
+        let bench = stolen(bench);
+        let made = |moment: Moment| {
+            around(END).map(|when| judged(&bench, moment, |c| c.ledger = Ledger::Signed { at: when }))
+        };
+        assert_eq!(made(Moment::at(at(NOW))), [Code::KeyWindowUnknown, past, past]);
+        let asked = around(END).map(|when| {
+            let moment = Moment::asserting(at(NOW), when).expect("not in the future");
+            judged(&bench, moment, |_| ())
+        });
+        assert_eq!(asked, [Code::KeyWindowUnknown, past, past]);
+    }
+}
+
+/// Made after a moment that has not come yet: nobody can know that.
+#[test]
+fn a_lower_bound_in_the_future_is_no_evidence() {
+    let bench = rotated(None, Some(END));
+    let codes = around(END).map(|when| {
+        judged(&bench, Moment::at(at(END)), |c| {
+            c.evidence = vec![attested(Bound::MadeAfter(when), Some(Duration::ZERO))];
+        })
+    });
+    assert_eq!(
+        codes,
+        [Code::TimeNotProven, Code::KeyRevoked, Code::TimeNotProven]
+    );
+}
+
+#[test]
 fn the_verifiers_own_present_is_an_upper_bound() {
     let bench = rotated(None, Some(END));
     let codes = around(END).map(|now| judged(&bench, Moment::at(now), |_| ()));

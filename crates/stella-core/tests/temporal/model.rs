@@ -13,7 +13,8 @@ use crate::world::{Act, Hint, KEYS, Log, Owner, Policy, Proof, Sig, WINDOW, Worl
 enum End {
     Never,
     At(i64, Code),
-    Unknown,
+    /// Nobody has said since when, but no later than this.
+    Unknown(i64, Code),
 }
 
 pub fn verdict(w: &World) -> Verdict {
@@ -113,8 +114,14 @@ fn key(w: &World, anchor: usize, key: usize, sig: &Sig) -> Code {
     let end = end(w, anchor, key);
     let code = match (w.asker.at_time, &end) {
         (Some(asked), _) if asked < added(w, anchor, key) => Code::KeyNotYetAdded,
-        (_, End::Unknown) => Code::KeyWindowUnknown,
-        (Some(asked), End::At(end, why)) if asked >= *end => *why,
+        (Some(asked), End::At(end, why) | End::Unknown(end, why)) if asked >= *end => *why,
+        (Some(_), End::Unknown(..)) => Code::KeyWindowUnknown,
+        (None, End::Unknown(end, why))
+            if existed_by >= *end && made_after(w, sig).is_some_and(|made| made >= *end) =>
+        {
+            *why
+        }
+        (None, End::Unknown(..)) => Code::KeyWindowUnknown,
         (Some(asked), _) if existed_by > asked => Code::TimeNotProvenBy,
         (Some(_), _) | (None, End::Never) => Code::Ok,
         (None, End::At(end, _)) if existed_by < *end => Code::Ok,
@@ -150,7 +157,7 @@ fn added(w: &World, anchor: usize, key: usize) -> i64 {
 }
 
 /// Every end ever stated stays: the earliest of them is the end. A compromise
-/// whose start nobody has stated leaves it unknown.
+/// whose start nobody has stated may turn out to have begun before it.
 fn end(w: &World, anchor: usize, key: usize) -> End {
     let mut ends = Vec::new();
     let mut expiry = None;
@@ -182,19 +189,22 @@ fn end(w: &World, anchor: usize, key: usize) -> End {
             _ => {}
         }
     }
-    if compromised && !since_stated {
-        return End::Unknown;
-    }
+    let open = compromised && !since_stated;
     let why = if compromised {
         Code::KeyCompromised
     } else {
         Code::KeyRevoked
     };
-    match (ends.into_iter().min(), expiry) {
-        (Some(end), Some(expiry)) if expiry < end => End::At(expiry, Code::KeyExpired),
-        (Some(end), _) => End::At(end, why),
-        (None, Some(expiry)) => End::At(expiry, Code::KeyExpired),
-        (None, None) => End::Never,
+    let (end, why) = match (ends.into_iter().min(), expiry) {
+        (Some(end), Some(expiry)) if expiry < end => (expiry, Code::KeyExpired),
+        (Some(end), _) => (end, why),
+        (None, Some(expiry)) => (expiry, Code::KeyExpired),
+        (None, None) => return End::Never,
+    };
+    if open {
+        End::Unknown(end, why)
+    } else {
+        End::At(end, why)
     }
 }
 
@@ -277,7 +287,9 @@ pub fn made_after(w: &World, sig: &Sig) -> Option<i64> {
         .iter()
         .filter(|p| p.lower && p.class == TimeClass::Attested && p.recorded <= w.asker.now)
         .filter(|p| operator(p).is_some())
-        .filter_map(|p| Some(p.stated? - p.accuracy.unwrap_or(1)))
+        .filter_map(|p| Some((p.stated?, p.accuracy.unwrap_or(1))))
+        .filter(|(stated, accuracy)| *stated <= w.asker.now + accuracy)
+        .map(|(stated, accuracy)| stated - accuracy)
         .chain(by_ledger)
         .max()
 }

@@ -1,7 +1,7 @@
 //! Private keys that were made elsewhere, as PKCS#8.
 
 use pkcs8::{PrivateKeyInfoRef, SecretDocument};
-use stella_core::alg::Algorithm;
+use stella_core::alg::{Algorithm, KeyRefusal};
 use zeroize::Zeroizing;
 
 use super::{SoftwareKey, scheme};
@@ -42,8 +42,8 @@ impl ImportError {
 
 impl SoftwareKey {
     /// Reads PKCS#8 in PEM (`PRIVATE KEY`) or DER: Ed25519 versions 1 and 2,
-    /// P-256, ML-DSA-65 as seed, expanded key or both. No error repeats any
-    /// of the bytes. The caller cleanses its own copy.
+    /// P-256, SM2, GOST in the forms of gost-engine, ML-DSA-65 as seed,
+    /// expanded key or both. No error repeats any of the bytes. The caller cleanses its own copy.
     pub fn import(bytes: &[u8]) -> Result<Self, ImportError> {
         if bytes.len() > MAX_LEN {
             return Err(ImportError::TooLarge {
@@ -71,13 +71,20 @@ fn algorithm_of(pkcs8: &[u8]) -> Result<Algorithm, ImportError> {
         });
     }
     let info = PrivateKeyInfoRef::try_from(pkcs8).map_err(|e| ImportError::Malformed(e.to_string()))?;
-    Algorithm::of_identifier(&info.algorithm).ok_or_else(|| {
+    let algorithm = Algorithm::of_identifier(&info.algorithm).ok_or_else(|| {
         let oid = info.algorithm.oid;
         ImportError::UnsupportedAlgorithm(match info.algorithm.parameters_oid() {
             Ok(curve) => format!("algorithm {oid} with curve {curve}"),
             Err(_) => format!("algorithm {oid}"),
         })
-    })
+    })?;
+    match algorithm.scheme().check_parameters(&info.algorithm) {
+        Ok(()) => Ok(algorithm),
+        Err(KeyRefusal::Unsupported(what)) => Err(ImportError::UnsupportedAlgorithm(what)),
+        Err(KeyRefusal::Malformed(why) | KeyRefusal::Weak(why)) => {
+            Err(ImportError::Malformed(why.to_owned()))
+        }
+    }
 }
 
 const BEGIN: &str = "-----BEGIN ";

@@ -26,7 +26,7 @@ pub use sealing::{PassphraseParams, SealingKey, SealingKeyError};
 /// A private key in the memory of this process.
 ///
 /// Its bytes are cleansed when it is dropped: the PKCS#8 kept for sealing by
-/// `zeroize`, the key object by AWS-LC. Core dumps and swap are the process's
+/// `zeroize`, the key object by its library. Core dumps and swap are the process's
 /// affair, not this type's.
 pub struct SoftwareKey {
     public_key: PublicKey,
@@ -79,7 +79,7 @@ impl Sign for SoftwareKey {
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
         self.pair
-            .sign(message)
+            .sign(message, &mut SystemEntropy)
             .map_err(|_| SignError::Internal(format!("{} in software", self.algorithm())))
     }
 
@@ -117,8 +117,9 @@ impl Generate for SoftwareStore {
     }
 }
 
-/// Of 32 random bytes all but one in 2^32 are a P-256 key, and all are a key
-/// of the others: more draws than this mean that the bytes are not random.
+/// Of 32 random bytes all but one in 2^32 are a key on each of the curves, and
+/// all are a key of the others: more draws than this mean that the bytes are
+/// not random.
 const DRAWS: usize = 8;
 
 #[cfg(test)]

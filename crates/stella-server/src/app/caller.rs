@@ -183,20 +183,21 @@ impl Caller {
         .next("ask for a token of a role that allows it: stella token create --role ROLE"))
     }
 
+    /// A key of this profile may sign for the caller, whatever it is.
+    pub fn may_use(&self, profile: &ProfileName) -> Result<()> {
+        match &self.scope.profiles {
+            Some(profiles) if !profiles.contains(profile) => {
+                self.may_not(&format!("anything with profile {profile}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Every subject, the type and the profile must lie within the scope.
     pub fn may_sign(&self, statement: &Statement, kind: &PredicateType, profile: &ProfileName) -> Result<()> {
-        let no = |what: String| {
-            Err(Error::denied(
-                "signer.not-allowed",
-                format!("{} may not have {what} signed", self.identity),
-            )
-            .next("stella token create --role signer with a scope that covers it"))
-        };
-        if self.scope.profiles.as_ref().is_some_and(|p| !p.contains(profile)) {
-            return no(format!("anything with profile {profile}"));
-        }
+        self.may_use(profile)?;
         if self.scope.types.as_ref().is_some_and(|t| !t.contains(kind)) {
-            return no(format!("statements of type {}", kind.short()));
+            return self.may_not(&format!("statements of type {}", kind.short()));
         }
         let Some(patterns) = &self.scope.purls else {
             return Ok(());
@@ -209,10 +210,17 @@ impl Caller {
                 Some(Err(_)) | None => patterns.iter().any(|p| p.to_string() == "*"),
             };
             if !allowed {
-                let shown = subject.name.as_deref().unwrap_or("a subject without a name");
-                return no(shown.to_owned());
+                return self.may_not(subject.name.as_deref().unwrap_or("a subject without a name"));
             }
         }
         Ok(())
+    }
+
+    fn may_not(&self, what: &str) -> Result<()> {
+        Err(Error::denied(
+            "signer.not-allowed",
+            format!("{} may not have {what} signed", self.identity),
+        )
+        .next("stella token create --role signer with a scope that covers it"))
     }
 }

@@ -129,13 +129,16 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::Unavailable(_) => {
-                Self::unavailable("store.unavailable", error.to_string()).next("stella doctor --all")
+                Self::unavailable("store.unavailable", error.to_string())
+                    .next("see that the disk has room and the home can be written (df -h), then repeat: nothing was written")
             }
             StoreError::Unknown(_) => Self::unavailable("store.unknown-outcome", error.to_string())
                 .next("repeat with the same Idempotency-Key; it is not done twice"),
             StoreError::Corrupt(_) => {
                 Self::new(ErrorKind::Internal, "store.corrupt", error.to_string()).next("stella db verify")
             }
+            StoreError::Missing(_) => Self::new(ErrorKind::Unavailable, "store.missing", error.to_string())
+                .next("restore the database from a backup"),
             StoreError::Schema(_) => Self::new(ErrorKind::Unavailable, "store.schema", error.to_string()),
         }
     }

@@ -14,7 +14,7 @@ impl App {
         let trust = self.trust_head().await?;
         let now = self.now();
         let store = self.store.describe().await?;
-        let queue = self.store.queue(now).await?;
+        let queue = self.store.queue().await?;
         let mut profiles = Vec::with_capacity(self.settings.profiles.len());
         for (name, profile) in &self.settings.profiles {
             profiles.push(self.profile_status(&trust, name, profile).await?);

@@ -1,13 +1,14 @@
 //! The trust state in memory, kept at the head of the event log, and the one
 //! way to change it.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use stella_core::id::EventId;
 use stella_core::time::Timestamp;
 use stella_core::trust::decide::Refusal;
+use stella_core::trust::state::Corrupt;
 use stella_core::trust::{Event, EventBody, TrustState};
-use stella_store::{Append, Appended, SealedKeyRow, Store, TokenChange};
+use stella_store::{Append, Appended, SealedKeyRow, Store, StoreError, TokenChange};
 use tokio::sync::Mutex;
 
 use crate::app::error::{Error, Result};
@@ -22,7 +23,9 @@ const MAX_TRIES: usize = 50;
 
 #[derive(Default)]
 pub struct Trust {
-    current: Mutex<Arc<TrustState>>,
+    known: RwLock<Arc<TrustState>>,
+    /// Held by the one who folds what is new.
+    folding: Mutex<()>,
 }
 
 /// What a decision wants recorded, with what it found out on the way.
@@ -48,21 +51,28 @@ impl Trust {
     /// The state at the head of the log, as of this call: changes made by
     /// other processes on the same store are seen.
     pub async fn head(&self, store: &dyn Store) -> Result<Arc<TrustState>> {
-        let mut current = self.current.lock().await;
-        loop {
-            let events = store.events_after(current.head, PAGE).await?;
-            if events.is_empty() {
-                return Ok(Arc::clone(&current));
-            }
-            let mut state = TrustState::clone(&current);
-            for event in &events {
-                state.apply(event).map_err(|why| {
-                    Error::new(crate::app::ErrorKind::Internal, "store.corrupt", why.to_string())
-                        .next("stella db verify")
-                })?;
-            }
-            *current = Arc::new(state);
+        // Mostly there is nothing new, and nobody waits for anybody.
+        let known = self.known();
+        if store.events_after(known.head, 1).await?.is_empty() {
+            return Ok(known);
         }
+        let _turn = self.folding.lock().await;
+        loop {
+            let known = self.known();
+            let events = store.events_after(known.head, PAGE).await?;
+            if events.is_empty() {
+                return Ok(known);
+            }
+            let mut state = TrustState::clone(&known);
+            for event in &events {
+                state.apply(event).map_err(corrupt)?;
+            }
+            *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
+        }
+    }
+
+    fn known(&self) -> Arc<TrustState> {
+        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The state as this server knew it at an earlier moment.
@@ -70,20 +80,16 @@ impl Trust {
         let mut state = TrustState::default();
         loop {
             let events = store.events_after(state.head, PAGE).await?;
-            let done = events.len() < PAGE;
-            for event in &events {
-                if event.recorded_at > moment {
-                    return Ok(Arc::new(state));
-                }
-                state
-                    .apply(event)
-                    .map_err(|why| Error::internal(why.to_string()))?;
-            }
-            if done {
+            let more = state.catch_up(&events, moment).map_err(corrupt)?;
+            if !more || events.len() < PAGE {
                 return Ok(Arc::new(state));
             }
         }
     }
+}
+
+fn corrupt(why: Corrupt) -> Error {
+    Error::new(crate::app::ErrorKind::Internal, "store.corrupt", why.to_string()).next("stella db verify")
 }
 
 impl App {
@@ -101,6 +107,8 @@ impl App {
     ) -> Result<(T, Arc<TrustState>)> {
         for _ in 0..MAX_TRIES {
             let state = self.trust_head().await?;
+            // Behind the head: a revocation that comes after this look moves it.
+            self.not_revoked_since(caller).await?;
             let now = self.not_before(&state);
             let decision = decide(&state, now)?;
             if decision.events.is_empty() && decision.sealed_keys.is_empty() && decision.tokens.is_empty() {
@@ -111,7 +119,8 @@ impl App {
             let appended = self
                 .store
                 .append(append, decision.sealed_keys, decision.tokens)
-                .await?;
+                .await
+                .map_err(unheard)?;
             match appended {
                 Appended::Done => return Ok((decision.answer, after)),
                 Appended::HeadMoved { .. } => {}
@@ -148,5 +157,16 @@ impl App {
             events.push(event);
         }
         Ok(Append::new(state.head, events, Arc::new(after)))
+    }
+}
+
+/// There is no idempotency key here to repeat it with.
+fn unheard(error: StoreError) -> Error {
+    let unknown = matches!(error, StoreError::Unknown(_));
+    let error = Error::from(error);
+    if unknown {
+        error.next("stella audit query shows whether it was done; repeat it if it was not")
+    } else {
+        error
     }
 }

@@ -24,6 +24,20 @@ pub fn range_end(text: &str, now: Timestamp) -> Result<Timestamp> {
     })
 }
 
+/// Words for an event. An event is kept for ever, and in memory.
+pub fn note(text: Option<String>) -> Result<Option<String>> {
+    let note = text.filter(|t| !t.is_empty());
+    match note.as_ref().map(String::len) {
+        Some(length) if length > MAX_NOTE => Err(Error::invalid(
+            "note.too-long",
+            format!("the note has {length} bytes; at most {MAX_NOTE} are kept: say where more is to be read"),
+        )),
+        _ => Ok(note),
+    }
+}
+
+const MAX_NOTE: usize = 4096;
+
 pub fn key_id(text: &str) -> Result<KeyId> {
     text.parse().map_err(|e| Error::invalid("key.id", e))
 }

@@ -8,6 +8,13 @@ use super::document::Place;
 pub enum ConfigError {
     #[error("cannot read {}: {source}", .path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("{} can be written by others (owner {owner}, mode {mode:o}), who could choose what is loaded and trusted; run: chown {user} {} && chmod go-w {}", .path.display(), .path.display(), .path.display())]
+    TooOpen {
+        path: PathBuf,
+        owner: u32,
+        mode: u32,
+        user: u32,
+    },
     #[error("{} is over {max} bytes", .path.display())]
     TooLong { path: PathBuf, max: u64 },
     #[error("{}: {message}", .path.display())]
@@ -27,6 +34,7 @@ impl ConfigError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unreadable { .. } => "config.unreadable",
+            Self::TooOpen { .. } => "config.too-open",
             Self::TooLong { .. } => "config.too-long",
             Self::Syntax { .. } => "config.syntax",
             Self::UnknownKey { .. } => "config.unknown-key",

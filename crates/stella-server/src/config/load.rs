@@ -1,6 +1,7 @@
 //! From files and environment to [`Settings`].
 
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -128,6 +129,7 @@ fn read_file(path: &Path, must_be_there: bool) -> Result<Option<String>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound && !must_be_there => return Ok(None),
         other => other.map_err(unreadable)?,
     };
+    guard(path, &file.metadata().map_err(unreadable)?)?;
     let mut text = String::new();
     let read = file
         .take(MAX_FILE_BYTES + 1)
@@ -140,6 +142,22 @@ fn read_file(path: &Path, must_be_there: bool) -> Result<Option<String>> {
         });
     }
     Ok(Some(text))
+}
+
+/// Of this user or of root, and nobody else writes it. Asked of the file that
+/// was opened, so links are as good as what they lead to.
+fn guard(path: &Path, file: &std::fs::Metadata) -> Result<()> {
+    let user = rustix::process::geteuid().as_raw();
+    let mode = file.mode() & 0o7777;
+    if mode & 0o022 == 0 && [user, 0].contains(&file.uid()) {
+        return Ok(());
+    }
+    Err(ConfigError::TooOpen {
+        path: path.to_owned(),
+        owner: file.uid(),
+        mode,
+        user,
+    })
 }
 
 #[cfg(test)]

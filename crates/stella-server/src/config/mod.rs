@@ -36,7 +36,6 @@ pub use key_store::{BadKeyStore, KeyStoreUri};
 pub use kms::{AwsKms, KmsSettings};
 pub use load::{Sources, load};
 pub use origin::{Origin, Origins};
-pub use profiles::UnavailableProfile;
 pub use rotation::Alert;
 pub use section::nearest;
 pub use store::StoreSettings;
@@ -58,8 +57,6 @@ pub struct Settings {
     pub trust: TrustSettings,
     pub hsm: HsmSettings,
     pub kms: KmsSettings,
-    /// Profiles of the file whose algorithm this build does not have.
-    pub unavailable: BTreeMap<ProfileName, UnavailableProfile>,
     /// Where each value that is no default came from.
     pub origins: Origins,
 }
@@ -199,13 +196,15 @@ impl Default for ServerSettings {
     }
 }
 
-/// Every profile of the runbook that this build has an algorithm for, in software.
+/// Every profile of the product, in software.
 impl Default for Settings {
     fn default() -> Self {
         let named = [
             ("default", "SHA256-ED25519"),
             ("fips", "SHA256-ECDSA-P256"),
+            ("gost", "GOST-R-34.10-2012"),
             ("pqc", "ML-DSA-65"),
+            ("sm2", "SM2-P256"),
         ];
         let profiles = named
             .into_iter()
@@ -225,7 +224,6 @@ impl Default for Settings {
             trust: TrustSettings::default(),
             hsm: HsmSettings::default(),
             kms: KmsSettings::default(),
-            unavailable: BTreeMap::new(),
             origins: Origins::default(),
         }
     }

@@ -1,7 +1,6 @@
 //! Where a setting's value came from.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use super::document::{Node, Place, Value, snake};
 
@@ -20,10 +19,6 @@ impl Origins {
     /// Reads either spelling of a key, with or without the leading `signer.`.
     pub fn of(&self, key: &str) -> Origin {
         self.0.get(&canonical(key)).cloned().unwrap_or(Origin::Default)
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Origin)> {
-        self.0.iter().map(|(key, origin)| (key.as_str(), origin))
     }
 
     pub(super) fn of_document(document: &Node) -> Self {
@@ -45,16 +40,6 @@ impl Origins {
             }
         } else if !path.is_empty() {
             self.set(&path.join("."), Origin::File(node.at.clone()));
-        }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.pad("default"),
-            Self::File(place) => write!(f, "file {place}"),
-            Self::Environment(name) => write!(f, "environment {name}"),
         }
     }
 }

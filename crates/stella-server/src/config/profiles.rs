@@ -1,7 +1,5 @@
 //! `signer.profiles`.
 
-use std::collections::BTreeMap;
-
 use stella_core::alg::Algorithm;
 use stella_core::id::{KeyId, ProfileName};
 
@@ -9,17 +7,6 @@ use super::document::Value;
 use super::key_store::KeyStoreUri;
 use super::section::{Item, Result, Section};
 use super::{Profile, Settings};
-
-/// A profile that the file has and this build cannot sign with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnavailableProfile {
-    pub algorithm: String,
-    pub key_store: String,
-    pub why: String,
-}
-
-/// Algorithms of the product that this build lacks, by every name they have.
-const LACKING: [(&str, &str); 2] = [("GOST-R-34.10-2012", "gost2012-256"), ("SM2-P256", "sm2")];
 
 /// A key without an age limit ends so many months after it was made.
 const NO_AGE_LIMIT: u32 = 1200;
@@ -33,37 +20,16 @@ pub fn read(item: &Item<'_>, settings: &mut Settings) -> Result<()> {
         if item.node.value == Value::Null {
             continue;
         }
-        match profile(&item, built_in, settings.rotation.warning_months)? {
-            Read::Ready(profile) => {
-                if !profile.exclusive {
-                    settings.verify.shared_profiles.insert(name.clone());
-                }
-                settings.profiles.insert(name, profile);
-            }
-            Read::Lacking(unavailable) => {
-                settings.unavailable.insert(name, unavailable);
-            }
+        let profile = profile(&item, built_in, settings.rotation.warning_months)?;
+        if !profile.exclusive {
+            settings.verify.shared_profiles.insert(name.clone());
         }
+        settings.profiles.insert(name, profile);
     }
     Ok(())
 }
 
-/// The profiles with their stores, for people.
-impl Settings {
-    pub fn key_stores(&self) -> BTreeMap<&ProfileName, KeyStoreUri> {
-        self.profiles
-            .iter()
-            .filter_map(|(name, p)| Some((name, p.key_store.parse().ok()?)))
-            .collect()
-    }
-}
-
-enum Read {
-    Ready(Profile),
-    Lacking(UnavailableProfile),
-}
-
-fn profile(item: &Item<'_>, built_in: Option<Profile>, warning_months: u32) -> Result<Read> {
+fn profile(item: &Item<'_>, built_in: Option<Profile>, warning_months: u32) -> Result<Profile> {
     let mut section = Section::new(item)?;
     let algorithm = match (section.item("algorithm"), &built_in) {
         (None, Some(built_in)) => Ok(built_in.algorithm),
@@ -71,10 +37,7 @@ fn profile(item: &Item<'_>, built_in: Option<Profile>, warning_months: u32) -> R
             .required("algorithm")
             .err()
             .unwrap_or_else(|| item.wrong("needs an algorithm"))),
-        (Some(item), _) => match algorithm(&item)? {
-            Ok(algorithm) => Ok(algorithm),
-            Err(lacking) => return unavailable(section, lacking),
-        },
+        (Some(item), _) => item.parsed::<Algorithm>(),
     }?;
     let mut profile = Profile {
         warning_months,
@@ -88,35 +51,7 @@ fn profile(item: &Item<'_>, built_in: Option<Profile>, warning_months: u32) -> R
         read_rotation(rotation, &mut profile)?;
     }
     section.finish()?;
-    Ok(Read::Ready(profile))
-}
-
-/// Checked like any other, so that a mistake does not wait for the build that
-/// can sign with it.
-fn unavailable(mut section: Section<'_>, algorithm: &str) -> Result<Read> {
-    let mut store = "software://".to_owned();
-    section.read("keyStore", &mut store, key_store)?;
-    for key in ["allowSoftware", "exclusive", "backups", "rotation"] {
-        section.item(key);
-    }
-    section.finish()?;
-    Ok(Read::Lacking(UnavailableProfile {
-        algorithm: algorithm.to_owned(),
-        key_store: store,
-        why: format!("this build does not sign with {algorithm}"),
-    }))
-}
-
-fn algorithm(item: &Item<'_>) -> Result<std::result::Result<Algorithm, &'static str>> {
-    let text = item.text()?;
-    let lacking = LACKING
-        .iter()
-        .find(|(long, short)| text.eq_ignore_ascii_case(long) || text.eq_ignore_ascii_case(short));
-    match (text.parse::<Algorithm>(), lacking) {
-        (Ok(algorithm), _) => Ok(Ok(algorithm)),
-        (Err(_), Some((long, _))) => Ok(Err(long)),
-        (Err(e), None) => Err(item.wrong(format!("is wrong: {e}"))),
-    }
+    Ok(profile)
 }
 
 fn key_store(item: &Item<'_>) -> Result<String> {

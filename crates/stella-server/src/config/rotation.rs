@@ -17,7 +17,11 @@ pub fn read(mut section: Section<'_>, rotation: &mut Rotation) -> Result<()> {
     section.read("auto", &mut rotation.auto, Item::flag)?;
     section.read("warningMonths", &mut rotation.warning_months, Item::months)?;
     section.read("overlap", &mut rotation.overlap, Item::duration)?;
+    let twice = section.item("overlap").is_some();
     section.read("overlapDays", &mut rotation.overlap, |item| {
+        if twice {
+            return Err(item.wrong("is the same setting as overlap: give one of them"));
+        }
         let days: u32 = item.number()?;
         Ok(Duration::from_secs(u64::from(days) * 86_400))
     })?;

@@ -22,14 +22,29 @@ impl StoreSettings {
         if !known.iter().any(|scheme| url.starts_with(scheme)) {
             return Err("must be sqlite:, sqlite:/path or postgres://user@host/db".to_owned());
         }
-        Ok(Self { url: url.to_owned() })
+        // One that depended on where the process was started would be another
+        // store for every folder.
+        match url.strip_prefix("sqlite:") {
+            Some(path) if !path.is_empty() && !path.starts_with('/') => {
+                Err("must be sqlite: (a file in the home), or sqlite: and a path from the root".to_owned())
+            }
+            _ => Ok(Self { url: url.to_owned() }),
+        }
     }
 
     /// The URL without a password, for people.
     pub fn shown(&self) -> String {
-        match (self.url.split_once("://"), self.url.rsplit_once('@')) {
-            (Some((scheme, _)), Some((_, place))) => format!("{scheme}://...@{place}"),
-            _ => self.url.clone(),
+        let Some((scheme, rest)) = self.url.split_once("://") else {
+            return self.url.clone();
+        };
+        let (hidden, place) = match rest.rsplit_once('@') {
+            Some((_, place)) => ("...@", place),
+            None => ("", rest),
+        };
+        // A password may be a parameter as well.
+        match place.split_once('?') {
+            Some((place, _)) => format!("{scheme}://{hidden}{place}?..."),
+            None => format!("{scheme}://{hidden}{place}"),
         }
     }
 }

@@ -1,6 +1,9 @@
 use super::*;
 use crate::config::{Alert, KeyStoreUri, Origin};
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use stella_core::alg::Algorithm;
 
 fn settings(text: &str) -> Result<Settings> {
     read(&Node::parse(Path::new("signer.yaml"), text)?)
@@ -41,20 +44,21 @@ signer:
 fn the_runbooks_file_is_read() {
     let settings = settings(RUNBOOK).expect("the runbook's file");
     let names: Vec<_> = settings.profiles.keys().map(|n| n.as_str().to_owned()).collect();
-    assert_eq!(names, ["default", "fips", "pqc"]);
-    let stores: Vec<_> = settings.key_stores().into_values().collect();
+    assert_eq!(names, ["default", "fips", "gost", "pqc", "sm2"]);
     assert_eq!(
-        stores,
+        key_stores(&settings),
         [
             KeyStoreUri::AwsKms {
                 key: "stellaops-default".into()
             },
             KeyStoreUri::Pkcs11Slot { slot: 0, query: None },
+            KeyStoreUri::Software,
+            KeyStoreUri::Software,
             KeyStoreUri::Software
         ]
     );
     let warnings: Vec<_> = settings.profiles.values().map(|p| p.warning_months).collect();
-    assert_eq!(warnings, [2, 1, 3]);
+    assert_eq!(warnings, [2, 1, 3, 3, 3]);
     assert_eq!(
         settings.rotation.alerts,
         [
@@ -157,6 +161,11 @@ fn wrong_values_say_what_is_right() {
         ("server: 5", "must be a map"),
         ("store: {url: \"mysql://x\"}", "sqlite:"),
         (
+            "signer: {rotation: {overlapDays: 14, overlap: 30d}}",
+            "give one of them",
+        ),
+        ("store: {url: \"sqlite:data/x.db\"}", "from the root"),
+        (
             "signer: {profiles: {x: {}}}",
             "signer.profiles.x.algorithm is missing",
         ),
@@ -182,18 +191,24 @@ fn wrong_values_say_what_is_right() {
 }
 
 #[test]
-fn a_profile_this_build_cannot_sign_with_is_listed_and_stops_nothing() {
+fn every_algorithm_has_a_profile_in_software_and_another_store_where_the_file_says_so() {
+    let defaults = settings("{}").expect("an empty file");
+    let algorithms: BTreeSet<_> = defaults.profiles.values().map(|p| p.algorithm).collect();
+    assert_eq!(algorithms, Algorithm::all().collect());
+    assert!(defaults.profiles.values().all(|p| p.key_store == "software://"));
+
     let settings = settings(
-        "signer: {profiles: {gost: {algorithm: GOST-R-34.10-2012, keyStore: \"hsm://local/gost\"}, sm2: {algorithm: sm2}}}",
+        "signer: {profiles: {gost: {keyStore: \"hsm://local/gost\"}, sm2: {algorithm: sm2, keyStore: \"hsm://local/sm2\"}}}",
     )
-    .expect("a file for more than this build can");
-    assert_eq!(settings.profiles.len(), 3, "the built-in ones are there");
-    let lacking: Vec<_> = settings
-        .unavailable
-        .values()
-        .map(|u| u.algorithm.as_str())
-        .collect();
-    assert_eq!(lacking, ["GOST-R-34.10-2012", "SM2-P256"]);
+    .expect("a file");
+    for name in ["gost", "sm2"] {
+        let profile = &settings.profiles[&name.parse().expect("a name")];
+        assert_eq!(profile.key_store, format!("hsm://local/{name}"));
+        assert_eq!(
+            profile.algorithm,
+            defaults.profiles[&name.parse().expect("a name")].algorithm
+        );
+    }
 }
 
 #[test]
@@ -220,6 +235,17 @@ fn the_homes_file_goes_over_the_machines_and_the_environment_over_both() {
     assert_eq!(ci.key_store, "software://");
     assert_eq!(settings.server.listen.as_deref(), Some("127.0.0.1:1"));
     assert_eq!(settings.store.shown(), "postgres://...@db/stella");
+    for (url, shown) in [
+        ("sqlite:/srv/a@b.db", "sqlite:/srv/a@b.db"),
+        ("postgres://db/stella", "postgres://db/stella"),
+        ("postgres://db/stella?password=secret", "postgres://db/stella?..."),
+        (
+            "postgres://me:sec?ret@db/stella?sslmode=require",
+            "postgres://...@db/stella?...",
+        ),
+    ] {
+        assert_eq!(StoreSettings::parse(url).expect(url).shown(), shown);
+    }
     assert_eq!(
         settings.origins.of("store.url"),
         Origin::Environment("STELLA_STORE")
@@ -244,11 +270,12 @@ fn the_homes_file_goes_over_the_machines_and_the_environment_over_both() {
 fn no_file_or_an_empty_one_is_all_defaults() {
     for text in ["", "# nothing\n", "---\n", "signer:\n"] {
         let settings = settings(text).expect(text);
-        assert!(
-            settings
-                .key_stores()
-                .values()
-                .all(|s| *s == KeyStoreUri::Software)
-        );
+        let stores = key_stores(&settings);
+        assert!(stores.iter().all(|s| *s == KeyStoreUri::Software));
     }
+}
+
+fn key_stores(settings: &Settings) -> Vec<KeyStoreUri> {
+    let stores = settings.profiles.values().map(|p| p.key_store.parse());
+    stores.map(|s| s.expect("checked when it was read")).collect()
 }

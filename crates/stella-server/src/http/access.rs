@@ -6,7 +6,8 @@ use std::sync::Arc;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::Method;
+use http::header::ALLOW;
+use http::{Method, StatusCode};
 
 use crate::app::{App, Caller, Error, Permission};
 
@@ -115,6 +116,12 @@ pub fn access(method: &Method, path: &str) -> Option<Access> {
         .map(|(.., access)| *access)
 }
 
+/// Those that are declared for this path, for the header `Allow`.
+fn methods(path: &str) -> String {
+    let declared = TABLE.iter().filter(|(_, p, _)| *p == path);
+    declared.map(|(m, ..)| m.as_str()).collect::<Vec<_>>().join(", ")
+}
+
 pub async fn authorize(
     State(_): State<Arc<App>>,
     path: MatchedPath,
@@ -127,10 +134,15 @@ pub async fn authorize(
             Some(caller) => caller.require(permission),
             None => Err(super::peer::unauthenticated()),
         },
-        None => Err(Error::denied(
-            "access.undeclared",
-            "this route has no declared access; it is refused to everybody",
-        )),
+        None => match methods(path.as_str()) {
+            allow if !allow.is_empty() => {
+                return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, allow)]).into_response();
+            }
+            _ => Err(Error::denied(
+                "access.undeclared",
+                "this route has no declared access; it is refused to everybody",
+            )),
+        },
     };
     match allowed {
         Ok(()) => next.run(request).await,

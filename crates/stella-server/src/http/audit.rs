@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::Deserialize;
 use stella_core::api::audit::AuditList;
 use stella_core::api::problem::Problem;
 use utoipa::IntoParams;
 
+use super::extract::Query;
 use crate::app::audit::AuditQuery;
 use crate::app::{App, Result};
 

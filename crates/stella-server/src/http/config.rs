@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use serde::Deserialize;
 use stella_core::api::keys::{ConfigEntry, ConfigList, SetConfig};
 use stella_core::api::problem::Problem;
 use utoipa::IntoParams;
 
-use super::extract::Body;
+use super::extract::{Body, Query};
 use crate::app::{App, Caller, Result};
 
 #[derive(Debug, Deserialize, IntoParams)]

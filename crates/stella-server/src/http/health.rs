@@ -1,7 +1,7 @@
 //! What probes and readers of the API ask for, without a token.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use axum::extract::State;
 use axum::{Extension, Json, Router};
@@ -50,8 +50,10 @@ pub async fn readyz(
 /// This API, as OpenAPI 3.1.
 #[utoipa::path(get, path = "/openapi.json", tag = "health",
     responses((status = 200, description = "the OpenAPI document", body = serde_json::Value)))]
-pub async fn openapi_json() -> Json<utoipa::openapi::OpenApi> {
-    Json(super::openapi())
+pub async fn openapi_json() -> Json<&'static utoipa::openapi::OpenApi> {
+    // Made once: anybody may ask for it.
+    static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(super::openapi);
+    Json(&DOCUMENT)
 }
 
 /// `/docs`, from files that are part of the program.

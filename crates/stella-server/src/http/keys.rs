@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use http::StatusCode;
 use serde::Deserialize;
 use stella_core::api::keys::{
@@ -13,7 +13,7 @@ use stella_core::api::keys::{
 use stella_core::api::problem::Problem;
 use utoipa::IntoParams;
 
-use super::extract::Body;
+use super::extract::{Body, Query};
 use crate::app::{App, Caller, Result};
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -8,6 +8,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::AUTHORIZATION;
 
+use zeroize::Zeroizing;
+
 use crate::app::{App, Caller, Error, ErrorKind};
 
 /// Put into a request's extensions by whatever accepted the connection.
@@ -25,20 +27,20 @@ pub enum Peer {
     Network,
 }
 
-/// Turns the peer into a [`Caller`]. No caller is put in where nobody proved
+/// Turns the peer into a [`Caller`]. The owner is one with or without a token;
+/// no caller is put in where nobody proved
 /// who they are; what needs one is then refused.
 pub async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    let caller = match request.extensions().get::<Peer>() {
-        Some(Peer::Embedded { user }) => Some(Caller::owner(format!("local:{user}"))),
-        Some(Peer::Local { uid, user }) => local(*uid, user),
-        Some(Peer::Network) => match bearer(&request) {
-            None => None,
-            Some(secret) => match app.token_caller(&secret).await {
-                Ok(caller) => Some(caller),
-                Err(error) => return error.into_response(),
-            },
+    let Some(peer) = request.extensions().get::<Peer>() else {
+        return next.run(request).await;
+    };
+    let caller = match (owner(peer), bearer(&request)) {
+        (Some(owner), _) => Some(owner),
+        (None, None) => None,
+        (None, Some(secret)) => match app.token_caller(&secret).await {
+            Ok(caller) => Some(caller),
+            Err(error) => return error.into_response(),
         },
-        None => None,
     };
     if let Some(caller) = caller {
         request.extensions_mut().insert(caller);
@@ -55,16 +57,24 @@ pub fn unauthenticated() -> Error {
     .next("give one with --token or STELLA_TOKEN; stella token create makes one")
 }
 
-/// The server's own user and root own the home; nobody else does.
-fn local(uid: u32, user: &str) -> Option<Caller> {
-    let me = rustix::process::geteuid().as_raw();
-    (uid == me || uid == 0).then(|| Caller::owner(format!("local:{user}")))
+/// This process, the server's own user and root own the home; whoever else
+/// asks needs a token, over the socket as over the network.
+fn owner(peer: &Peer) -> Option<Caller> {
+    let user = match peer {
+        Peer::Embedded { user } => user,
+        Peer::Local { uid, user } => {
+            let me = rustix::process::geteuid().as_raw();
+            (*uid == me || *uid == 0).then_some(user)?
+        }
+        Peer::Network => return None,
+    };
+    Some(Caller::owner(format!("local:{user}")))
 }
 
-fn bearer(request: &Request) -> Option<String> {
+fn bearer(request: &Request) -> Option<Zeroizing<String>> {
     let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, secret) = value.split_once(' ')?;
     scheme
         .eq_ignore_ascii_case("bearer")
-        .then(|| secret.trim().to_owned())
+        .then(|| Zeroizing::new(secret.trim().to_owned()))
 }

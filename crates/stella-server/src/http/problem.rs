@@ -78,6 +78,7 @@ pub async fn fill_in(request: Request, next: Next) -> Response {
     if ours || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
+    let allow = response.headers().get(header::ALLOW).cloned();
     let (code, detail) = match status {
         StatusCode::NOT_FOUND => ("route.unknown", "there is no such resource"),
         StatusCode::METHOD_NOT_ALLOWED => ("route.method", "this resource does not take that method"),
@@ -100,7 +101,11 @@ pub async fn fill_in(request: Request, next: Next) -> Response {
         next: None,
         trace: None,
     };
-    respond(status, &problem)
+    let mut refusal = respond(status, &problem);
+    if let Some(allow) = allow {
+        refusal.headers_mut().insert(header::ALLOW, allow);
+    }
+    refusal
 }
 
 fn respond(status: StatusCode, problem: &Problem) -> Response {

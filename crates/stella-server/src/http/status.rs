@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::Deserialize;
 use stella_core::api::audit::LogList;
 use stella_core::api::problem::Problem;
 use stella_core::api::status::{DbReport, Status};
 use utoipa::IntoParams;
 
+use super::extract::Query;
 use crate::app::logs::LogQuery;
 use crate::app::{App, Result};
 

@@ -1,8 +1,11 @@
 //! What comes in over HTTP, and what the on-call person sees.
 
+use std::sync::Arc;
+
 use stella_core::api::attestations::{CreateAttestation, TestSign};
 use stella_server::app::attest::AttestationQuery;
 use stella_server::config::Settings;
+use stella_store::sqlite::{OpenOptions, SqliteStore};
 
 use crate::PAD;
 use crate::support::{World, about, base64, payload, sha256};
@@ -292,4 +295,92 @@ async fn the_use_of_a_token_is_noted_once_a_minute() {
     world.pass(1);
     world.app.token_caller(&made.secret).await.expect("whose it is");
     assert_eq!(last_used().await, Some(world.now()));
+}
+
+/// An envelope is longer than the request that asked for it: base64 grows, and
+/// a signature is added. The bound is one of what comes in.
+#[tokio::test]
+async fn what_fits_into_a_request_is_verified_ever_after() {
+    let mut settings = Settings::default();
+    settings.limits.max_body_bytes = 64 * 1024;
+    let world = World::with(settings).await.with_key().await;
+    let request = CreateAttestation {
+        predicate: Some(format!("{{\"log\":\"{}\"}}", "x".repeat(60_000))),
+        ..about(PAD, "a", "openvex")
+    };
+    let body = serde_json::to_vec(&request).expect("JSON");
+    let (status, made) = world.post("/v1/attestations", body, None).await;
+    assert_eq!(status, 201, "{made}");
+    assert_eq!(
+        made["attestations"][0]["wouldVerify"]["verdict"], "PASS",
+        "{made}"
+    );
+    let id = made["id"].as_str().expect("an id");
+    assert_eq!(world.verify(id).await.verdict, "PASS");
+    assert_eq!(world.gate("a", Some(PAD), &[]).await.verdict, "PASS");
+    let details = world.app.show_attestation(id).await.expect("details");
+    assert_eq!(details.signatures.len(), 1);
+    assert!(world.app.check_integrity(id).await.expect("checked").intact);
+    assert!(world.app.attestation_bundle(id).await.is_ok());
+    let impact = world.app.key_impact("k1").await.expect("impact");
+    assert_eq!((impact.attestations, impact.in_ledger), (1, 1));
+}
+
+/// Whoever lowers a bound means what comes in from now on.
+#[tokio::test]
+async fn a_bound_that_is_lowered_fails_nothing_that_passed() {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = home.path().join("stella.db");
+    let store = Arc::new(SqliteStore::open(&path, &OpenOptions::default()).expect("a store"));
+    let before = World::over(store.clone(), Settings::default(), home)
+        .with_key()
+        .await;
+    let request = CreateAttestation {
+        predicate: Some(format!("{{\"log\":\"{}\"}}", "x".repeat(8_000))),
+        ..about(PAD, "a", "openvex")
+    };
+    let id = before.create(request).await.expect("created").id;
+
+    let mut settings = Settings::default();
+    settings.limits.max_body_bytes = 4 * 1024;
+    let home = tempfile::tempdir().expect("a folder");
+    let world = World::over(store, settings, home);
+    world.pass(7_200);
+    assert_eq!(world.verify(&id).await.verdict, "PASS");
+    assert_eq!(world.gate("a", Some(PAD), &[]).await.verdict, "PASS");
+    let integrity = world.app.check_integrity(&id).await.expect("checked");
+    assert!(integrity.intact, "{integrity:?}");
+}
+
+/// Names come from whoever wrote the statement.
+#[tokio::test]
+async fn a_hostile_name_fills_no_log_and_runs_no_command() {
+    let world = World::ready().await;
+    let signed = async |name: &str| {
+        let whole = payload(name, "a", "openvex");
+        world.sign_outside("k1", &whole).await
+    };
+    let long = format!("pkg:{}", "x".repeat(1_000_000));
+    let report = world.verify_bundle(signed(&long).await, None, None).await;
+    assert_eq!(report.code, "subject.name", "{}", report.code);
+    let log = world.app.read_logs(Default::default()).await.expect("the log");
+    let [line] = log.lines.as_slice() else {
+        panic!("one line")
+    };
+    assert!(line.message.len() + line.fields.to_string().len() < 10_000);
+
+    let report = world.verify_bundle(signed("x:$(reboot)").await, None, None).await;
+    assert_eq!(report.code, "anchor.none");
+    let next = report.next.expect("a command");
+    assert!(next.starts_with("stella anchor explain 'x:$(reboot)' "), "{next}");
+    let told = world
+        .app
+        .explain_anchor("x';reboot;':y")
+        .await
+        .expect("explained");
+    let next = told.next.expect("a command");
+    assert_eq!(
+        next,
+        r"stella anchor create --purl-pattern 'x'\'';reboot;'\'':*' --key-ids KEY"
+    );
 }

@@ -1,12 +1,13 @@
 //! What a promotion gate lets through, and what it does not.
 
 use stella_core::api::attestations::{CreateAttestation, ImportAttestation};
-use stella_core::api::verify::VerifyAttestation;
+use stella_core::api::verify::{VerdictReport, VerifyArtifact, VerifyAttestation};
 use stella_core::trust::anchor::AnchorPolicy;
 use stella_server::app::Caller;
+use stella_server::config::Settings;
 
 use crate::PAD;
-use crate::support::{World, about, base64, payload, times};
+use crate::support::{World, about, base64, payload, sha256, times};
 
 #[tokio::test]
 async fn the_gate_holds() {
@@ -87,6 +88,78 @@ async fn the_gate_holds() {
         .await
         .expect("a verdict");
     assert_eq!(ours.verdict, "PASS");
+}
+
+async fn gate_for(world: &World, digit: &str, signer: &str) -> VerdictReport {
+    let request = VerifyArtifact {
+        digests: sha256(digit),
+        purl: Some(PAD.to_owned()),
+        require_types: Vec::new(),
+        signer: Some(signer.to_owned()),
+        times: times(),
+    };
+    let report = world.app.verify_artifact(&world.owner, request).await;
+    report.expect("a verdict")
+}
+
+async fn attested_for(world: &World, id: &str, signer: &str) -> VerdictReport {
+    let request = VerifyAttestation {
+        attestation: Some(id.to_owned()),
+        last: false,
+        signer: Some(signer.to_owned()),
+        times: times(),
+    };
+    let report = world.app.verify_attestation(&world.owner, request).await;
+    report.expect("a verdict")
+}
+
+/// Who brings a signature here is not who had it made.
+#[tokio::test]
+async fn an_import_makes_nobody_the_one_who_asked_for_the_signature() {
+    let world = World::ready().await;
+    let made = world.create(about(PAD, "a", "openvex")).await.expect("created");
+    let envelope = world.app.attestation_envelope(&made.id).await.expect("signed");
+    let thief = Caller {
+        identity: "token:ci-pay".to_owned(),
+        ..world.owner.clone()
+    };
+    // A key id is not signed: whoever copies an envelope may change it.
+    let text = String::from_utf8(envelope).expect("text");
+    for document in [text.clone(), text.replace("\"k1\"", "\"k1-copy\"")] {
+        let imported = world
+            .app
+            .import_attestation(&thief, ImportAttestation { document })
+            .await
+            .expect("imported");
+        let report = attested_for(&world, &imported.id, "token:ci-pay").await;
+        assert_eq!(report.code, "signer.not-wanted", "{report:?}");
+        assert_eq!(world.verify(&imported.id).await.verdict, "PASS");
+    }
+    assert_ne!(gate_for(&world, "a", "token:ci-pay").await.verdict, "PASS");
+    assert_eq!(gate_for(&world, "a", "local:*").await.verdict, "PASS");
+}
+
+/// A deterministic algorithm makes one signature for both.
+#[tokio::test]
+async fn each_of_two_who_asked_for_the_same_statement_is_its_signer() {
+    let world = World::ready().await;
+    let first = world.create(about(PAD, "a", "openvex")).await.expect("created");
+    let ci = Caller {
+        identity: "token:ci".to_owned(),
+        ..world.owner.clone()
+    };
+    let second = world
+        .app
+        .create_attestation(&ci, about(PAD, "a", "openvex"), Default::default())
+        .await
+        .expect("created");
+    assert_ne!(first.id, second.id);
+    for signer in ["local:root", "token:ci", "*"] {
+        let report = gate_for(&world, "a", signer).await;
+        assert_eq!(report.verdict, "PASS", "{signer}: {report:?}");
+    }
+    assert_eq!(attested_for(&world, &second.id, "token:ci").await.verdict, "PASS");
+    assert_ne!(gate_for(&world, "a", "token:cd").await.verdict, "PASS");
 }
 
 #[tokio::test]
@@ -177,4 +250,40 @@ async fn nobody_crowds_a_good_signature_out() {
     let report = world.verify(&id).await;
     assert_eq!(report.verdict, "PASS", "{report:?}");
     assert_eq!(world.gate("a", Some(PAD), &[]).await.verdict, "PASS");
+}
+
+/// Whoever may import may be quick, and knows the digest.
+#[tokio::test]
+async fn imports_use_up_no_room_before_our_own() {
+    let mut settings = Settings::default();
+    settings.limits.max_attestations_per_artifact = 3;
+    let world = World::with(settings).await.with_key().await;
+    for n in 0..4_u8 {
+        let envelope = stella_core::dsse::Envelope {
+            payload_type: stella_core::dsse::IN_TOTO_PAYLOAD_TYPE.to_owned(),
+            payload: payload(&format!("pkg:npm/junk@{n}.0.0"), "a", "openvex"),
+            signatures: vec![stella_core::dsse::EnvelopeSignature {
+                keyid: None,
+                sig: vec![n; 64],
+            }],
+        };
+        let document = String::from_utf8(envelope.to_json()).expect("text");
+        world
+            .app
+            .import_attestation(&world.owner, ImportAttestation { document })
+            .await
+            .expect("imported");
+    }
+    world.pass(1);
+    world.create(about(PAD, "a", "openvex")).await.expect("created");
+    let report = world.gate("a", Some(PAD), &[]).await;
+    assert_eq!(report.verdict, "PASS", "{report:?}");
+    assert_eq!(report.parts.len(), 3);
+    assert!(
+        report
+            .trace
+            .iter()
+            .any(|c| c.detail.contains("limits.maxAttestationsPerArtifact")),
+        "what was left out is told: {report:?}"
+    );
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use stella_core::api::attestations::{CreateAttestation, Resign, Retry, Withdraw};
+use stella_core::api::attestations::{
+    CreateAttestation, ImportAttestation, Resign, Retry, TestSign, Withdraw,
+};
 use stella_core::trust::anchor::AnchorPolicy;
 use stella_server::app::attest::{AttestationQuery, CreateOptions};
 use stella_server::app::logs::LogQuery;
@@ -111,15 +113,25 @@ async fn many_at_once_with_one_idempotency_key_are_one() {
 
 #[tokio::test]
 async fn one_envelope_for_each_profile_over_the_same_payload() {
+    for second in ["pqc", "fips", "gost", "sm2"] {
+        two_profiles_are_two_signatures(second).await;
+    }
+}
+
+async fn two_profiles_are_two_signatures(second: &str) {
     let world = World::ready().await;
-    world.generate("p1", "pqc").await;
+    world.generate("p1", second).await;
     let policy = AnchorPolicy {
         threshold: 2,
         ..AnchorPolicy::default()
     };
     world.anchor("pkg:npm/%40acme/*", &["k1", "p1"], policy).await;
+    let alone = about("pkg:npm/@acme/alone@1.0.0", "b", "evidence.stella/v1");
+    let alone = world.create(alone).await.expect("created");
+    let report = world.verify(&alone.id).await;
+    assert_ne!(report.verdict, "PASS", "{second}: one of two");
     let request = CreateAttestation {
-        profiles: vec!["default".to_owned(), "pqc".to_owned()],
+        profiles: vec!["default".to_owned(), second.to_owned()],
         ..about("pkg:npm/@acme/app@1.0.0", "a", "evidence.stella/v1")
     };
     let made = world
@@ -133,7 +145,7 @@ async fn one_envelope_for_each_profile_over_the_same_payload() {
     assert_eq!(one.pae_digest, two.pae_digest);
     assert_eq!(one.subjects[0].name.as_deref(), Some("pkg:npm/%40acme/app@1.0.0"));
     let report = world.verify(&one.id).await;
-    assert_eq!(report.verdict, "PASS", "{report:?}");
+    assert_eq!(report.verdict, "PASS", "{second}: {report:?}");
     let again = world
         .app
         .create_attestation(&world.owner, request, keyed("dual"))
@@ -354,6 +366,49 @@ async fn a_record_whose_requester_lost_the_right_is_held() {
     assert_eq!(row.state, "held");
 }
 
+/// What somebody only brought here is not put under our name by the way.
+#[tokio::test]
+async fn force_reuses_what_was_recorded_here_and_no_import() {
+    let world = World::ready().await;
+    let envelope = stella_core::dsse::Envelope {
+        payload_type: stella_core::dsse::IN_TOTO_PAYLOAD_TYPE.to_owned(),
+        payload: payload(PAD, "a", "openvex"),
+        signatures: vec![stella_core::dsse::EnvelopeSignature {
+            keyid: None,
+            sig: vec![1; 64],
+        }],
+    };
+    let document = String::from_utf8(envelope.to_json()).expect("text");
+    let planted = ImportAttestation { document };
+    world
+        .app
+        .import_attestation(&scoped("pkg:npm/other", "openvex"), planted)
+        .await
+        .expect("imported");
+    let forced = || CreateAttestation {
+        predicate: None,
+        force: Some(true),
+        ..about(PAD, "a", "openvex")
+    };
+    let refused = world.create(forced()).await.expect_err("nothing of ours");
+    assert_eq!(refused.code, "statement.predicate");
+
+    let ours = world.create(about(PAD, "a", "openvex")).await.expect("created");
+    let again = world.create(forced()).await.expect("created anew");
+    assert_eq!(again.attestations[0].pae_digest, ours.attestations[0].pae_digest);
+    let withdraw = Withdraw {
+        reason: "policy-violation".to_owned(),
+        note: None,
+    };
+    let done = world
+        .app
+        .withdraw_attestation(&world.owner, &ours.id, withdraw)
+        .await;
+    assert!(done.is_ok());
+    let refused = world.create(forced()).await.expect_err("taken back");
+    assert_eq!(refused.code, "statement.predicate");
+}
+
 #[tokio::test]
 async fn a_scoped_signer_gets_nothing_outside_its_scope() {
     let world = World::ready().await;
@@ -420,6 +475,27 @@ async fn a_scoped_signer_gets_nothing_outside_its_scope() {
     assert_eq!(error.code, "signer.not-allowed");
 }
 
+/// Not even a nonce: each signature costs the key store one.
+#[tokio::test]
+async fn a_scoped_signer_tries_no_key_of_another_profile() {
+    let world = World::ready().await;
+    world.generate("f1", "fips").await;
+    let mut ci = scoped("*", "cyclonedx");
+    ci.scope.profiles = Some(["fips".parse().expect("a profile")].into());
+    let try_key = async |profile: Option<&str>, key: Option<&str>| {
+        let request = TestSign {
+            profile: profile.map(str::to_owned),
+            key_id: key.map(str::to_owned),
+        };
+        world.app.test_sign(&ci, request).await.map_err(|e| e.code)
+    };
+    for (profile, key) in [(None, None), (Some("default"), None), (None, Some("k1"))] {
+        assert_eq!(try_key(profile, key).await, Err("signer.not-allowed".to_owned()));
+    }
+    assert!(try_key(Some("fips"), None).await.is_ok());
+    assert!(try_key(None, Some("f1")).await.is_ok());
+}
+
 #[tokio::test]
 async fn whatever_the_key_store_does_nothing_is_called_signed_that_is_not() {
     let faults = [
@@ -467,4 +543,30 @@ async fn whatever_the_key_store_does_nothing_is_called_signed_that_is_not() {
             assert_eq!(world.verify(&id).await.verdict, "PASS");
         }
     }
+}
+
+/// A change of trust has no idempotency key to be repeated with.
+#[tokio::test]
+async fn where_it_is_not_known_whether_trust_changed_the_audit_trail_tells() {
+    let store = Arc::new(MemoryStore::default());
+    let home = tempfile::tempdir().expect("a folder");
+    let world = World::over(store.clone(), Settings::default(), home)
+        .with_key()
+        .await;
+    store.lose_the_next_answer();
+    let error = world
+        .app
+        .set_config(&world.owner, "rotation.overlap_days", "7")
+        .await
+        .expect_err("nobody knows");
+    assert_eq!(error.code, "store.unknown-outcome");
+    let next = error.next.expect("a way to find out");
+    assert!(next.contains("stella audit query"), "{next}");
+    // It had taken effect, and saying it again is safe.
+    let again = world
+        .app
+        .set_config(&world.owner, "rotation.overlap_days", "7")
+        .await;
+    assert_eq!(again.expect("set").value, "7");
+    assert_eq!(world.app.trust_head().await.expect("trust").settings.len(), 1);
 }

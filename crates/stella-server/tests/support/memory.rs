@@ -30,6 +30,8 @@ struct Tables {
     key_moves: u32,
     /// How often yet the head counts as moved since it was decided on.
     head_moves: u32,
+    /// The next change of trust takes effect, and nobody hears of it.
+    loses_an_answer: bool,
 }
 
 impl MemoryStore {
@@ -39,6 +41,10 @@ impl MemoryStore {
 
     pub fn move_head(&self, times: u32) {
         self.tables().head_moves = times;
+    }
+
+    pub fn lose_the_next_answer(&self) {
+        self.tables().loses_an_answer = true;
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -137,7 +143,10 @@ impl EventStore for MemoryStore {
                 }
             }
         }
-        Ok(Appended::Done)
+        match std::mem::take(&mut tables.loses_an_answer) {
+            true => Err(StoreError::Unknown("the connection broke".to_owned())),
+            false => Ok(Appended::Done),
+        }
     }
 
     async fn chain_head(&self, event: u64) -> Result<Option<ChainHead>> {
@@ -292,14 +301,10 @@ impl AttestationStore for MemoryStore {
                 .iter()
                 .any(|s| s.digest.all().get(algorithm).is_some_and(|v| v == hex))
         };
-        Ok(self
-            .tables()
-            .rows
-            .values()
-            .filter(about)
-            .take(limit)
-            .cloned()
-            .collect())
+        let mut rows: Vec<_> = self.tables().rows.values().filter(about).cloned().collect();
+        rows.sort_by_key(|r| r.imported);
+        rows.truncate(limit);
+        Ok(rows)
     }
 
     async fn list_attestations(&self, f: AttestationFilter) -> Result<Vec<AttestationRow>> {
@@ -345,7 +350,7 @@ impl AttestationStore for MemoryStore {
             .cloned())
     }
 
-    async fn queue(&self, _: Timestamp) -> Result<QueueFigures> {
+    async fn queue(&self) -> Result<QueueFigures> {
         let tables = self.tables();
         let count = |state| tables.rows.values().filter(|r| r.state == state).count() as u64;
         Ok(QueueFigures {

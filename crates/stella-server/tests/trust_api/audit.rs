@@ -106,6 +106,7 @@ async fn a_query_that_makes_no_sense_is_refused() {
         ("type=*_ADDED", 400, "audit.type"),
         ("from=2025-01-02&to=2025-01-01", 400, "audit.range"),
         ("from=lately", 400, "time.syntax"),
+        ("limit=many", 400, "query.syntax"),
         ("limit=0", 400, "list.limit"),
         ("limit=1001", 400, "list.limit"),
         ("cursor=x", 400, "list.cursor"),
@@ -115,4 +116,9 @@ async fn a_query_that_makes_no_sense_is_refused() {
         api.refused(Method::GET, &format!("/v1/audit?{query}"), "", status, code)
             .await;
     }
+    let (_, answer) = api.get("/v1/logs?limit=many").await;
+    assert!(
+        answer["detail"].as_str().expect("why").contains("limit"),
+        "{answer}"
+    );
 }

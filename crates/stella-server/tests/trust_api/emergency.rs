@@ -96,6 +96,46 @@ async fn saying_the_same_again_changes_nothing() {
     assert_eq!(api.ok(Method::GET, "/v1/audit", "").await, before);
 }
 
+/// The answer was lost on the way; the operator gives the command again.
+#[tokio::test]
+async fn a_revocation_that_is_repeated_is_answered_as_done() {
+    let api = Api::runbook().await;
+    api.generate("key-2025-prod", "default").await;
+    api.ok(
+        Method::POST,
+        &format!("/v1/anchors/{NPM}/keys"),
+        r#"{"keyid": "key-2025-prod"}"#,
+    )
+    .await;
+    let revoke = format!("/v1/anchors/{NPM}/keys/key-2024-prod/revoke");
+    for at_once in [
+        r#"{"reason": "annual-rotation", "effectiveAt": "NOW"}"#,
+        r#"{"reason": "annual-rotation"}"#,
+    ] {
+        api.at("2025-02-01T00:00:00Z");
+        api.ok(Method::POST, &revoke, at_once).await;
+        let before = api.ok(Method::GET, "/v1/audit", "").await;
+        api.at("2025-02-01T00:05:00Z");
+        let rehearsal = at_once.replace('{', r#"{"dryRun": true, "#);
+        for body in [rehearsal.as_str(), at_once] {
+            let again = api.ok(Method::POST, &revoke, body).await;
+            assert_eq!(
+                again["effectiveAt"], "2025-02-01T00:00:00Z",
+                "since when it is revoked"
+            );
+            assert!(texts(&again["anchors"]).is_empty());
+            assert!(texts(&again["next"])[0].contains("revoked already"), "{again}");
+        }
+        assert_eq!(api.ok(Method::GET, "/v1/audit", "").await, before);
+    }
+    let later = r#"{"reason": "annual-rotation", "effectiveAt": "2025-02-01T00:05:00Z"}"#;
+    api.refused(Method::POST, &revoke, later, 409, "key.revocation-loosened")
+        .await;
+    let milder = r#"{"reason": "superseded"}"#;
+    api.refused(Method::POST, &revoke, milder, 409, "key.revocation-loosened")
+        .await;
+}
+
 #[tokio::test]
 async fn what_a_thief_signed_elsewhere_is_found_by_its_signature() {
     let api = Api::runbook().await;

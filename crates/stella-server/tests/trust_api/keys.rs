@@ -54,6 +54,34 @@ async fn a_public_key_alone_verifies_and_never_signs() {
     .await;
 }
 
+/// A key that gost-engine made, as RFC 9215 section 4.2 lets it be written:
+/// its curve under the older name and under the newer one.
+const GOST: [&str; 2] = [
+    "MGYwHwYIKoUDBwEBAQEwEwYHKoUDAgIjAQYIKoUDBwEBAgIDQwAEQKJvG8DPc35/oOkogcQ2VbDHwo9/CMRgEyg9mT6IR5qo8SKcZ9kAG2OIcAohlDfpWvhyXqcN00/Rfz/H/AQpDiQ=",
+    "MF4wFwYIKoUDBwEBAQEwCwYJKoUDBwECAQECA0MABECibxvAz3N+f6DpKIHENlWwx8KPfwjEYBMoPZk+iEeaqPEinGfZABtjiHAKIZQ36Vr4cl6nDdNP0X8/x/wEKQ4k",
+];
+
+#[tokio::test]
+async fn a_key_is_not_entered_twice_under_two_names_of_its_curve() {
+    for (first, second) in [(0, 1), (1, 0)] {
+        let api = Api::empty().await;
+        let import = json!({"keyId": "partner", "publicKey": GOST[first]});
+        let (status, key) = api.post("/v1/signer/keys/import", &import.to_string()).await;
+        assert_eq!(status, 201, "{key}");
+        assert_eq!(key["algorithm"], "GOST-R-34.10-2012");
+        assert!(key["notes"][0].as_str().expect("a note").starts_with("unaudited"));
+        let again = json!({"keyId": "partner-2", "publicKey": GOST[second]});
+        api.refused(
+            Method::POST,
+            "/v1/signer/keys/import",
+            &again.to_string(),
+            409,
+            "key.same-material",
+        )
+        .await;
+    }
+}
+
 #[tokio::test]
 async fn an_import_that_makes_no_sense_is_refused_with_what_would() {
     let api = Api::empty().await;
@@ -318,5 +346,17 @@ async fn providers_are_those_of_this_build() {
         .iter()
         .map(|a| a["id"].as_str().expect("an id"))
         .collect();
-    assert_eq!(ids, ["SHA256-ED25519", "SHA256-ECDSA-P256", "ML-DSA-65"]);
+    assert_eq!(
+        ids,
+        [
+            "SHA256-ED25519",
+            "SHA256-ECDSA-P256",
+            "ML-DSA-65",
+            "GOST-R-34.10-2012",
+            "SM2-P256"
+        ]
+    );
+    let unaudited = providers["algorithms"].as_array().expect("algorithms");
+    let unaudited: Vec<_> = unaudited.iter().map(|a| a["unaudited"] == true).collect();
+    assert_eq!(unaudited, [false, false, false, true, true]);
 }

@@ -1,6 +1,7 @@
 //! What is refused, how, and what to do instead.
 
 use super::*;
+use stella_server::http::peer::Peer;
 
 #[tokio::test]
 async fn each_refusal_has_a_status_a_code_and_the_next_command() {
@@ -443,4 +444,193 @@ async fn without_a_caller_nothing_is_answered() {
         .await
         .expect("an answer");
     assert_eq!(response.status(), 401);
+}
+
+/// Whoever stole a token may hold a request open, its body half sent, while
+/// the token is revoked.
+#[tokio::test]
+async fn a_request_that_outlives_its_token_changes_no_trust() {
+    let api = Api::runbook().await;
+    let (_, made) = api
+        .post("/v1/tokens", r#"{"role": "admin", "name": "stolen"}"#)
+        .await;
+    let secret = made["secret"].as_str().expect("a secret");
+    let caller = api.world.app.token_caller(secret).await.expect("authenticated");
+    let revoke = format!("/v1/tokens/{}/revoke", made["id"].as_str().expect("an id"));
+    api.ok(Method::POST, &revoke, "").await;
+
+    let events = api.ok(Method::GET, "/v1/audit", "").await;
+    for (path, body) in [
+        ("/v1/tokens", r#"{"role": "admin"}"#),
+        ("/v1/signer/keys", r#"{"profile": "default", "keyId": "mine"}"#),
+        (
+            "/v1/anchors",
+            r#"{"purlPattern": "*", "keyIds": ["key-2024-prod"]}"#,
+        ),
+    ] {
+        let (status, answer) = api.call_as(&caller, Method::POST, path, body).await;
+        assert_eq!(
+            (status, answer["code"].as_str()),
+            (401, Some("access.unauthenticated")),
+            "{path}: {answer}"
+        );
+    }
+    assert_eq!(api.ok(Method::GET, "/v1/audit", "").await, events);
+    assert_eq!(
+        api.ok(Method::GET, "/v1/tokens", "").await["tokens"]
+            .as_array()
+            .map(Vec::len),
+        Some(1)
+    );
+}
+
+/// A socket may lie where others reach it.
+#[tokio::test]
+async fn a_local_user_who_does_not_own_the_home_needs_a_token() {
+    let api = Api::runbook().await;
+    let (_, made) = api.post("/v1/tokens", r#"{"role": "verifier"}"#).await;
+    let good = format!("Bearer {}", made["secret"].as_str().expect("a secret"));
+    let ask = async |uid: u32, token: Option<&str>, path: &str| {
+        let mut request = Request::get(path);
+        if let Some(token) = token {
+            request = request.header("Authorization", token);
+        }
+        let mut request = request.body(Body::empty()).expect("a request");
+        let user = "somebody".to_owned();
+        request.extensions_mut().insert(Peer::Local { uid, user });
+        let router = stella_server::http::router(Arc::clone(&api.world.app));
+        router
+            .oneshot(request)
+            .await
+            .expect("an answer")
+            .status()
+            .as_u16()
+    };
+    let me = rustix::process::geteuid().as_raw();
+    let stranger = me + 1;
+    assert_eq!(ask(me, None, "/v1/tokens").await, 200);
+    assert_eq!(ask(stranger, None, "/v1/anchors").await, 401);
+    assert_eq!(
+        ask(stranger, Some("Bearer stella_guess"), "/v1/anchors").await,
+        401
+    );
+    assert_eq!(ask(stranger, Some(good.as_str()), "/v1/anchors").await, 200);
+    assert_eq!(ask(stranger, Some(good.as_str()), "/v1/tokens").await, 403);
+}
+
+/// A demand that was left out for a misspelling would be a looser gate.
+#[tokio::test]
+async fn a_field_that_nobody_knows_is_refused_and_not_passed_over() {
+    let api = Api::runbook().await;
+    let digest = format!(r#"{{"sha256": "{}"}}"#, "a".repeat(64));
+    for (path, body, field) in [
+        (
+            "/v1/verify/artifact",
+            format!(r#"{{"digests": {digest}, "requireType": ["cyclonedx"]}}"#),
+            "requireType",
+        ),
+        (
+            "/v1/verify/artifact",
+            format!(r#"{{"digests": {digest}, "minTimeEvidenc": "attested"}}"#),
+            "minTimeEvidenc",
+        ),
+        (
+            "/v1/verify/attestation",
+            r#"{"last": true, "signers": "token:ci"}"#.to_owned(),
+            "signers",
+        ),
+        (
+            "/v1/verify/bundle",
+            r#"{"document": "{}", "digest": {}}"#.to_owned(),
+            "digest",
+        ),
+        (
+            "/v1/tokens",
+            r#"{"role": "signer", "purls": ["*"], "type": ["openvex"]}"#.to_owned(),
+            "type",
+        ),
+        (
+            "/v1/anchors",
+            r#"{"purlPattern": "*", "requireledger": true}"#.to_owned(),
+            "requireledger",
+        ),
+        (
+            "/v1/signer/keys",
+            r#"{"profile": "default", "standBy": true}"#.to_owned(),
+            "standBy",
+        ),
+        (
+            "/v1/signer/keys/key-2024-prod/revoke",
+            r#"{"reason": "compromise", "dry-run": true}"#.to_owned(),
+            "dry-run",
+        ),
+        (
+            "/v1/attestations",
+            r#"{"predicateType": "test", "profile": "fips"}"#.to_owned(),
+            "profile",
+        ),
+    ] {
+        let (status, answer) = api.post(path, &body).await;
+        assert_eq!(
+            (status, answer["code"].as_str()),
+            (400, Some("json.shape")),
+            "{body}: {answer}"
+        );
+        let detail = answer["detail"].as_str().expect("why");
+        assert!(detail.contains(field), "{detail}");
+    }
+    // Nor is a list taken for the fields in their order.
+    api.refused(
+        Method::PUT,
+        "/v1/signer/config/rotation.auto",
+        r#"["true"]"#,
+        400,
+        "json.shape",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_method_that_a_resource_does_not_take_is_told_with_those_it_takes() {
+    let api = Api::runbook().await;
+    let path = "/v1/signer/config/signing.mode";
+    api.refused(Method::POST, path, "", 405, "route.method").await;
+    api.refused(Method::DELETE, "/v1/anchors", "", 405, "route.method")
+        .await;
+    api.refused(Method::GET, "/v1/nothing", "", 404, "route.unknown")
+        .await;
+    let mut request = Request::post(path).body(Body::empty()).expect("a request");
+    request.extensions_mut().insert(api.world.owner.clone());
+    let router = stella_server::http::router(Arc::clone(&api.world.app));
+    let answer = router.oneshot(request).await.expect("an answer");
+    assert_eq!(answer.headers()["allow"], "GET, PUT, DELETE");
+}
+
+#[tokio::test]
+async fn a_note_is_not_a_book() {
+    let api = Api::runbook().await;
+    let id = api.attest("pkg:npm/app@1.0.0", "a").await;
+    let events = api.ok(Method::GET, "/v1/audit", "").await;
+    let note = "x".repeat(5_000);
+    for (method, path, rest) in [
+        (
+            Method::POST,
+            "/v1/signer/keys/key-2024-prod/revoke",
+            r#""reason": "compromise""#,
+        ),
+        (
+            Method::PATCH,
+            &format!("/v1/anchors/{NPM}"),
+            r#""status": "disabled""#,
+        ),
+        (
+            Method::POST,
+            &format!("/v1/attestations/{id}/withdraw"),
+            r#""reason": "superseded""#,
+        ),
+    ] {
+        let body = format!(r#"{{{rest}, "note": "{note}"}}"#);
+        api.refused(method, path, &body, 400, "note.too-long").await;
+    }
+    assert_eq!(api.ok(Method::GET, "/v1/audit", "").await, events);
 }

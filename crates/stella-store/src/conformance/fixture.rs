@@ -207,6 +207,10 @@ pub fn setting(n: u64) -> EventBody {
 
 /// Recorded, about `pkg:npm/app@n`.
 pub fn attestation(n: u64) -> NewAttestation {
+    attestation_of(PREDICATE, n)
+}
+
+pub fn attestation_of(predicate_type: &str, n: u64) -> NewAttestation {
     let digest = Sha256::of(&n.to_be_bytes());
     let sets = [
         DigestSet::sha256(&digest),
@@ -222,13 +226,13 @@ pub fn attestation(n: u64) -> NewAttestation {
         .zip(sets)
         .map(|(name, digest)| Subject { name, digest })
         .collect();
-    let payload = Statement::build(&subjects, PREDICATE, "{}", &StatementLimits::default()).unwrap();
+    let payload = Statement::build(&subjects, predicate_type, "{}", &StatementLimits::default()).unwrap();
     NewAttestation {
         id: attestation_id(n),
         pae: pae_digest(IN_TOTO_PAYLOAD_TYPE, &payload),
         payload_type: IN_TOTO_PAYLOAD_TYPE.into(),
         payload,
-        predicate_type: PREDICATE.into(),
+        predicate_type: predicate_type.into(),
         subjects,
         profile: Some("default".parse().unwrap()),
         requested: Requested {

@@ -38,7 +38,7 @@ pub(super) fn by_digest(
     let sql = "SELECT * FROM signer.attestations WHERE id IN
                (SELECT attestation_id FROM signer.attestation_subjects
                 WHERE algorithm = ?1 AND digest IN (?2, lower(?2)))
-               ORDER BY id LIMIT ?3";
+               ORDER BY imported, id LIMIT ?3";
     select(conn, sql, (algorithm, hex, integer(limit)))
 }
 

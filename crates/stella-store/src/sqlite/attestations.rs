@@ -4,7 +4,6 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use stella_core::digest::Sha256;
 use stella_core::id::{AnchorId, AttestationId};
-use stella_core::time::Timestamp;
 
 use super::row::{Columns, all, execute, first, integer, json_text, text};
 use super::writer::Commit;
@@ -89,7 +88,7 @@ impl AttestationStore for SqliteStore {
             .await
     }
 
-    async fn queue(&self, _now: Timestamp) -> Result<QueueFigures> {
+    async fn queue(&self) -> Result<QueueFigures> {
         self.readers.read(queue).await
     }
 

@@ -44,6 +44,7 @@ pub(super) fn of_commit(error: rusqlite::Error) -> StoreError {
 pub(super) fn again(error: &StoreError) -> StoreError {
     match error {
         StoreError::Unavailable(why) => StoreError::Unavailable(why.clone()),
+        StoreError::Missing(why) => StoreError::Missing(why.clone()),
         StoreError::Unknown(why) => StoreError::Unknown(why.clone()),
         StoreError::Corrupt(why) => StoreError::Corrupt(why.clone()),
         StoreError::Schema(why) => StoreError::Schema(why.clone()),
@@ -62,6 +63,7 @@ pub(super) fn at(path: &Path, error: StoreError) -> StoreError {
     };
     match error {
         StoreError::Unavailable(why) => StoreError::Unavailable(name(why)),
+        StoreError::Missing(why) => StoreError::Missing(name(why)),
         StoreError::Unknown(why) => StoreError::Unknown(name(why)),
         StoreError::Corrupt(why) => StoreError::Corrupt(name(why)),
         StoreError::Schema(why) => StoreError::Schema(name(why)),

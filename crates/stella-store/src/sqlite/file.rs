@@ -109,15 +109,13 @@ impl Draft {
 
     /// Gives it its name, unless another process was first.
     pub(super) fn publish(self, path: &Path) -> Result<()> {
-        let sync = |p: &Path| File::open(p).and_then(|f| f.sync_all());
-        sync(&self.0).map_err(|e| unavailable(&self.0, &e))?;
+        sync(&self.0)?;
         match fs::hard_link(&self.0, path) {
             Ok(()) => {}
             Err(e) if e.kind() == ErrorKind::AlreadyExists => return Ok(()),
             Err(e) => return Err(unavailable(path, &e)),
         }
-        let folder = path.parent().unwrap_or(Path::new("/"));
-        sync(folder).map_err(|e| unavailable(folder, &e))
+        sync_folder_of(path)
     }
 }
 
@@ -128,6 +126,17 @@ impl Drop for Draft {
             let _ = fs::remove_file(with_suffix(&self.0, suffix));
         }
     }
+}
+
+/// A file's name is kept by its folder.
+pub(super) fn sync_folder_of(path: &Path) -> Result<()> {
+    sync(path.parent().unwrap_or(Path::new("/")))
+}
+
+fn sync(path: &Path) -> Result<()> {
+    File::open(path)
+        .and_then(|f| f.sync_all())
+        .map_err(|e| unavailable(path, &e))
 }
 
 pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

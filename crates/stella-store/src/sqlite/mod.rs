@@ -83,7 +83,7 @@ impl SqliteStore {
 fn open_writer(path: &Path, options: &OpenOptions) -> Result<Connection> {
     if !file::exists(path)? {
         if !options.create {
-            return Err(StoreError::Unavailable("there is no database".into()));
+            return Err(StoreError::Missing("there is no database".into()));
         }
         create(path, options)?;
     }

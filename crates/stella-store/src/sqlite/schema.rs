@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::file::{create_private, unavailable, with_suffix};
+use super::file::{create_private, sync_folder_of, unavailable, with_suffix};
 use super::row::execute;
 use crate::{Result, StoreError};
 
@@ -115,6 +115,7 @@ fn keep_copy(conn: &Connection, path: &Path, version: u32) -> Result<PathBuf> {
             Ok(file) => {
                 conn.execute("VACUUM signer INTO ?1", [copy.to_string_lossy()])?;
                 file.sync_all().map_err(|e| unavailable(&copy, &e))?;
+                sync_folder_of(&copy)?;
                 return Ok(copy);
             }
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {}

@@ -2,14 +2,16 @@
 
 use rusqlite::{Connection, Row};
 use stella_core::digest::Sha256;
-use stella_core::dsse::{Envelope, EnvelopeLimits, pae_digest};
-use stella_core::json::JsonLimits;
+use stella_core::dsse::{Envelope, pae_digest};
+use stella_core::statement::Statement;
 use stella_core::trust::{Event, TrustState};
 
 use super::row::{Columns, all, first, integer};
 use super::writer::{CHAIN_START, chain_head};
 use super::{attestation_rows, events, ledger, projections};
-use crate::{AttestationRow, LedgerKey, Result, VerifyReport};
+use crate::{
+    AttestationRow, LedgerKey, Result, STORED_ENVELOPE, STORED_STATEMENT, VerifyReport, subjects_of,
+};
 
 /// Damage that stops one check is a finding like any other.
 pub(super) fn report(conn: &Connection) -> VerifyReport {
@@ -35,15 +37,6 @@ const CHECKS: &[(&str, Check)] = &[
     ("the hash chain", chain),
     ("the attestations", attestations),
 ];
-
-/// What was let in under larger limits is no damage.
-const UNBOUNDED: EnvelopeLimits = EnvelopeLimits {
-    json: JsonLimits {
-        max_bytes: usize::MAX,
-        max_depth: 64,
-    },
-    max_signatures: usize::MAX,
-};
 
 const MAX_FINDINGS: usize = 200;
 
@@ -95,25 +88,12 @@ fn event_log(conn: &Connection, report: &mut VerifyReport) -> Result<()> {
     }
 }
 
-/// The event, if its columns say what its bytes say.
 fn event(row: &Row<'_>) -> std::result::Result<Event, String> {
     let event = events::event_of(row).map_err(|e| e.to_string())?;
-    let columns = events::audit_row(row).map_err(|e| e.to_string())?;
     if event.to_bytes().ok() != row.get("bytes").ok() {
         return Err("its bytes are not in canonical form".into());
     }
-    let equal = columns.event_id == event.id
-        && columns.event_type == event.body.event_type()
-        && columns.key_id.as_ref() == event.body.key_id()
-        && columns.anchor_id == event.body.anchor_id()
-        && columns.actor == event.actor
-        && columns.timestamp == event.recorded_at
-        && columns.details == event.body.details();
-    if equal {
-        Ok(event)
-    } else {
-        Err("its columns differ from its bytes".into())
-    }
+    Ok(event)
 }
 
 fn compare_projections(conn: &Connection, state: &TrustState, report: &mut VerifyReport) -> Result<()> {
@@ -289,10 +269,20 @@ fn attestation(conn: &Connection, found: &AttestationRow, spki: Option<[u8; 32]>
     if pae_digest(&found.payload_type, &found.payload) != found.pae {
         return wrong("its payload does not have its digest");
     }
+    let statement = match Statement::parse(&found.payload, &STORED_STATEMENT) {
+        Ok(statement) => statement,
+        Err(error) => return Ok(Some(format!("its payload: {error}"))),
+    };
+    if statement.predicate_type() != found.predicate_type {
+        return wrong("its predicate type is not that of its payload");
+    }
+    if subjects_of(&statement) != found.subjects {
+        return wrong("its subjects are not those of its payload");
+    }
     let Some(signed) = &found.signed else {
         return Ok(None);
     };
-    let envelope = match Envelope::parse(&signed.envelope, &UNBOUNDED) {
+    let envelope = match Envelope::parse(&signed.envelope, &STORED_ENVELOPE) {
         Ok(envelope) => envelope,
         Err(error) => return Ok(Some(format!("its envelope: {error}"))),
     };

@@ -52,13 +52,14 @@ pub fn check_free(state: &TrustState, id: &KeyId, material: Option<&PublicKey>) 
 /// a feed key always.
 pub fn enter_own(state: &TrustState, new: NewOwnKey, now: Timestamp) -> Result<Vec<EventBody>, Refusal> {
     check_free(state, &new.key_id, Some(&new.public_key))?;
+    check_created(Some(new.created_at), now)?;
     let at_once = match new.key_type {
         KeyType::Signing => state.active_key(&new.profile, now).is_none(),
         // Beside the others: who pins an older root still knows those.
         KeyType::Feed => true,
         KeyType::Log | KeyType::Timestamp => false,
     };
-    let first = at_once && !new.standby;
+    let first = at_once && !new.standby && new.not_after.is_none_or(|end| now < end);
     let key_id = new.key_id.clone();
     let entered = KeyEntered {
         key_id: new.key_id,
@@ -92,12 +93,7 @@ pub fn enter_external(
     now: Timestamp,
 ) -> Result<Vec<EventBody>, Refusal> {
     check_free(state, &key_id, Some(&public_key))?;
-    if created_at.is_some_and(|t| t > now) {
-        return Err(Refusal::invalid(
-            "key.created-in-future",
-            "a key cannot have been created in the future",
-        ));
-    }
+    check_created(created_at, now)?;
     let key_type = KeyType::Signing;
     Ok(vec![EventBody::KeyImported(KeyEntered {
         key_id,
@@ -106,6 +102,16 @@ pub fn enter_external(
         created_at,
         custody: None,
     })])
+}
+
+fn check_created(created_at: Option<Timestamp>, now: Timestamp) -> Result<(), Refusal> {
+    if created_at.is_some_and(|t| t > now) {
+        return Err(Refusal::invalid(
+            "key.created-in-future",
+            "a key cannot have been created in the future",
+        ));
+    }
+    Ok(())
 }
 
 /// What activating did, or would do.
@@ -237,12 +243,13 @@ pub fn retire(state: &TrustState, id: &KeyId, now: Timestamp) -> Result<Vec<Even
 
 fn retire_feed(state: &TrustState, key: &KeyRecord, now: Timestamp) -> Result<Vec<EventBody>, Refusal> {
     let id = &key.id;
-    if state.active_feed_keys(now).any(|other| other.id != *id) {
+    let mut others = state.active_feed_keys(now).filter(|other| other.id != *id);
+    if others.any(|other| other.may_sign(now)) {
         return Ok(vec![EventBody::KeyRetired { key_id: id.clone() }]);
     }
     Err(Refusal::conflict(
         "key.active",
-        format!("{id} is the only feed key; make its successor first, and let verifiers pin the root that names both"),
+        format!("{id} is the only feed key that may sign; make its successor first, and let verifiers pin the root that names both"),
     )
     .next("stella keys generate --type feed && stella trust root --out root.json"))
 }

@@ -14,7 +14,9 @@ use crate::trust::state::TrustState;
 #[derive(Debug, Clone)]
 pub struct Revocation {
     pub reason: RevokeReason,
-    pub effective_at: Timestamp,
+    /// `None` is at once, by the clock of whoever decides. So a command that is
+    /// repeated finds itself done instead of asking for a later end.
+    pub effective_at: Option<Timestamp>,
     pub compromised_since: Option<Timestamp>,
     pub note: Option<String>,
 }
@@ -22,6 +24,8 @@ pub struct Revocation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revoked {
     pub events: Vec<EventBody>,
+    /// From when on; where nothing was left to do, since when.
+    pub effective_at: Timestamp,
     pub anchors: Vec<AnchorId>,
     /// Anchors left without any key that is still good.
     pub emptied: Vec<AnchorId>,
@@ -29,7 +33,9 @@ pub struct Revoked {
     pub ends_signing: bool,
 }
 
-/// `anchor revoke-key`: in one anchor, or in every anchor that holds or held it.
+/// `anchor revoke-key`: in one anchor, or in every anchor that holds or held
+/// it. That a key was stolen is true of the key, so a compromise that one
+/// anchor is told of holds in all.
 pub fn in_anchors(
     state: &TrustState,
     scope: &Scope,
@@ -39,30 +45,44 @@ pub fn in_anchors(
 ) -> Result<Revoked, Refusal> {
     let key = find(state, key_id)?;
     check_times(revocation, now)?;
-    let anchors = held_in(state, scope, key_id)?;
+    let named = held_in(state, scope, key_id)?;
     let compromise = revocation.reason.is_compromise();
+    let anchors = if compromise {
+        held_in(state, &Scope::All, key_id)?
+    } else {
+        named
+    };
     if !compromise && key.state(now) == KeyState::Active {
         return Err(still_active(key));
     }
     let mut out = Revoked {
         events: Vec::new(),
+        effective_at: end_of(revocation, now).effective_at,
         anchors: Vec::new(),
         emptied: Vec::new(),
         ends_signing: false,
     };
     for (anchor, held) in anchors {
-        let news = tells_news(held.end.as_ref(), &end_of(revocation, now)).map_err(|why| {
-            Refusal::conflict("key.revocation-loosened", format!("anchor {}: {why}", anchor.id))
-                .next(format!("stella anchor show {}", anchor.id))
-        })?;
-        if !news {
-            continue;
+        let asked_for = *scope == Scope::All || *scope == Scope::One(anchor.id);
+        match tells_news(held.end.as_ref(), revocation, now) {
+            Ok(true) => {}
+            Ok(false) => {
+                out.stands(held.end.as_ref());
+                continue;
+            }
+            // It knows worse already; that must not keep the named one from being told.
+            Err(_) if !asked_for => continue,
+            Err(why) => {
+                let message = format!("anchor {}: {why}", anchor.id);
+                return Err(Refusal::conflict("key.revocation-loosened", message)
+                    .next(format!("stella anchor show {}", anchor.id)));
+            }
         }
         if held.is_current(now) && !others_current(anchor, key_id, now) {
             out.emptied.push(anchor.id);
         }
         out.anchors.push(anchor.id);
-        out.events.push(event(Some(anchor.id), key_id, revocation));
+        out.record(Some(anchor.id), key_id, revocation, now);
     }
     if !compromise && let Some(last) = out.emptied.first() {
         return Err(Refusal::conflict(
@@ -75,8 +95,7 @@ pub fn in_anchors(
     }
     if compromise {
         match out.end_signing(key, revocation, now) {
-            // One anchor may learn of the compromise later or in less detail
-            // than the key did; that must not keep it from being told.
+            // Nor must what the key as a whole knows better.
             Err(_) if *scope != Scope::All => {}
             outcome => outcome?,
         }
@@ -105,15 +124,37 @@ impl Revoked {
         revocation: &Revocation,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        let news = tells_news(key.end.as_ref(), &end_of(revocation, now)).map_err(|why| {
+        let news = tells_news(key.end.as_ref(), revocation, now).map_err(|why| {
             Refusal::conflict("key.revocation-loosened", format!("{}: {why}", key.id))
                 .next(format!("stella keys show {}", key.id))
         })?;
         if news {
             self.ends_signing = key.end.is_none();
-            self.events.push(event(None, &key.id, revocation));
+            self.record(None, &key.id, revocation, now);
+        } else {
+            self.stands(key.end.as_ref());
         }
         Ok(())
+    }
+
+    fn record(&mut self, anchor_id: Option<AnchorId>, key_id: &KeyId, r: &Revocation, now: Timestamp) {
+        let effective_at = r.effective_at.unwrap_or(now);
+        self.effective_at = effective_at;
+        self.events.push(EventBody::KeyRevoked {
+            anchor_id,
+            key_id: key_id.clone(),
+            reason: r.reason,
+            effective_at,
+            compromised_since: r.compromised_since,
+            note: r.note.clone(),
+        });
+    }
+
+    /// Nothing is to be done here: this end was told before.
+    fn stands(&mut self, end: Option<&KeyEnd>) {
+        if let Some(end) = end.filter(|_| self.events.is_empty()) {
+            self.effective_at = end.effective_at;
+        }
     }
 }
 
@@ -151,13 +192,15 @@ fn others_current(anchor: &TrustAnchor, key_id: &KeyId, now: Timestamp) -> bool 
 
 /// Whether `asked` changes what was said before. Saying the same again is no
 /// event: a repeated command changes nothing. A compromise is never too late
-/// to tell: where the key had ended earlier, that end stays.
-fn tells_news(earlier: Option<&KeyEnd>, asked: &KeyEnd) -> Result<bool, Loosening> {
+/// to tell, and what was to end at once may have ended already: where the key
+/// ended earlier, that end stays.
+fn tells_news(earlier: Option<&KeyEnd>, revocation: &Revocation, now: Timestamp) -> Result<bool, Loosening> {
     let Some(earlier) = earlier else {
         return Ok(true);
     };
-    let mut asked = asked.clone();
-    if asked.reason.is_compromise() {
+    let mut asked = end_of(revocation, now);
+    let reached = revocation.effective_at.is_none() && earlier.effective_at <= now;
+    if asked.reason.is_compromise() || (reached && asked.reason == earlier.reason) {
         asked.effective_at = asked.effective_at.min(earlier.effective_at);
     }
     if same(earlier, &asked) {
@@ -183,7 +226,7 @@ fn check_times(revocation: &Revocation, now: Timestamp) -> Result<(), Refusal> {
 fn end_of(revocation: &Revocation, now: Timestamp) -> KeyEnd {
     KeyEnd {
         reason: revocation.reason,
-        effective_at: revocation.effective_at,
+        effective_at: revocation.effective_at.unwrap_or(now),
         recorded_at: now,
         compromised_since: revocation.compromised_since,
         note: revocation.note.clone(),
@@ -193,15 +236,4 @@ fn end_of(revocation: &Revocation, now: Timestamp) -> KeyEnd {
 fn same(a: &KeyEnd, b: &KeyEnd) -> bool {
     // The reason is part of the validity.
     a.validity() == b.validity() && (a.reason.is_compromise() || a.effective_at == b.effective_at)
-}
-
-fn event(anchor_id: Option<AnchorId>, key_id: &KeyId, r: &Revocation) -> EventBody {
-    EventBody::KeyRevoked {
-        anchor_id,
-        key_id: key_id.clone(),
-        reason: r.reason,
-        effective_at: r.effective_at,
-        compromised_since: r.compromised_since,
-        note: r.note.clone(),
-    }
 }

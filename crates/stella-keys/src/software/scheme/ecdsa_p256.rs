@@ -5,6 +5,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair
 use zeroize::Zeroizing;
 
 use super::{NotAKey, Pair, PrivateScheme, SigningFailed, secret_der};
+use crate::entropy::Entropy;
 
 pub(super) struct EcdsaP256;
 
@@ -33,7 +34,7 @@ impl Pair for EcdsaKeyPair {
 
     /// The nonce comes from AWS-LC's own generator, which also mixes in the
     /// key and the message.
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningFailed> {
+    fn sign(&self, message: &[u8], _: &mut dyn Entropy) -> Result<Vec<u8>, SigningFailed> {
         let signature = EcdsaKeyPair::sign(self, &SystemRandom::new(), message).map_err(|_| SigningFailed)?;
         Ok(signature.as_ref().to_vec())
     }

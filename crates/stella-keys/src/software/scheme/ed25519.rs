@@ -4,6 +4,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use zeroize::Zeroizing;
 
 use super::{NotAKey, Pair, PrivateScheme, SigningFailed, secret_der};
+use crate::entropy::Entropy;
 
 pub(super) struct Ed25519;
 
@@ -28,7 +29,7 @@ impl Pair for Ed25519KeyPair {
         KeyPair::public_key(self).as_ref()
     }
 
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningFailed> {
+    fn sign(&self, message: &[u8], _: &mut dyn Entropy) -> Result<Vec<u8>, SigningFailed> {
         let signature = self.try_sign(message).map_err(|_| SigningFailed)?;
         Ok(signature.as_ref().to_vec())
     }

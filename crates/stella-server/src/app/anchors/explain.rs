@@ -1,6 +1,7 @@
 //! `anchor explain`: which anchor decides about a name, and why not another.
 
 use stella_core::api::anchors::{ExplainedAnchor, Explanation};
+use stella_core::command;
 use stella_core::purl::SubjectName;
 use stella_core::trust::{AnchorStatus, TrustAnchor, TrustState};
 
@@ -131,7 +132,8 @@ fn next(name: &SubjectName, deciding: &[&TrustAnchor]) -> Option<String> {
                     .map_or(text.clone(), |(prefix, _)| format!("{prefix}:*")),
             };
             Some(format!(
-                "stella anchor create --purl-pattern '{pattern}' --key-ids KEY"
+                "stella anchor create --purl-pattern {} --key-ids KEY",
+                command::word(&pattern)
             ))
         }
         all => all

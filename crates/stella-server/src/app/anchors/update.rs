@@ -79,7 +79,7 @@ impl Change {
             },
             require_ledger: request.require_ledger,
             status: request.status.as_deref().map(status).transpose()?,
-            note: request.note.filter(|n| !n.is_empty()),
+            note: values::note(request.note)?,
         })
     }
 

@@ -4,20 +4,20 @@ use stella_core::api::attestations::{Integrity, IntegrityCheck};
 use stella_core::digest::Sha256;
 use stella_core::dsse::{self, Envelope};
 use stella_core::id::KeyId;
+use stella_core::statement::Statement;
 use stella_core::trust::TrustState;
-use stella_store::{AttestationRow, LedgerKey};
+use stella_store::{AttestationRow, LedgerKey, STORED_ENVELOPE, STORED_STATEMENT, subjects_of};
 
 use crate::app::App;
 use crate::app::error::Result;
-use crate::app::verify::statement_of;
 
 impl App {
     pub async fn check_integrity(&self, id: &str) -> Result<Integrity> {
         let row = self.find_attestation(id).await?;
         let trust = self.trust_head().await?;
-        let mut checks = vec![self.payload_check(&row), self.statement_check(&row)];
+        let mut checks = vec![payload_check(&row), statement_check(&row)];
         if let Some(signed) = &row.signed {
-            match Envelope::parse(&signed.envelope, &self.envelope_limits()) {
+            match Envelope::parse(&signed.envelope, &STORED_ENVELOPE) {
                 Ok(envelope) => {
                     checks.push(check(
                         "envelope",
@@ -48,31 +48,6 @@ impl App {
                 "stella db verify, then stella attest create --subject SUBJECT --type TYPE --force".to_owned()
             }),
         })
-    }
-
-    fn payload_check(&self, row: &AttestationRow) -> IntegrityCheck {
-        let found = dsse::pae_digest(&row.payload_type, &row.payload);
-        check(
-            "payload",
-            found == row.pae,
-            format!("stored as {}, digest {found}", row.pae),
-        )
-    }
-
-    fn statement_check(&self, row: &AttestationRow) -> IntegrityCheck {
-        match statement_of(self, &row.payload) {
-            Ok(statement) => {
-                let agrees = statement.predicate_type() == row.predicate_type
-                    && statement.subjects().len() == row.subjects.len();
-                let detail = format!(
-                    "{} subjects, {}",
-                    statement.subjects().len(),
-                    statement.predicate_type()
-                );
-                check("statement", agrees, detail)
-            }
-            Err(e) => check("statement", false, e.message),
-        }
     }
 
     async fn ledger_check(
@@ -111,6 +86,31 @@ impl App {
                 "this server's ledger holds no such signature".to_owned(),
             ),
         })
+    }
+}
+
+fn payload_check(row: &AttestationRow) -> IntegrityCheck {
+    let found = dsse::pae_digest(&row.payload_type, &row.payload);
+    check(
+        "payload",
+        found == row.pae,
+        format!("stored as {}, digest {found}", row.pae),
+    )
+}
+
+fn statement_check(row: &AttestationRow) -> IntegrityCheck {
+    match Statement::parse(&row.payload, &STORED_STATEMENT) {
+        Ok(statement) => {
+            let agrees =
+                statement.predicate_type() == row.predicate_type && subjects_of(&statement) == row.subjects;
+            let detail = format!(
+                "{} subjects, {}",
+                statement.subjects().len(),
+                statement.predicate_type()
+            );
+            check("statement", agrees, detail)
+        }
+        Err(e) => check("statement", false, format!("invalid attestation: {e}")),
     }
 }
 

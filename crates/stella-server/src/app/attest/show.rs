@@ -7,7 +7,7 @@ use stella_core::bundle;
 use stella_core::dsse::Envelope;
 use stella_core::evidence::Ledger;
 use stella_core::id::KeyId;
-use stella_store::AttestationRow;
+use stella_store::{AttestationRow, STORED_ENVELOPE};
 
 use super::view;
 use crate::app::App;
@@ -23,7 +23,7 @@ impl App {
             .await?
             .remove(&row.pae);
         let own = match &row.signed {
-            Some(signed) => Envelope::parse(&signed.envelope, &self.envelope_limits())
+            Some(signed) => Envelope::parse(&signed.envelope, &STORED_ENVELOPE)
                 .map(|e| e.signatures)
                 .unwrap_or_default(),
             None => Vec::new(),
@@ -85,7 +85,7 @@ impl App {
     /// A Sigstore bundle v0.3 around the same bytes.
     pub async fn attestation_bundle(&self, id: &str) -> Result<Vec<u8>> {
         let envelope = self.attestation_envelope(id).await?;
-        bundle::build(&envelope, &self.envelope_limits()).map_err(|e| {
+        bundle::build(&envelope, &STORED_ENVELOPE).map_err(|e| {
             Error::conflict(e.code(), e.to_string()).next(format!("stella attest show {id} --envelope"))
         })
     }

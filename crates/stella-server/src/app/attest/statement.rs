@@ -38,19 +38,8 @@ impl Draft {
         })
     }
 
-    /// Subjects by their canonical names, as they are looked up.
     pub fn subjects(&self) -> Vec<Subject> {
-        self.statement
-            .subjects()
-            .iter()
-            .map(|s| Subject {
-                name: s
-                    .name
-                    .as_deref()
-                    .map(|n| SubjectName::parse(n).map_or_else(|_| n.to_owned(), |n| n.to_string())),
-                digest: s.digest.clone(),
-            })
-            .collect()
+        stella_store::subjects_of(&self.statement)
     }
 }
 
@@ -103,15 +92,22 @@ impl App {
         Draft::of(self, payload)
     }
 
-    /// The newest statement of this type about exactly these subjects, to be
-    /// signed anew where `force` came without a predicate.
+    /// The newest statement of this type about exactly these subjects that was
+    /// made here and still stands, to be signed anew where `force` came
+    /// without a predicate.
     async fn recorded_before(&self, subjects: &[Subject], kind: &PredicateType) -> Result<Draft> {
         let digest = subjects.iter().find_map(|s| s.digest.accepted().next());
         let (algorithm, hex) = digest.ok_or_else(|| no_predicate(kind))?;
         let limit = self.settings.limits.max_attestations_per_artifact;
         let rows = self.store.attestations_by_digest(algorithm, hex, limit).await?;
-        let same = |row: &&AttestationRow| row.predicate_type == kind.as_uri() && row.subjects == subjects;
-        let newest = rows.iter().filter(same).max_by_key(|r| r.id);
+        let trust = self.trust_head().await?;
+        let reusable = |row: &&AttestationRow| {
+            !row.imported
+                && row.predicate_type == kind.as_uri()
+                && row.subjects == subjects
+                && !trust.withdrawn.contains_key(&row.pae)
+        };
+        let newest = rows.iter().filter(reusable).max_by_key(|r| r.id);
         Draft::of(self, newest.ok_or_else(|| no_predicate(kind))?.payload.clone())
     }
 }

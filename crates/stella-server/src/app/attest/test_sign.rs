@@ -22,6 +22,7 @@ impl App {
         let own = key
             .own()
             .ok_or_else(|| Error::conflict("key.external", format!("{} only verifies here", key.id)))?;
+        caller.may_use(&own.profile)?;
         let signer = self.signer(key).await?;
         let description = signer.describe();
         let mut nonce = [0_u8; 32];

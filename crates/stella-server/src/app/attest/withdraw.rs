@@ -7,7 +7,7 @@ use stella_core::trust::decide::attestation;
 use super::view;
 use crate::app::error::{Error, Result};
 use crate::app::trust::Decision;
-use crate::app::{App, Caller};
+use crate::app::{App, Caller, values};
 
 impl App {
     pub async fn withdraw_attestation(
@@ -21,9 +21,10 @@ impl App {
             .reason
             .parse()
             .map_err(|e| Error::invalid("revoke.reason", e))?;
+        let note = values::note(request.note)?;
         let ((), trust) = self
             .change(caller, |state, _| {
-                let events = attestation::withdraw(state, row.pae, reason, request.note.clone())?;
+                let events = attestation::withdraw(state, row.pae, reason, note.clone())?;
                 Ok(Decision::new(events, ()))
             })
             .await?;

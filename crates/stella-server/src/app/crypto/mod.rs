@@ -7,18 +7,9 @@ use crate::app::App;
 
 impl App {
     pub fn providers(&self) -> Providers {
-        let mut algorithms: Vec<Algorithm> = alg::Algorithm::all().map(available).collect();
-        algorithms.extend(self.settings.unavailable.values().map(|lacking| Algorithm {
-            id: lacking.algorithm.clone(),
-            short_names: Vec::new(),
-            provider: String::new(),
-            standard: String::new(),
-            stores: Vec::new(),
-            sign: false,
-            verify: false,
-            note: Some(lacking.why.clone()),
-        }));
-        Providers { algorithms }
+        Providers {
+            algorithms: alg::Algorithm::all().map(available).collect(),
+        }
     }
 }
 
@@ -33,6 +24,11 @@ fn available(algorithm: alg::Algorithm) -> Algorithm {
         stores: vec!["software".to_owned()],
         sign: true,
         verify: true,
-        note: Some("in software: not a validated module".to_owned()),
+        unaudited: scheme.unaudited(),
+        note: Some(if scheme.unaudited() {
+            "in software: not a validated module, and an unaudited implementation".to_owned()
+        } else {
+            "in software: not a validated module".to_owned()
+        }),
     }
 }

@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use stella_core::api::keys::{Impact, ImpactRow};
 use stella_core::digest::Sha256;
-use stella_core::dsse::Envelope;
 use stella_core::id::KeyId;
-use stella_core::predicate::PredicateType;
 use stella_core::trust::{KeyRecord, KeyState, TrustState};
 use stella_core::verify::{Code, Verdict};
-use stella_store::{AttestationRow, LedgerKey};
+use stella_store::LedgerKey;
 
 use super::judged::Compared;
 use crate::app::error::Result;
@@ -45,7 +43,7 @@ impl App {
     async fn ledgered(&self, key: &KeyRecord, rows: &[Compared]) -> Result<Vec<bool>> {
         let mut out = Vec::with_capacity(rows.len());
         for page in rows.chunks(LEDGER_PAGE) {
-            let asked: Vec<Vec<LedgerKey>> = page.iter().map(|c| self.ledger_keys(key, &c.row)).collect();
+            let asked: Vec<Vec<LedgerKey>> = page.iter().map(|c| ledger_keys(key, c)).collect();
             let all: Vec<LedgerKey> = asked.iter().flatten().copied().collect();
             let mut entries = self.store.ledger(&all).await?.into_iter();
             for keys in &asked {
@@ -60,22 +58,15 @@ impl App {
         key.profile()
             .is_some_and(|name| self.settings.profiles.get(name).is_none_or(|p| p.exclusive))
     }
+}
 
-    fn ledger_keys(&self, key: &KeyRecord, row: &AttestationRow) -> Vec<LedgerKey> {
-        let envelope = row
-            .signed
-            .as_ref()
-            .and_then(|s| Envelope::parse(&s.envelope, &self.envelope_limits()).ok());
-        let signatures = envelope.map(|e| e.signatures).unwrap_or_default();
-        signatures
-            .iter()
-            .map(|s| LedgerKey {
-                pae: row.pae,
-                spki: key.public_key.fingerprint(),
-                signature: Sha256::of(&s.sig),
-            })
-            .collect()
-    }
+fn ledger_keys(key: &KeyRecord, compared: &Compared) -> Vec<LedgerKey> {
+    let of = |signature: &Sha256| LedgerKey {
+        pae: compared.pae,
+        spki: key.public_key.fingerprint(),
+        signature: *signature,
+    };
+    compared.signatures.iter().map(of).collect()
 }
 
 const LEDGER_PAGE: usize = 500;
@@ -96,20 +87,12 @@ fn without_end(state: &TrustState, id: &KeyId) -> TrustState {
 }
 
 fn row(compared: &Compared, in_ledger: bool) -> ImpactRow {
-    let row = &compared.row;
-    let subject = row.subjects.first();
     ImpactRow {
-        attestation_id: row.id.to_string(),
-        subject: subject
-            .map(|s| s.name.clone().unwrap_or_else(|| s.digest.to_string()))
-            .unwrap_or_default(),
-        predicate_type: PredicateType::from_wire(&row.predicate_type).short().into_owned(),
-        signed_at: row
-            .signed
-            .as_ref()
-            .map(|s| s.recorded_at.to_string())
-            .unwrap_or_default(),
-        requested_by: row.requested.identity.clone(),
+        attestation_id: compared.id.to_string(),
+        subject: compared.subject.clone(),
+        predicate_type: compared.predicate_type.short().into_owned(),
+        signed_at: compared.signed_at.map(|t| t.to_string()).unwrap_or_default(),
+        requested_by: compared.requested_by.clone(),
         verdict: compared.now.to_string(),
         code: compared.code.to_string(),
         before: compared.before.to_string(),
@@ -134,7 +117,7 @@ fn next(id: &KeyId, status: KeyState, rows: &[(Compared, bool)], here_only: bool
     if let Some((lost, _)) = lost {
         next.push(format!(
             "stella attest show {} --details, then stella attest resign {} --reviewed NOTE",
-            lost.row.id, lost.row.id
+            lost.id, lost.id
         ));
     }
     next

@@ -30,6 +30,12 @@ pub fn view(key: &KeyRecord, state: &TrustState, now: Timestamp) -> Key {
     if own.is_some_and(|o| o.store.starts_with("software")) {
         notes.push("held in software: not a validated module".to_owned());
     }
+    let algorithm = key.public_key.algorithm();
+    if algorithm.scheme().unaudited() {
+        notes.push(format!(
+            "unaudited: this build's {algorithm} has had no independent examination"
+        ));
+    }
     if key.has_expired(now) {
         notes.push("past the age its profile allows: signs nothing new".to_owned());
     }
@@ -37,7 +43,7 @@ pub fn view(key: &KeyRecord, state: &TrustState, now: Timestamp) -> Key {
         id: key.id.to_string(),
         profile: own.map(|o| o.profile.to_string()),
         key_type: key.key_type.to_string(),
-        algorithm: key.public_key.algorithm().to_string(),
+        algorithm: algorithm.to_string(),
         status: key.state(now).to_string(),
         key_store: own.map(|o| o.store.clone()),
         public_key: key.public_key.to_pem(),

@@ -71,7 +71,7 @@ impl App {
         Ok(Answer {
             key_id: id.to_string(),
             reason: revocation.reason.to_string(),
-            effective_at: revocation.effective_at.to_string(),
+            effective_at: revoked.effective_at.to_string(),
             compromised_since: revocation.compromised_since.map(|t| t.to_string()),
             anchors: revoked.anchors.iter().map(ToString::to_string).collect(),
             emptied: revoked.emptied.iter().map(ToString::to_string).collect(),
@@ -113,6 +113,12 @@ impl App {
         silenced: Option<&stella_core::id::ProfileName>,
     ) -> Vec<String> {
         let mut next = Vec::new();
+        if revoked.events.is_empty() {
+            let since = revoked.effective_at;
+            next.push(format!(
+                "nothing was left to do: {id} was revoked already, as of {since}"
+            ));
+        }
         if let Some(profile) = silenced {
             next.push(format!(
                 "nothing signs for profile {profile} now: stella keys generate --profile {profile}, then stella anchor add-key --anchor-id ALL --key-id NEW-KEY"
@@ -211,11 +217,15 @@ fn parse(request: &RevokeKey, now: Timestamp) -> Result<Revocation> {
             .map(|t| values::time(t, now))
             .transpose()
     };
+    let at_once = |text: &&String| text.eq_ignore_ascii_case("now");
     Ok(Revocation {
         reason,
-        effective_at: time(&request.effective_at)?.unwrap_or(now),
+        effective_at: match request.effective_at.as_ref().filter(at_once) {
+            Some(_) => None,
+            None => time(&request.effective_at)?,
+        },
         compromised_since: time(&request.compromised_since)?,
-        note: request.note.clone().filter(|n| !n.is_empty()),
+        note: values::note(request.note.clone())?,
     })
 }
 

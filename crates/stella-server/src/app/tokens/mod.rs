@@ -21,22 +21,14 @@ impl App {
     /// Whose token this is. One answer for unknown, expired and revoked, so
     /// that nothing is learnt by guessing.
     pub async fn token_caller(&self, secret: &str) -> Result<Caller> {
-        let refuse = || {
-            Error::new(
-                ErrorKind::Unauthenticated,
-                "access.unauthenticated",
-                "the token is unknown, expired or revoked",
-            )
-            .next("stella token create makes a new one; stella token list shows which have ended")
-        };
         let now = self.now();
         let row = self
             .store
             .token_by_hash(&Sha256::of(secret.as_bytes()))
             .await?
-            .ok_or_else(refuse)?;
+            .ok_or_else(refused)?;
         if row.revoked_at.is_some() || row.expires_at <= now {
-            return Err(refuse());
+            return Err(refused());
         }
         let mut caller = authority(&row)?;
         caller.identity = format!("token:{}", row.name);
@@ -52,6 +44,29 @@ impl App {
         }
         Ok(caller)
     }
+
+    /// A request may outlive its token: its body takes as long as the client
+    /// likes to send it.
+    pub(crate) async fn not_revoked_since(&self, caller: &Caller) -> Result<()> {
+        let Some(id) = caller.token else {
+            return Ok(());
+        };
+        let tokens = self.store.tokens().await?;
+        if tokens.iter().any(|t| t.id == id && t.revoked_at.is_none()) {
+            Ok(())
+        } else {
+            Err(refused())
+        }
+    }
+}
+
+fn refused() -> Error {
+    Error::new(
+        ErrorKind::Unauthenticated,
+        "access.unauthenticated",
+        "the token is unknown, expired or revoked",
+    )
+    .next("stella token create makes a new one; stella token list shows which have ended")
 }
 
 /// A token as the API shows it.

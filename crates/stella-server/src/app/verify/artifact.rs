@@ -11,8 +11,8 @@ use stella_core::verify::document::assemble;
 use stella_core::verify::{Check, Code, Judgement};
 use stella_store::AttestationRow;
 
-use super::evidence::KnownSignature;
-use super::{Question, glob, is_signed, report, unreadable};
+use super::signer::Signer;
+use super::{Question, is_signed, open_stored, report, unreadable};
 use crate::app::error::{Error, Result};
 use crate::app::{App, Caller};
 
@@ -28,9 +28,8 @@ impl App {
                 )
             })?;
         let (rows, cut) = self.speaking_about(&question, &artifact.digest).await?;
-        let (candidates, broken) = self
-            .candidates(&question, &rows, request.signer.as_deref())
-            .await?;
+        let signer = Signer(request.signer.as_deref());
+        let (candidates, broken) = self.candidates(&question, &rows, signer).await?;
         let mut judged = judge(
             question.verifier(),
             &artifact,
@@ -42,7 +41,7 @@ impl App {
                 "attestations",
                 Code::BudgetExhausted,
                 format!(
-                    "more than {} speak about it; the oldest of them were judged (limits.maxAttestationsPerArtifact)",
+                    "more than {} speak about it; of our own and then of imports the oldest were judged (limits.maxAttestationsPerArtifact)",
                     rows.len()
                 ),
             ));
@@ -66,7 +65,8 @@ impl App {
         Ok(answer)
     }
 
-    /// Rows with any of the digests, oldest first, and whether there were more.
+    /// Rows with any of the digests, our own before imports and oldest first
+    /// in each, and whether there were more.
     async fn speaking_about(
         &self,
         question: &Question,
@@ -85,10 +85,9 @@ impl App {
         let mut rows: Vec<_> = found
             .into_values()
             .filter(|r| question.known_by.is_none_or(|by| r.created_at <= by))
-            .take(limit)
             .collect();
-        // Our own first, so that imports cannot use up the budget before them.
         rows.sort_by_key(|r| r.imported);
+        rows.truncate(limit);
         Ok((rows, cut))
     }
 
@@ -97,27 +96,20 @@ impl App {
         &self,
         question: &Question,
         rows: &[AttestationRow],
-        signer: Option<&str>,
+        signer: Signer<'_>,
     ) -> Result<(Vec<Candidate>, Vec<(AttestationId, Judgement)>)> {
-        let wanted = |identity: &str| signer.is_none_or(|pattern| glob(pattern, identity));
         let known = self
             .known_signatures(question, rows.iter().map(|r| r.pae))
             .await?;
         let (mut candidates, mut broken) = (Vec::new(), Vec::new());
         for row in rows {
             // Somebody else's signature over the same statement is not what was asked for.
-            let signatures: Vec<KnownSignature> = known
-                .get(&row.pae)
-                .into_iter()
-                .flatten()
-                .filter(|k| k.requested_by.as_deref().is_none_or(wanted))
-                .cloned()
-                .collect();
-            match self.open_stored(question, row, signatures) {
+            let signatures = signer.of(known.get(&row.pae).cloned().unwrap_or_default());
+            match open_stored(question, row, signatures) {
                 Ok(statement) => candidates.push(Candidate {
                     reference: row.id.to_string(),
                     unsigned: !is_signed(row, question),
-                    other_signer: !wanted(&row.requested.identity),
+                    other_signer: !signer.asked_for(row),
                     statement,
                 }),
                 Err(check) => broken.push((row.id, unreadable(row, check))),

@@ -4,7 +4,8 @@ use stella_core::api::verify::{VerdictReport, VerifyAttestation};
 use stella_core::verify::{Check, Code, Judgement};
 use stella_store::AttestationRow;
 
-use super::{Judged, Question, glob, report};
+use super::signer::Signer;
+use super::{Judged, Question, judge_with, report};
 use crate::app::error::{Error, Result};
 use crate::app::{App, Caller};
 
@@ -31,10 +32,13 @@ impl App {
                 format!("{} was not known then: it was created {}", row.id, row.created_at),
             ));
         }
-        let mut judged = self.judge_stored(&question, &row).await?;
-        if let Some(pattern) = request.signer.as_deref()
-            && !glob(pattern, &row.requested.identity)
-        {
+        let signer = Signer(request.signer.as_deref());
+        let known = self
+            .known_signatures(&question, [row.pae])
+            .await?
+            .remove(&row.pae);
+        let mut judged = judge_with(&question, &row, signer.of(known.unwrap_or_default()));
+        if let Some(pattern) = signer.0.filter(|_| !signer.asked_for(&row)) {
             judged = not_wanted(judged, &row, pattern);
         }
         let answer = assemble(&question, &row, &judged);
@@ -71,7 +75,8 @@ fn assemble(question: &Question, row: &AttestationRow, judged: &Judged) -> Verdi
 
 fn not_wanted(judged: Judged, row: &AttestationRow, pattern: &str) -> Judged {
     let code = Code::SignerNotWanted;
-    let detail = format!("requested by {}, not by {pattern}", row.requested.identity);
+    let verb = if row.imported { "imported" } else { "requested" };
+    let detail = format!("{verb} by {}, not requested by {pattern}", row.requested.identity);
     let parts: Vec<Judgement> = judged
         .parts
         .into_iter()

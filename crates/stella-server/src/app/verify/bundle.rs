@@ -1,5 +1,7 @@
 //! `verify --bundle`: a document that the asker brings.
 
+use std::collections::BTreeSet;
+
 use stella_core::api::verify::{VerdictReport, VerifyBundle};
 use stella_core::bundle::Document;
 use stella_core::evidence::Ledger;
@@ -43,7 +45,7 @@ impl App {
             .map(|s| KnownSignature {
                 keyid: s.keyid.clone(),
                 sig: s.sig.clone(),
-                requested_by: None,
+                requested_by: BTreeSet::new(),
                 // The first to bring the same bytes, whatever key id it came with.
                 recorded_at: stored
                     .iter()

@@ -1,6 +1,6 @@
 //! What this server knows about the signatures over a statement.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use stella_core::digest::Sha256;
 use stella_core::dsse::Envelope;
@@ -9,7 +9,7 @@ use stella_core::id::{AttestationId, KeyId};
 use stella_core::time::Timestamp;
 use stella_core::trust::{Custody, TrustState};
 use stella_core::verify::SignatureCase;
-use stella_store::{AttestationRow, LedgerKey};
+use stella_store::{AttestationRow, LedgerKey, STORED_ENVELOPE};
 
 use super::Question;
 use crate::app::App;
@@ -20,8 +20,8 @@ use crate::app::error::{Error, Result};
 pub(crate) struct KnownSignature {
     pub keyid: Option<String>,
     pub sig: Vec<u8>,
-    /// Who asked for the attestation it came with.
-    pub requested_by: Option<String>,
+    /// Who asked this server for it; nobody for what was only imported.
+    pub requested_by: BTreeSet<String>,
     /// When this server first stored it.
     pub recorded_at: Option<Timestamp>,
     pub ledger: Ledger,
@@ -124,8 +124,8 @@ impl App {
         known_by: Option<Timestamp>,
     ) -> Result<Vec<KnownSignature>> {
         rows.sort_by_key(|r| r.signed.as_ref().map(|s| s.recorded_at));
-        let mut seen = HashSet::new();
-        let mut out = Vec::new();
+        let mut seen = HashMap::new();
+        let mut out: Vec<KnownSignature> = Vec::new();
         for row in rows {
             let Some(signed) = row
                 .signed
@@ -133,18 +133,24 @@ impl App {
             else {
                 continue;
             };
-            let envelope = Envelope::parse(&signed.envelope, &self.envelope_limits())
-                .map_err(|e| damaged(row.id, &e))?;
+            let envelope =
+                Envelope::parse(&signed.envelope, &STORED_ENVELOPE).map_err(|e| damaged(row.id, &e))?;
             for signature in envelope.signatures {
                 // The first to bring a signature proves the earliest time.
-                if seen.insert((signature.keyid.clone(), signature.sig.clone())) {
+                let index = *seen
+                    .entry((signature.keyid.clone(), signature.sig.clone()))
+                    .or_insert(out.len());
+                if index == out.len() {
                     out.push(KnownSignature {
                         keyid: signature.keyid,
                         sig: signature.sig,
-                        requested_by: Some(row.requested.identity.clone()),
+                        requested_by: BTreeSet::new(),
                         recorded_at: Some(signed.recorded_at),
                         ledger: Ledger::Unknown,
                     });
+                }
+                if let Some(known) = out.get_mut(index).filter(|_| !row.imported) {
+                    known.requested_by.insert(row.requested.identity.clone());
                 }
             }
         }

@@ -9,7 +9,7 @@ pub(super) use stella_core::verify::report::{next, of_one, part, stopped};
 use stella_core::verify::{Code, Judgement, Verdict};
 use stella_store::{LogRow, VerdictRow};
 
-use super::{Question, gravity};
+use super::Question;
 use crate::app::{App, Caller};
 
 /// The verdicts that a question reached about stored attestations.
@@ -28,7 +28,7 @@ impl App {
                 worst
                     .entry((anchor, id))
                     .and_modify(|c| {
-                        if gravity(judgement.code) < gravity(*c) {
+                        if judgement.code.gravity() < c.gravity() {
                             *c = judgement.code;
                         }
                     })
@@ -64,9 +64,15 @@ impl App {
             v if v == Verdict::Indeterminate.to_string() => "warn",
             _ => return,
         };
+        // The longest name there is fits; what is none may have any length.
+        let subject: String = report
+            .subject
+            .chars()
+            .take(stella_core::purl::MAX_LENGTH)
+            .collect();
         let fields = json!({
             "code": report.code,
-            "subject": report.subject,
+            "subject": subject,
             "predicateType": report.predicate_type,
             "attestationId": report.attestation_id,
             "anchorId": report.anchor_id,
@@ -76,10 +82,7 @@ impl App {
             at: self.now(),
             level: level.to_owned(),
             component: "verification".to_owned(),
-            message: format!(
-                "verification {}: {} ({})",
-                report.verdict, report.subject, report.code
-            ),
+            message: format!("verification {}: {subject} ({})", report.verdict, report.code),
             fields,
         };
         self.note(line).await;

@@ -24,7 +24,7 @@ async fn a_new_database_is_private_and_whole() {
         ..OpenOptions::default()
     };
     let none = SqliteStore::open(&place.path, &refusing);
-    assert!(matches!(none, Err(StoreError::Unavailable(why)) if why.contains("there is no database")));
+    assert!(matches!(none, Err(StoreError::Missing(why)) if why.contains("there is no database")));
     assert!(!place.path.exists());
     // As one that was killed while creating it would have left.
     let litter = file::with_suffix(&place.path, &format!(".{}-0.new", std::process::id()));

@@ -120,6 +120,22 @@ async fn every_alteration_is_named() {
             "no event entered the key",
         ),
         (
+            "DELETE FROM attestation_subjects WHERE position = 1",
+            "its subjects are not those of its payload",
+        ),
+        (
+            "UPDATE attestation_subjects SET digest = lower(hex(zeroblob(32))) WHERE algorithm = 'sha256'",
+            "its subjects are not those of its payload",
+        ),
+        (
+            "INSERT INTO attestation_subjects SELECT id, 9, 'pkg:npm/other', 'sha256', lower(hex(zeroblob(32))) FROM attestations",
+            "its subjects are not those of its payload",
+        ),
+        (
+            "UPDATE attestations SET predicate_type = 'https://openvex.dev/ns/v0.2.0'",
+            "its predicate type is not that of its payload",
+        ),
+        (
             "DELETE FROM attestations",
             "refers to a row of attestations that does not exist",
         ),

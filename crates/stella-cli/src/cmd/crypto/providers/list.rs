@@ -39,7 +39,7 @@ fn by_algorithm(page: &mut Page, answer: &Providers) {
         [
             algorithm.id.clone(),
             algorithm.short_names.join(","),
-            algorithm.provider.clone(),
+            provider(algorithm),
             yes_no(algorithm.sign),
             yes_no(algorithm.verify),
             algorithm.stores.join(","),
@@ -64,13 +64,18 @@ fn by_algorithm(page: &mut Page, answer: &Providers) {
 }
 
 fn by_provider(page: &mut Page, answer: &Providers) {
-    let mut providers: BTreeMap<&str, Vec<&Algorithm>> = BTreeMap::new();
+    let mut providers: BTreeMap<String, Vec<&Algorithm>> = BTreeMap::new();
     for algorithm in &answer.algorithms {
-        providers.entry(&algorithm.provider).or_default().push(algorithm);
+        providers.entry(provider(algorithm)).or_default().push(algorithm);
     }
     let rows = providers.iter().map(|(provider, algorithms)| {
         let names: Vec<&str> = algorithms.iter().map(|a| a.id.as_str()).collect();
-        [(*provider).to_owned(), names.join(", ")]
+        [provider.clone(), names.join(", ")]
     });
     page.table(["Provider", "Algorithms"], rows, "no providers");
+}
+
+fn provider(algorithm: &Algorithm) -> String {
+    let mark = if algorithm.unaudited { " (unaudited)" } else { "" };
+    format!("{}{mark}", algorithm.provider)
 }

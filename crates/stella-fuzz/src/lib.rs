@@ -1,0 +1,43 @@
+//! One target a parser, and the verifier as a whole. Each takes any bytes and
+//! panics when a promise is broken; `fuzz/` hands them to libFuzzer, and
+//! `tests/replay.rs` runs them over the corpus with the ordinary tests.
+#![allow(clippy::unwrap_used, reason = "a broken promise is to panic here")]
+
+#[allow(dead_code, reason = "the tests that own it use the rest")]
+#[path = "../../stella-core/tests/temporal/model.rs"]
+mod model;
+#[path = "../../stella-core/tests/support/mod.rs"]
+mod support;
+mod targets;
+#[path = "../../stella-core/tests/temporal/world.rs"]
+mod world;
+
+type Target = (&'static str, fn(&[u8]));
+
+/// To add one: a function, a line here, a file in `fuzz/fuzz_targets/`, a
+/// folder with a few seeds in `fuzz/corpus/`.
+pub static TARGETS: &[Target] = &[
+    ("bundle", targets::bundle),
+    ("canonical", targets::canonical),
+    ("digest", targets::digest),
+    ("envelope", targets::envelope),
+    ("event", targets::event),
+    ("pattern", targets::pattern),
+    ("private_key", targets::private_key),
+    ("public_key", targets::public_key),
+    ("purl", targets::purl),
+    ("statement", targets::statement),
+    ("time", targets::time),
+    ("verifier", targets::verifier),
+    ("verify_document", targets::verify_document),
+];
+
+pub use targets::{passes, seeds};
+
+/// # Panics
+/// Where a promise is broken, or there is no such target.
+pub fn run(target: &str, data: &[u8]) {
+    let found = TARGETS.iter().find(|(name, _)| *name == target);
+    let (_, run) = found.unwrap_or_else(|| panic!("no target {target}"));
+    run(data);
+}

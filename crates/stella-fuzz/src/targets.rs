@@ -1,0 +1,254 @@
+//! The targets. What parses must be written and read again as the same, so
+//! that no two readers of it differ.
+
+use std::cell::RefCell;
+use std::sync::OnceLock;
+
+use stella_core::alg::PublicKey;
+use stella_core::bundle::{self, Document};
+use stella_core::canonical::to_canonical;
+use stella_core::dsse::{Envelope, EnvelopeLimits, IN_TOTO_PAYLOAD_TYPE};
+use stella_core::evidence::Ledger;
+use stella_core::json::{self, JsonLimits};
+use stella_core::purl::{Purl, PurlPattern, SubjectName};
+use stella_core::statement::{DigestSet, Statement, StatementLimits};
+use stella_core::time::Timestamp;
+use stella_core::trust::Event;
+use stella_core::verify::artifact::{Artifact, Candidate, judge};
+use stella_core::verify::{Budget, SignatureCase, SignedStatement, Verdict, Verifier, VerifyPolicy};
+use stella_keys::Sign;
+use stella_keys::software::SoftwareKey;
+
+use crate::support::{HEX, History, PURL, anchor_id, entered, key_id, payload, sign, subject_name};
+use crate::world::Draw;
+use crate::{model, world};
+
+fn text(data: &[u8]) -> &str {
+    std::str::from_utf8(data).unwrap_or_default()
+}
+
+pub fn canonical(data: &[u8]) {
+    if json::check(data, &JsonLimits::default()).is_err() {
+        return;
+    }
+    let value: serde_json::Value = serde_json::from_slice(data).unwrap();
+    let Ok(canonical) = to_canonical(&value) else {
+        return;
+    };
+    json::check(&canonical, &JsonLimits::default()).unwrap();
+    let again: serde_json::Value = serde_json::from_slice(&canonical).unwrap();
+    assert_eq!(to_canonical(&again).unwrap(), canonical);
+}
+
+pub fn envelope(data: &[u8]) {
+    let limits = EnvelopeLimits::default();
+    let Ok(envelope) = Envelope::parse(data, &limits) else {
+        return;
+    };
+    let again = Envelope::parse(&envelope.to_json(), &limits).unwrap();
+    assert_eq!(again, envelope);
+}
+
+pub fn bundle(data: &[u8]) {
+    let limits = EnvelopeLimits::default();
+    let Ok(document) = Document::parse(data, &limits) else {
+        return;
+    };
+    if document.envelope.signatures.len() == 1 {
+        let built = bundle::build(&document.envelope_bytes, &limits).unwrap();
+        let again = Document::parse(&built, &limits).unwrap();
+        assert_eq!(again.envelope, document.envelope);
+    }
+}
+
+pub fn statement(data: &[u8]) {
+    let limits = StatementLimits::default();
+    let Ok(statement) = Statement::parse(data, &limits) else {
+        return;
+    };
+    let predicate = Statement::predicate_raw(data, &limits).unwrap().unwrap_or("{}");
+    let built = Statement::build(
+        statement.subjects(),
+        statement.predicate_type(),
+        predicate,
+        &limits,
+    );
+    assert_eq!(Statement::parse(&built.unwrap(), &limits).unwrap(), statement);
+}
+
+pub fn digest(data: &[u8]) {
+    if let Ok(digest) = DigestSet::parse_spec(text(data)) {
+        assert!(digest.matches(&digest) || digest.accepted().next().is_none());
+    }
+}
+
+pub fn purl(data: &[u8]) {
+    if let Ok(purl) = text(data).parse::<Purl>() {
+        let written = purl.to_string();
+        assert_eq!(written.parse::<Purl>().unwrap().to_string(), written);
+    }
+    if let Ok(name) = SubjectName::parse(text(data)) {
+        let written = name.to_string();
+        assert_eq!(SubjectName::parse(&written).unwrap(), name);
+    }
+}
+
+/// Up to the first line break a pattern, after it a name.
+pub fn pattern(data: &[u8]) {
+    let (pattern, name) = text(data).split_once('\n').unwrap_or((text(data), PURL));
+    let Ok(pattern) = pattern.parse::<PurlPattern>() else {
+        return;
+    };
+    let written: PurlPattern = pattern.to_string().parse().unwrap();
+    assert_eq!(written.to_string(), pattern.to_string());
+    if let Ok(name) = SubjectName::parse(name) {
+        assert_eq!(pattern.matches(&name), written.matches(&name));
+        assert!(!pattern.is_universal() || pattern.matches(&name));
+    }
+}
+
+pub fn public_key(data: &[u8]) {
+    let Ok(key) = PublicKey::from_any(data) else {
+        return;
+    };
+    assert_eq!(PublicKey::from_spki_der(key.spki_der()).unwrap(), key);
+    assert_eq!(PublicKey::from_pem(&key.to_pem()).unwrap(), key);
+    assert_eq!(PublicKey::from_raw(key.algorithm(), key.raw()).unwrap(), key);
+    assert!(key.verify(b"message", data).is_err());
+}
+
+pub fn private_key(data: &[u8]) {
+    let Ok(key) = SoftwareKey::import(data) else {
+        return;
+    };
+    let signature = key.sign(b"message").unwrap();
+    key.public_key().verify(b"message", &signature).unwrap();
+}
+
+pub fn event(data: &[u8]) {
+    let Ok(event) = Event::from_bytes(data) else {
+        return;
+    };
+    let written = event.to_bytes().unwrap();
+    assert_eq!(Event::from_bytes(&written).unwrap(), event);
+    let mut state = stella_core::trust::TrustState::default();
+    let _ = state.apply(&event);
+}
+
+pub fn time(data: &[u8]) {
+    if let Ok(time) = text(data).parse::<Timestamp>() {
+        assert_eq!(time.to_string().parse::<Timestamp>().unwrap(), time);
+        assert_eq!(time.fixed_width().parse::<Timestamp>().unwrap(), time);
+    }
+}
+
+/// Random histories of trust, evidence and questions, against the naive model.
+pub fn verifier(data: &[u8]) {
+    thread_local! {
+        // The signature checks of all runs are the same few.
+        static BUDGET: RefCell<Budget> = RefCell::new(Budget::new(u32::MAX));
+    }
+    let world: world::World = Draw(data.iter()).world();
+    let judged = BUDGET.with_borrow_mut(|budget| world.judge(budget));
+    assert_eq!(judged.verdict, model::verdict(&world), "{:?}", judged.trace);
+    if let Some(code) = model::code(&world) {
+        assert_eq!(judged.code, code, "{:?}", judged.trace);
+    }
+}
+
+/// Whatever document is handed in passes only with a payload that was signed.
+pub fn verify_document(data: &[u8]) {
+    passes(data);
+}
+
+pub fn passes(data: &[u8]) -> bool {
+    let Ok(document) = Document::parse(data, &EnvelopeLimits::default()) else {
+        return false;
+    };
+    let (log, signed) = gate();
+    let cases = document.envelope.signatures.iter().map(|s| SignatureCase {
+        keyid: s.keyid.clone(),
+        sig: s.sig.clone(),
+        evidence: Vec::new(),
+        ledger: Ledger::NotConsulted,
+    });
+    let opened = SignedStatement::open(
+        &document.envelope.payload_type,
+        &document.envelope.payload,
+        cases.collect(),
+        &StatementLimits::default(),
+    );
+    let Ok(statement) = opened else { return false };
+    let verifier = Verifier {
+        trust: &log.state,
+        authorities: &Default::default(),
+        policy: &VerifyPolicy::default(),
+        moment: stella_core::verify::Moment::at(world::t(100)),
+        min_time_evidence: None,
+    };
+    let artifact = Artifact {
+        digest: DigestSet::parse_spec(&format!("sha256:{HEX}")).unwrap(),
+        name: Some(subject_name(PURL)),
+        require_types: Default::default(),
+    };
+    let candidate = Candidate {
+        reference: String::new(),
+        unsigned: false,
+        other_signer: false,
+        statement,
+    };
+    let judged = judge(verifier, &artifact, &[candidate], &mut Budget::new(64));
+    let passes = judged.verdict == Verdict::Pass;
+    if passes {
+        assert_eq!(document.envelope.payload_type, IN_TOTO_PAYLOAD_TYPE);
+        assert!(signed.contains(&document.envelope.payload), "nobody signed that");
+    }
+    passes
+}
+
+/// One key in one anchor, and what it signed. The seeds of the corpus are
+/// envelopes over these payloads: the keys are made from their numbers.
+fn gate() -> &'static (History, Vec<Vec<u8>>) {
+    static GATE: OnceLock<(History, Vec<Vec<u8>>)> = OnceLock::new();
+    GATE.get_or_init(|| {
+        let mut log = History::default();
+        use stella_core::trust::EventBody;
+        log.record(
+            world::t(0),
+            [
+                EventBody::KeyImported(entered("k0", 0, None, None)),
+                EventBody::AnchorCreated {
+                    anchor_id: anchor_id(1),
+                    purl_pattern: "pkg:npm/*".parse().unwrap(),
+                    policy: Default::default(),
+                },
+                EventBody::KeyAdded {
+                    anchor_id: anchor_id(1),
+                    key_id: key_id("k0"),
+                    added_at: world::t(0),
+                    expires_at: None,
+                },
+            ],
+        );
+        let signed = ["https://slsa.dev/provenance/v1", "https://cyclonedx.org/bom"];
+        (log, signed.map(|kind| payload(Some(PURL), kind)).to_vec())
+    })
+}
+
+/// Envelopes that pass, for the corpus.
+pub fn seeds() -> Vec<Vec<u8>> {
+    let (_, signed) = gate();
+    let limits = EnvelopeLimits::default();
+    let envelopes = signed.iter().map(|payload| {
+        let envelope = Envelope {
+            payload_type: IN_TOTO_PAYLOAD_TYPE.to_owned(),
+            payload: payload.clone(),
+            signatures: vec![stella_core::dsse::EnvelopeSignature {
+                keyid: Some("k0".to_owned()),
+                sig: sign(0, payload),
+            }],
+        };
+        bundle::build(&envelope.to_json(), &limits).unwrap()
+    });
+    envelopes.collect()
+}

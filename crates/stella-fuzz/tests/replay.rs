@@ -1,0 +1,58 @@
+//! The corpus, run with the ordinary tests: what a fuzzer once found stays mended.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use stella_fuzz::{TARGETS, run, seeds};
+
+fn fuzz() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz")
+}
+
+fn names(folder: &Path) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    entries
+        .map(|entry| entry.expect("an entry").path())
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect()
+}
+
+#[test]
+fn the_corpus_breaks_no_promise() {
+    for (target, _) in TARGETS {
+        let mut inputs = 0;
+        let folder = fuzz().join("corpus").join(target);
+        for entry in std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
+            let path = entry.expect("an entry").path();
+            let data = std::fs::read(&path).expect("an input");
+            let done = std::panic::catch_unwind(|| run(target, &data));
+            assert!(done.is_ok(), "{target} panics over {}", path.display());
+            inputs += 1;
+        }
+        assert!(inputs > 0, "{target} has no seed");
+    }
+}
+
+#[test]
+fn every_target_is_fuzzed_and_nothing_else() {
+    let table: BTreeSet<String> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(names(&fuzz().join("fuzz_targets")), table);
+    assert_eq!(names(&fuzz().join("corpus")), table);
+}
+
+/// A fuzzer that starts from documents that fail learns little about those
+/// that pass.
+#[test]
+fn the_documents_of_the_corpus_pass() {
+    let folder = fuzz().join("corpus/verify_document");
+    if std::env::var_os("UPDATE").is_some() {
+        for (n, seed) in seeds().iter().enumerate() {
+            std::fs::write(folder.join(format!("signed-{n}.json")), seed).expect("written");
+        }
+    }
+    for (n, seed) in seeds().iter().enumerate() {
+        let kept = std::fs::read(folder.join(format!("signed-{n}.json"))).expect("a seed");
+        assert!(kept == *seed, "signed-{n}.json is stale: UPDATE=1");
+        assert!(stella_fuzz::passes(seed), "signed-{n}.json");
+    }
+}
