@@ -208,7 +208,10 @@ fn what_a_payload_says_must_be_whole_and_known() {
         assert_eq!(says(&payload), Code::TrustInvalid, "{what}");
     }
     assert_eq!(says([0xff, 0xfe]), Code::TrustInvalid, "no text");
-    let cases: [Case; 18] = [
+    let cases: [Case; 19] = [
+        ("a number that not every reader reads as the same", |p| {
+            p["log"]["entries"] = json!(u64::MAX)
+        }),
         ("a later version", |p| p["version"] = json!(2)),
         ("an unknown field", |p| p["mustAlsoBe"] = json!("approved")),
         ("an unknown field of an anchor", |p| {
@@ -355,6 +358,7 @@ fn a_memory_that_cannot_be_read_is_none() {
         r#"{"version":1}"#,
         r#"{"version":1,"newest":{},"newest":{}}"#,
         r#"{"version":1,"newest":{"x":{"number":1,"digest":"00"}}}"#,
+        r#"{"version":1,"newest":{"00000000-0000-0000-0000-000000000007":{"number":9007199254740993,"digest":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}}}"#,
     ] {
         assert!(Seen::parse(text.as_bytes()).is_err(), "{text}");
     }

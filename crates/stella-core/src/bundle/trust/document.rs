@@ -1,7 +1,8 @@
 //! What roots and bundles have in common: a DSSE envelope of one payload
 //! type, signed by keys that are known beforehand.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{LIMITS, MAX_FEED_KEYS, Refused};
 use crate::alg::PublicKey;
@@ -35,6 +36,18 @@ impl From<&FeedKey> for FeedKeyWire {
         }
     }
 }
+
+/// A number that every reader of JSON reads as the same (RFC 8785 section
+/// 3.2.2.3).
+pub(super) fn number<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
+    let n = u64::deserialize(d)?;
+    if n > MAX_NUMBER {
+        return Err(D::Error::custom(format!("the number {n} is past {MAX_NUMBER}")));
+    }
+    Ok(n)
+}
+
+const MAX_NUMBER: u64 = 1 << 53;
 
 /// At least one, no more than the bound, none twice, all of type `feed`.
 pub(super) fn feed_keys(wire: Vec<FeedKeyWire>) -> Result<Vec<FeedKey>, String> {

@@ -35,6 +35,7 @@ pub struct RootContent {
 struct Wire {
     version: u32,
     instance: InstanceId,
+    #[serde(deserialize_with = "document::number")]
     number: u64,
     threshold: u32,
     root_keys: Vec<FeedKeyWire>,

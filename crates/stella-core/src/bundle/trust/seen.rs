@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{InstanceId, Refused, SignedBundle};
+use super::{InstanceId, Refused, SignedBundle, document};
 use crate::canonical::{self, CanonicalError};
 use crate::digest::Sha256;
 use crate::json::{self, JsonError, JsonLimits, Object};
@@ -18,6 +18,7 @@ pub struct Seen(BTreeMap<InstanceId, Newest>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Newest {
+    #[serde(deserialize_with = "document::number")]
     number: u64,
     digest: Sha256,
 }

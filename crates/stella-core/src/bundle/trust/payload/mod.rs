@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use self::settings::{AuthorityWire, LimitsWire, VerifyWire};
 use self::state::{AnchorWire, KeyWire, SupersededWire, WithdrawnWire};
+use super::document::number;
 use super::{InstanceId, LIMITS, LogHead, Refused, TrustBundle};
 use crate::canonical;
 use crate::digest::Sha256;
@@ -28,7 +29,7 @@ macro_rules! wire {
     ($($name:ident { $($(#[$meta:meta])* $field:ident: $type:ty),+ $(,)? })+) => {$(
         #[derive(Serialize, Deserialize)]
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
-        pub(super) struct $name { $($(#[$meta])* pub(super) $field: $type),+ }
+        pub(in crate::bundle::trust) struct $name { $($(#[$meta])* pub(in crate::bundle::trust) $field: $type),+ }
     )+};
 }
 pub(super) use wire;
@@ -37,6 +38,7 @@ wire! {
     Wire {
         version: u32,
         instance: InstanceId,
+        #[serde(deserialize_with = "number")]
         number: u64,
         issued_at: Timestamp,
         expires_at: Timestamp,
@@ -50,7 +52,13 @@ wire! {
         limits: LimitsWire,
     }
 
-    LogWire { events: u64, entries: u64, hash: Sha256 }
+    LogWire {
+        #[serde(deserialize_with = "number")]
+        events: u64,
+        #[serde(deserialize_with = "number")]
+        entries: u64,
+        hash: Sha256,
+    }
 }
 
 pub(super) fn write(bundle: &TrustBundle) -> Result<Vec<u8>, Refused> {
@@ -75,23 +83,16 @@ pub(super) fn read(payload: &[u8]) -> Result<TrustBundle, Refused> {
     struct Version {
         version: u32,
     }
-    json::check(payload, &LIMITS.json).map_err(invalid)?;
-    let Object(head): Object<Version> = shape(payload)?;
+    let text = json::check(payload, &LIMITS.json).map_err(invalid)?;
+    let Object(head): Object<Version> = json::read(text).map_err(invalid)?;
     if head.version != VERSION {
         return Err(invalid(format!(
             "it is of version {}, this build reads {VERSION}",
             head.version
         )));
     }
-    let Object(wire): Object<Wire> = shape(payload)?;
+    let Object(wire): Object<Wire> = json::read(text).map_err(invalid)?;
     wire.into_bundle()
-}
-
-fn shape<'de, T: Deserialize<'de>>(payload: &'de [u8]) -> Result<T, Refused> {
-    serde_json::from_slice(payload).map_err(|e| {
-        let text: String = e.to_string().chars().take(200).collect();
-        invalid(text)
-    })
 }
 
 fn invalid(why: impl ToString) -> Refused {
