@@ -97,6 +97,15 @@ async fn each_bundle_has_a_number_of_its_own() {
     assert_eq!(numbers.len(), 12, "{numbers:?}");
     let later = export(&api).await.0["number"].as_u64().expect("a number");
     assert!(numbers.iter().all(|n| *n < later));
+    // Nor does a server that starts again begin anew.
+    let api = Arc::into_inner(api).expect("nobody else exports");
+    let root_before = api.ok(Method::GET, ROOT, "").await["document"].clone();
+    let api = Api {
+        world: api.world.restarted(),
+    };
+    let restarted = export(&api).await.0["number"].as_u64().expect("a number");
+    assert!(restarted > later, "{later} {restarted}");
+    assert_eq!(api.ok(Method::GET, ROOT, "").await["document"], root_before);
 }
 
 #[tokio::test]
@@ -169,6 +178,39 @@ async fn one_feed_key_follows_another_without_a_verifier_left_behind() {
     let last = root(&api).await;
     assert_eq!(last.follows(&both), Ok(()));
     assert!(last.follows(&first).is_err(), "the first key never signed it");
+}
+
+/// A verifier who pins the old root must not be left behind unnoticed.
+#[tokio::test]
+async fn a_feed_key_past_its_time_is_followed_by_somebodys_decision_alone() {
+    let api = with_feed_key().await;
+    let first = root(&api).await;
+    api.at("2024-12-31T00:00:00Z");
+    feed_key(&api, "feed-2").await;
+    let both = root(&api).await;
+    api.at("2025-01-16T00:00:00Z");
+    let (answer, bytes) = export(&api).await;
+    assert_eq!(answer["signedBy"], json!(["feed-2"]));
+    open(&bytes, &both);
+    assert_eq!(
+        root(&api).await.content(),
+        both.content(),
+        "no event, no other root"
+    );
+    assert!(SignedBundle::open(bytes.as_bytes(), &first).is_err());
+    api.refused(
+        Method::POST,
+        "/v1/signer/keys/feed-2/retire",
+        "",
+        409,
+        "key.active",
+    )
+    .await;
+    api.at("2026-06-01T00:00:00Z");
+    for (method, path) in [(Method::GET, ROOT), (Method::POST, BUNDLE)] {
+        let next = api.refused(method, path, "", 409, "trust.feed-keys-ended").await;
+        assert!(next.contains("bring that root to each verifier"), "{next}");
+    }
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use stella_core::bundle::trust::InstanceId;
 use stella_core::dsse::{self, Envelope, EnvelopeSignature};
 use stella_core::time::Timestamp;
 use stella_core::trust::decide::Refusal;
-use stella_core::trust::{KeyRecord, TrustState};
+use stella_core::trust::{KeyRecord, KeyType, TrustState};
 use stella_keys::Sign;
 
 use crate::app::App;
@@ -81,6 +81,14 @@ impl App {
 /// The feed keys that may sign now; never none.
 fn feed_keys(state: &TrustState, now: Timestamp) -> std::result::Result<Vec<&KeyRecord>, Refusal> {
     let keys: Vec<_> = state.active_feed_keys(now).filter(|k| k.may_sign(now)).collect();
+    let had_one = state.keys.values().any(|k| k.key_type == KeyType::Feed);
+    if keys.is_empty() && had_one {
+        return Err(Refusal::conflict(
+            "trust.feed-keys-ended",
+            "no feed key may sign any more: each has expired, was retired or revoked",
+        )
+        .next("stella keys generate --type feed && stella trust root --out root.json; then bring that root to each verifier, over a channel you trust"));
+    }
     if keys.is_empty() {
         return Err(Refusal::not_found(
             "trust.no-feed-key",

@@ -5,7 +5,7 @@ use stella_core::bundle::trust::{FeedKey, MAX_FEED_KEYS, ROOT_PAYLOAD_TYPE, Root
 use stella_core::digest::Sha256;
 use stella_core::trust::{KeyType, TrustState};
 
-use super::{feed_keys, text, unusable};
+use super::{text, unusable};
 use crate::app::App;
 use crate::app::error::{Error, Result};
 
@@ -27,8 +27,9 @@ impl App {
 
     pub(super) async fn root_of(&self, state: &TrustState) -> Result<Vec<u8>> {
         let signers = self.feed_signers(state).await?;
-        let keys: Vec<FeedKey> = feed_keys(state, self.not_before(state))?
-            .into_iter()
+        // One that may not sign any more has signed bundles that are still good.
+        let keys: Vec<FeedKey> = state
+            .active_feed_keys(self.not_before(state))
             .map(|k| FeedKey {
                 id: k.id.clone(),
                 public_key: k.public_key.clone(),
