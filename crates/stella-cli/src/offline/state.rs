@@ -9,7 +9,7 @@ use std::path::Path;
 
 use stella_core::bundle::trust::{Refused, Seen, SignedBundle};
 
-use crate::cmd::files::write_atomically;
+use crate::cmd::files::{beside, write_atomically};
 use crate::context::Context;
 use crate::error::CliError;
 
@@ -62,8 +62,8 @@ fn begin(folder: &Path) -> Result<(), CliError> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let temporary = parent.join(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
-    DirBuilder::new().mode(0o700).create(&temporary).map_err(failed)?;
+    let (temporary, ()) =
+        beside(parent, name, |path| DirBuilder::new().mode(0o700).create(path)).map_err(failed)?;
     let made = write_atomically(&temporary.join(FILE), &bytes_of(&Seen::default())?).and_then(|()| {
         match fs::rename(&temporary, folder) {
             // Another gate was first.
