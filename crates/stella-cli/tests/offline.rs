@@ -3,8 +3,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
+use stella_core::time::Timestamp;
 use stella_testkit::binary::{Ran, Stella};
 
 const PURL: &str = "pkg:npm/left-pad@1.3.0";
@@ -18,11 +20,17 @@ struct Scene {
 
 impl Scene {
     fn set() -> Self {
+        Self::with_keys("key-1", "key-2")
+    }
+
+    fn with_keys(ed25519: &str, ecdsa: &str) -> Self {
         let stella = Stella::new(env!("CARGO_BIN_EXE_stella"));
         stella.ok("init --no-key");
-        stella.ok("keys generate --profile default --key-id key-1");
-        stella.ok("keys generate --profile fips --key-id key-2");
-        stella.ok("anchor create --purl-pattern pkg:npm/* --key-ids key-1,key-2");
+        stella.ok(&format!("keys generate --profile default --key-id {ed25519}"));
+        stella.ok(&format!("keys generate --profile fips --key-id {ecdsa}"));
+        stella.ok(&format!(
+            "anchor create --purl-pattern pkg:npm/* --key-ids {ed25519},{ecdsa}"
+        ));
         let artifact = stella.file("left-pad-1.3.0.tgz", "the artifact");
         stella.file("sbom.json", r#"{"bomFormat":"CycloneDX","specVersion":"1.6"}"#);
         std::fs::create_dir(stella.folder().join("gap")).expect("a folder");
@@ -48,6 +56,14 @@ impl Scene {
             self.there(bundle).display()
         ));
         created["id"].as_str().expect("an id").to_owned()
+    }
+
+    fn anchor(&self) -> String {
+        let anchors = self.stella.json("anchor list");
+        let mut anchors = anchors["anchors"].as_array().expect("anchors").iter();
+        let anchor = anchors.find(|a| a["purlPattern"] == "pkg:npm/*");
+        let id = anchor.and_then(|a| a["trustAnchorId"].as_str());
+        id.expect("the anchor").to_owned()
     }
 
     fn root(&self, name: &str) -> Value {
@@ -174,19 +190,68 @@ fn the_answer_is_the_instances_own() {
     }
 }
 
+/// Of a statement that the instance never stored, it knows no more than the
+/// bundle does: verdict, trace and advice are the same to the letter.
+#[test]
+fn what_is_taken_away_here_is_taken_away_there() {
+    let elsewhere = Scene::with_keys("theirs", "others");
+    let pem = elsewhere.stella.ok("keys show theirs --public").stdout;
+    let key = elsewhere.stella.file("theirs.pem", pem);
+    let scene = Scene::set();
+    let anchor = scene.anchor();
+    scene.stella.ok(&format!(
+        "anchor add-key --anchor-id {anchor} --key-id theirs --key {key}"
+    ));
+    scene.root("root.json");
+    let document = elsewhere.there("sbom.bundle.json").display().to_string();
+    let artifact = elsewhere.artifact.clone();
+    let agree = |more: &str, code: i32, reason: &str| {
+        let issued = scene.export("trust.json", "")["issuedAt"]
+            .as_str()
+            .expect("a time")
+            .parse::<Timestamp>()
+            .expect("a time");
+        let more = more.replace("ISSUED", &issued.to_string());
+        let moment = issued.saturating_add(Duration::from_secs(3_600));
+        let asked = format!(
+            "verify --bundle {document} --artifact {artifact} --purl {PURL} --now {moment} -o json {more}"
+        );
+        let here = scene.stella.run(&asked).ends(code).json();
+        let mut there = scene
+            .run(&format!(
+                "{asked} --offline --trust-bundle trust.json --trust-root root.json"
+            ))
+            .ends(code)
+            .json();
+        assert_eq!(there["code"], reason, "{there}");
+        let first = there["trace"].as_array_mut().expect("a trace").remove(0);
+        assert_eq!(first["name"], "trust", "by what it was judged stands first");
+        assert_eq!(here, there);
+    };
+    agree("", 0, "ok");
+    agree("--at-time 2020-01-01", 12, "key.not-yet-added");
+    scene.stella.ok(&format!(
+        "anchor revoke-key --anchor-id {anchor} --key-id theirs --reason compromise --yes"
+    ));
+    agree("", 11, "key.window-unknown");
+    scene.stella.ok(&format!(
+        "anchor revoke-key --anchor-id {anchor} --key-id theirs --reason compromise --compromised-since NOW --yes"
+    ));
+    agree("", 11, "time.not-proven");
+    agree("--at-time ISSUED", 12, "key.compromised");
+    scene
+        .stella
+        .ok(&format!("anchor update {anchor} --predicate-types openvex"));
+    agree("", 12, "predicate.not-allowed");
+    scene.stella.ok(&format!("anchor disable {anchor} --yes"));
+    agree("", 12, "anchor.disabled");
+}
+
 #[test]
 fn several_documents_are_taken_together() {
     let scene = Scene::set();
     scene.root("root.json");
-    let anchors = scene.stella.json("anchor list");
-    let anchor = anchors["anchors"]
-        .as_array()
-        .expect("anchors")
-        .iter()
-        .find(|a| a["purlPattern"] == "pkg:npm/*")
-        .and_then(|a| a["trustAnchorId"].as_str())
-        .expect("the anchor")
-        .to_owned();
+    let anchor = scene.anchor();
     scene.attest("fips", "second.bundle.json");
     scene.stella.ok(&format!("anchor update {anchor} --threshold 2"));
     scene.export("trust.json", "");
@@ -278,12 +343,78 @@ fn nothing_is_trusted_that_was_not_pinned() {
         .says("signed by no feed key");
 }
 
+/// Whatever came over the gap instead of what was sent.
+#[test]
+fn nothing_that_was_altered_on_the_way_passes() {
+    let scene = Scene::set();
+    scene.root("root.json");
+    scene.export("trust.json", "");
+    let asked = format!("verify --bundle sbom.bundle.json --purl {PURL} --offline -o json");
+    let gate =
+        |bundle: &str, root: &str| scene.run(&format!("{asked} --trust-bundle {bundle} --trust-root {root}"));
+    gate("trust.json", "root.json").ends(0);
+    let write = |bytes: &[u8]| std::fs::write(scene.there("bad.json"), bytes).expect("written");
+    let (trust, root) = (
+        std::fs::read(scene.there("trust.json")).expect("a bundle"),
+        std::fs::read(scene.there("root.json")).expect("a root"),
+    );
+    let refuses = |what: &str| {
+        for ran in [gate("bad.json", "root.json"), gate("trust.json", "bad.json")] {
+            assert_eq!(ran.code, 11, "{what}: {}", ran.stderr);
+            assert_eq!(ran.json()["verdict"], "INDETERMINATE", "{what}");
+        }
+    };
+    for (sent, with) in [
+        (&trust, ("bad.json", "root.json")),
+        (&root, ("trust.json", "bad.json")),
+    ] {
+        for part in 0..12 {
+            let at = sent.len() * part / 12;
+            write(&sent[..at]);
+            gate(with.0, with.1).ends(11);
+            let mut flipped = sent.clone();
+            flipped[at] ^= 1 << (part % 8);
+            write(&flipped);
+            gate(with.0, with.1).ends(11);
+        }
+    }
+    for (what, bytes) in [
+        ("nothing", Vec::new()),
+        ("an array", b"[]".to_vec()),
+        ("no text", vec![0xff; 1_000]),
+        ("100 MB of nothing", vec![b' '; 100_000_000]),
+        ("100 MB of brackets", vec![b'['; 100_000_000]),
+        ("100 MB behind the bundle", {
+            let mut long = trust.clone();
+            long.resize(100_000_000, b' ');
+            long
+        }),
+        (
+            "a statement",
+            std::fs::read(scene.there("sbom.bundle.json")).expect("a bundle"),
+        ),
+    ] {
+        write(&bytes);
+        refuses(what);
+    }
+    // Of what is judged as well.
+    for bytes in [vec![b' '; 100_000_000], vec![b'['; 100_000_000], Vec::new()] {
+        write(&bytes);
+        let document = asked.replace("sbom.bundle.json", "bad.json");
+        scene
+            .run(&format!(
+                "{document} --trust-bundle trust.json --trust-root root.json"
+            ))
+            .ends(12);
+    }
+}
+
 #[test]
 fn an_expired_bundle_lets_nothing_pass() {
     let scene = Scene::set();
     scene.root("root.json");
     scene.export("trust.json", "--expires 1s");
-    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    std::thread::sleep(Duration::from_millis(1_100));
     let stale = scene.gate("-o json").ends(11).json();
     assert_eq!(
         (stale["code"].as_str(), stale["verdict"].as_str()),
@@ -298,6 +429,19 @@ fn what_was_seen_is_never_forgotten_by_accident() {
     let scene = Scene::set();
     scene.root("root.json");
     scene.export("trust.json", "");
+    // The first time, many come at once.
+    let first: Vec<_> = (0..8)
+        .map(|_| {
+            let mut command = scene.command(&format!(
+                "verify --bundle sbom.bundle.json --purl {PURL} --offline --trust-root root.json --trust-bundle trust.json --trust-state many"
+            ));
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            command.spawn().expect("it runs")
+        })
+        .collect();
+    for mut gate in first {
+        assert_eq!(gate.wait().expect("it ends").code(), Some(0));
+    }
     scene.gate("--trust-state seen").ends(0).says("seen is new");
     let again = scene.gate("--trust-state seen").ends(0);
     assert!(!again.stderr.contains("is new"), "{}", again.stderr);
@@ -316,99 +460,139 @@ fn what_was_seen_is_never_forgotten_by_accident() {
     assert!(!file.exists());
     std::fs::write(&file, kept).expect("restored");
     scene.gate("--trust-state seen").ends(0);
-    // Many gates at once, the newest among them: it is what remains.
-    std::fs::copy(scene.there("trust.json"), scene.there("first.json")).expect("kept");
-    scene.export("trust.json", "");
-    let line = format!(
-        "verify --bundle sbom.bundle.json --purl {PURL} --offline --trust-root root.json --trust-state seen --trust-bundle"
-    );
-    let running: Vec<_> = (0..16)
-        .map(|n| {
-            let bundle = if n == 7 { "trust.json" } else { "first.json" };
-            let mut command = scene.command(&format!("{line} {bundle}"));
-            command.stdout(Stdio::null()).stderr(Stdio::null());
-            command.spawn().expect("it runs")
-        })
-        .collect();
-    for mut gate in running {
-        let code = gate.wait().expect("it ends").code();
-        assert!(matches!(code, Some(0 | 11)), "{code:?}");
-    }
-    scene
-        .run(&format!("{line} first.json"))
-        .ends(11)
-        .says("trust.rollback");
-    scene.run(&format!("{line} trust.json")).ends(0);
-    assert_eq!(
-        std::fs::read_dir(scene.there("seen")).expect("listed").count(),
-        2,
-        "the state and its lock"
-    );
 }
 
-/// What the kernel saw is the proof: no socket, no thread, and of files only
-/// those that were named, and what every program is loaded from.
+/// Whoever is last to write must not bring back a number that was passed.
+#[test]
+fn of_many_gates_at_once_the_newest_bundle_remains() {
+    let scene = Scene::set();
+    scene.root("root.json");
+    for n in 0..8 {
+        scene.export(&format!("{n}.json"), "");
+    }
+    let gate = |bundle: u8, state: &str| {
+        format!(
+            "verify --bundle sbom.bundle.json --purl {PURL} --offline --trust-root root.json --trust-bundle {bundle}.json --trust-state {state}"
+        )
+    };
+    for state in ["seen", "seen-again", "seen-once-more"] {
+        let running: Vec<_> = (0..8)
+            .chain((0..8).rev())
+            .map(|bundle| {
+                let mut command = scene.command(&gate(bundle, state));
+                command.stdout(Stdio::null()).stderr(Stdio::null());
+                command.spawn().expect("it runs")
+            })
+            .collect();
+        for mut gate in running {
+            let code = gate.wait().expect("it ends").code();
+            assert!(matches!(code, Some(0 | 11)), "{code:?}");
+        }
+        scene.run(&gate(6, state)).ends(11).says("trust.rollback");
+        scene.run(&gate(7, state)).ends(0);
+        assert_eq!(
+            std::fs::read_dir(scene.there(state)).expect("listed").count(),
+            2,
+            "the state and its lock"
+        );
+    }
+}
+
+/// What the kernel saw is the proof: no socket, no thread, no process, and of
+/// files only those that were named, and what every program is loaded from.
 #[test]
 fn it_opens_no_socket_and_no_other_file() {
     let scene = Scene::set();
     scene.root("root.json");
     scene.export("trust.json", "");
-    let log = scene.there("calls");
-    let line = format!(
-        "-f -o {} -e trace=network,clone,clone3,fork,vfork,open,openat,openat2,creat,mkdir,rename,unlink {} \
-         verify artifact --file ../left-pad-1.3.0.tgz --purl {PURL} --bundle sbom.bundle.json --offline \
-         --trust-bundle trust.json --trust-root root.json",
-        log.display(),
-        env!("CARGO_BIN_EXE_stella")
+    let verify = format!(
+        "verify artifact --file ../left-pad-1.3.0.tgz --purl {PURL} --bundle sbom.bundle.json --offline \
+         --trust-bundle trust.json --trust-root root.json"
     );
+    for (line, named) in [
+        (
+            verify.as_str(),
+            [
+                "../left-pad-1.3.0.tgz",
+                "root.json",
+                "sbom.bundle.json",
+                "trust.json",
+            ]
+            .as_slice(),
+        ),
+        (
+            "trust inspect trust.json --trust-root root.json",
+            &["root.json", "trust.json"],
+        ),
+    ] {
+        let Some(calls) = traced(&scene, line) else { return };
+        for call in &calls {
+            assert!(call.contains(" open"), "{call}");
+            let writes = ["O_WRONLY", "O_RDWR", "O_CREAT"];
+            assert!(!writes.iter().any(|mode| call.contains(mode)), "{call}");
+        }
+        let mut opened: Vec<&str> = calls.iter().map(|call| path_of(call)).collect();
+        opened.retain(|path| !loads(Path::new(path)));
+        opened.sort_unstable();
+        assert_eq!(opened, named, "each once, and no other");
+    }
+    // What it remembers is in the folder that was named, and nowhere else.
+    let Some(calls) = traced(&scene, &format!("{verify} --trust-state seen")) else {
+        return;
+    };
+    for call in &calls {
+        let files = [" open", " mkdir", " rename"];
+        assert!(files.iter().any(|name| call.contains(name)), "{call}");
+        let path = path_of(call);
+        let writes = ["O_WRONLY", "O_RDWR", "O_CREAT", " mkdir", " rename"];
+        if writes.iter().any(|mode| call.contains(mode)) {
+            assert!(path.starts_with("seen/") || path.contains(".seen."), "{call}");
+        }
+    }
+    assert!(scene.there("seen/trust-state.json").exists());
+}
+
+/// The system calls of a command that ends well, as far as they reach out of
+/// the process. `None` where nobody may trace.
+fn traced(scene: &Scene, line: &str) -> Option<Vec<String>> {
+    let log = scene.there("calls");
+    let plain = scene.command(line);
     let mut strace = Command::new("strace");
-    let plain = scene.command(&line);
     strace
+        .args(["-f", "-o"])
+        .arg(&log)
+        .args([
+            "-e",
+            "trace=network,clone,clone3,fork,vfork,execve,open,openat,openat2,creat,mkdir,mkdirat,rename,renameat,renameat2,unlink,unlinkat",
+        ])
+        .arg(plain.get_program())
         .args(plain.get_args())
         .current_dir(scene.there(""))
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("HOME", "/nonexistent")
-        .env("STELLA_HOME", "/nonexistent/home")
-        .env("STELLA_SERVER", "http://192.0.2.1:9")
         .stdin(Stdio::null());
+    for (name, value) in plain.get_envs() {
+        strace.env(name, value.unwrap_or_default());
+    }
     let Ok(output) = strace.output() else {
         eprintln!("skipped: strace is not installed");
-        return;
+        return None;
     };
     let text = std::fs::read_to_string(&log).unwrap_or_default();
     if text.is_empty() || text.contains("PTRACE_TRACEME") {
         eprintln!("skipped: tracing is not allowed here");
-        return;
+        return None;
     }
-    assert_eq!(
-        output.status.code(),
-        Some(0),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let mut named = Vec::new();
-    for call in text.lines().filter(|l| !l.contains("+++ exited")) {
-        assert!(call.contains(" open"), "{call}");
-        let path = call.split('"').nth(1).expect("a path");
-        assert!(
-            !call.contains("O_WRONLY") && !call.contains("O_RDWR") && !call.contains("O_CREAT"),
-            "{call}"
-        );
-        if !loads(Path::new(path)) {
-            named.push(path);
-        }
-    }
-    named.sort_unstable();
-    assert_eq!(
-        named,
-        [
-            "../left-pad-1.3.0.tgz",
-            "root.json",
-            "sbom.bundle.json",
-            "trust.json"
-        ]
-    );
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let mut calls = text.lines().filter(|line| !line.contains("+++ exited"));
+    let start = calls.next().expect("a start");
+    assert!(start.contains(" execve("), "{start}");
+    Some(calls.map(str::to_owned).collect())
+}
+
+fn path_of(call: &str) -> &str {
+    call.split('"').nth(1).expect("a path")
 }
 
 /// Where the loader and the C library look at every start.
