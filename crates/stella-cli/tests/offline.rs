@@ -292,6 +292,11 @@ fn nothing_is_trusted_that_was_not_pinned() {
         .run(&format!("{asked} --trust-bundle trust.json"))
         .ends(2)
         .says("trust root --out root.json");
+    // Pinned once for the whole machine.
+    let line = format!("{asked} --trust-bundle trust.json");
+    for (root, code) in [("root.json", 0), ("sbom.bundle.json", 11), ("", 2)] {
+        ran(&line, scene.command(&line).env("STELLA_TRUST_ROOT", root)).ends(code);
+    }
     // Without --offline they would be ignored, so they are refused.
     scene
         .run("verify --bundle sbom.bundle.json --trust-bundle trust.json --trust-root root.json")
