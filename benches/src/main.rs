@@ -1,8 +1,10 @@
 //! `./bench NAME`.
 
+mod cold;
 mod figures;
 mod verify;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,6 +17,14 @@ struct Bench {
     /// How often each figure is taken
     #[arg(long, global = true, default_value_t = 21)]
     rounds: usize,
+    /// The program to measure
+    #[arg(
+        long,
+        global = true,
+        env = "STELLA_EXE",
+        default_value = "target/release/stella"
+    )]
+    exe: PathBuf,
     #[command(subcommand)]
     name: Name,
 }
@@ -30,6 +40,20 @@ enum Name {
         #[arg(long, default_value_t = 60)]
         turn_ms: u64,
     },
+    /// Whole commands from start to end, beside other people's clients
+    Cold {
+        /// Where other people's clients are installed
+        #[arg(long, env = "STELLA_PEERS", default_value = "target/peers")]
+        peers: PathBuf,
+        /// How they are called
+        #[arg(long, default_value = "benches/peers")]
+        scripts: PathBuf,
+    },
+    #[command(hide = true)]
+    Peak {
+        #[arg(last = true)]
+        command: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -43,6 +67,13 @@ fn main() -> ExitCode {
             turn: Duration::from_millis(turn_ms),
             statement_bytes,
         }),
+        Name::Cold { peers, scripts } => cold::run(&cold::Effort {
+            rounds: bench.rounds.max(1),
+            exe: bench.exe,
+            peers,
+            scripts,
+        }),
+        Name::Peak { command } => cold::print_peak(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,11 +6,11 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Serialize;
+use serde::de::MapAccess;
 
 use crate::digest::Sha256;
-use crate::json::{self, Bounded, JsonError, JsonLimits, Object};
+use crate::json::{self, JsonError, JsonLimits, List, Members, Value};
 
 pub const IN_TOTO_PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 
@@ -82,33 +82,39 @@ pub fn pae_digest(payload_type: &str, payload: &[u8]) -> Sha256 {
 
 impl Envelope {
     pub fn parse(bytes: &[u8], limits: &EnvelopeLimits) -> Result<Self, EnvelopeError> {
-        Self::read(json::check(bytes, &limits.json)?, limits)
-    }
-
-    /// Reads what passed [`json::check`].
-    pub(crate) fn read(checked: &str, limits: &EnvelopeLimits) -> Result<Self, EnvelopeError> {
-        let Object(wire): Object<WireIn<'_>> = json::read(checked)?;
         let max = limits.max_signatures;
-        let signatures = match json::bounded::<Object<WireSignature>>(wire.signatures, max)? {
-            Bounded::Within(signatures) => signatures,
-            Bounded::Exceeded => return Err(EnvelopeError::TooManySignatures { max }),
+        let mut wire = WireIn {
+            payload: None,
+            payload_type: None,
+            signatures: List::up_to(max),
+            listed: false,
         };
-        if signatures.is_empty() {
+        match json::members(bytes, &limits.json, &mut wire) {
+            Err(JsonError::Shape { .. }) if wire.signatures.exceeded => {
+                return Err(EnvelopeError::TooManySignatures { max });
+            }
+            read => read?,
+        };
+        let payload = wire.payload.ok_or_else(|| missing("payload"))?;
+        let payload_type = wire.payload_type.ok_or_else(|| missing("payloadType"))?;
+        if !wire.listed {
+            return Err(missing("signatures"));
+        }
+        if wire.signatures.items.is_empty() {
             return Err(EnvelopeError::NoSignature);
         }
-        let payload = decode_base64(&wire.payload).ok_or(EnvelopeError::Base64 { field: "payload" })?;
+        let payload = decode_base64(&payload).ok_or(EnvelopeError::Base64 { field: "payload" })?;
+        let signatures = wire.signatures.items.into_iter();
         let signatures = signatures
-            .into_iter()
-            .map(|Object(s)| {
-                let sig = decode_base64(&s.sig).ok_or(EnvelopeError::Base64 { field: "sig" })?;
-                Ok(EnvelopeSignature {
-                    keyid: s.keyid.filter(|id| !id.is_empty()),
-                    sig,
-                })
+            .map(|s| {
+                let sig = s.sig.ok_or_else(|| missing("sig"))?;
+                let sig = decode_base64(&sig).ok_or(EnvelopeError::Base64 { field: "sig" })?;
+                let keyid = s.keyid.filter(|id| !id.is_empty()).map(Cow::into_owned);
+                Ok(EnvelopeSignature { keyid, sig })
             })
             .collect::<Result<_, EnvelopeError>>()?;
         Ok(Self {
-            payload_type: wire.payload_type.into_owned(),
+            payload_type: payload_type.into_owned(),
             payload,
             signatures,
         })
@@ -156,15 +162,49 @@ pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).ok()
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct WireIn<'a> {
-    #[serde(borrow)]
-    payload: Cow<'a, str>,
-    #[serde(borrow)]
-    payload_type: Cow<'a, str>,
-    #[serde(borrow)]
-    signatures: &'a RawValue,
+    payload: Option<Cow<'a, str>>,
+    payload_type: Option<Cow<'a, str>>,
+    signatures: List<WireSignatureIn<'a>>,
+    listed: bool,
+}
+
+impl<'de> Members<'de> for WireIn<'de> {
+    const NAMES: &'static [&'static str] = &["payload", "payloadType", "signatures"];
+
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, value: Value<'_, 'de, A>) -> Result<(), A::Error> {
+        match name {
+            "payload" => self.payload = Some(value.text()?),
+            "payloadType" => self.payload_type = Some(value.text()?),
+            _ => {
+                self.listed = true;
+                value.list(&mut self.signatures)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct WireSignatureIn<'a> {
+    keyid: Option<Cow<'a, str>>,
+    sig: Option<Cow<'a, str>>,
+}
+
+impl<'de> Members<'de> for WireSignatureIn<'de> {
+    const NAMES: &'static [&'static str] = &["keyid", "sig"];
+
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, value: Value<'_, 'de, A>) -> Result<(), A::Error> {
+        match name {
+            "keyid" => self.keyid = value.text_or_null()?,
+            _ => self.sig = Some(value.text()?),
+        }
+        Ok(())
+    }
+}
+
+fn missing(field: &str) -> EnvelopeError {
+    EnvelopeError::Json(JsonError::missing(field))
 }
 
 #[derive(Serialize)]
@@ -175,9 +215,9 @@ struct WireOut<'a> {
     signatures: Vec<WireSignature>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct WireSignature {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     keyid: Option<String>,
     sig: String,
 }

@@ -16,6 +16,7 @@ pub mod dsse;
 pub mod evidence;
 pub mod id;
 pub mod json;
+pub mod log;
 pub mod predicate;
 pub mod purl;
 pub mod statement;

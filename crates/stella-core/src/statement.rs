@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::MapAccess;
 use serde_json::value::RawValue;
 
-use crate::json::{self, Bounded, JsonError, JsonLimits, Object};
+use crate::json::{self, JsonError, JsonLimits, List, Members, Value};
 
 pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 
@@ -82,29 +83,33 @@ impl Statement {
     /// Unknown fields are ignored, as in-toto demands; the predicate is
     /// checked to be JSON and not read.
     pub fn parse(payload: &[u8], limits: &StatementLimits) -> Result<Self, StatementError> {
-        let Object(wire): Object<Wire<'_>> = json::parse(payload, &limits.json)?;
+        let max = limits.max_subjects;
+        let mut wire = Wire {
+            kind: Cow::default(),
+            subjects: List::up_to(max),
+            predicate_type: Cow::default(),
+        };
+        match json::members(payload, &limits.json, &mut wire) {
+            Err(JsonError::Shape { .. }) if wire.subjects.exceeded => {
+                return Err(StatementError::TooManySubjects { max });
+            }
+            read => read?,
+        };
         if wire.kind != STATEMENT_TYPE {
             return Err(StatementError::Type(wire.kind.chars().take(100).collect()));
         }
         if wire.predicate_type.is_empty() {
             return Err(StatementError::PredicateType);
         }
-        let max = limits.max_subjects;
-        let list = wire.subject.ok_or(StatementError::NoSubject)?;
-        let subjects = match json::bounded::<Object<WireSubject>>(list, max)? {
-            Bounded::Within(subjects) => subjects,
-            Bounded::Exceeded => return Err(StatementError::TooManySubjects { max }),
-        };
-        if subjects.is_empty() {
+        if wire.subjects.items.is_empty() {
             return Err(StatementError::NoSubject);
         }
+        let subjects = wire.subjects.items.into_iter().enumerate();
         let subjects = subjects
-            .into_iter()
-            .enumerate()
-            .map(|(index, Object(s))| {
+            .map(|(index, s)| {
                 let digest = DigestSet::new(s.digest).map_err(|why| StatementError::Digest { index, why })?;
                 Ok(Subject {
-                    name: s.name.filter(|n| !n.is_empty()),
+                    name: s.name.filter(|n| !n.is_empty()).map(Cow::into_owned),
                     digest,
                 })
             })
@@ -142,20 +147,6 @@ impl Statement {
         let bytes = serde_json::to_vec(&out).map_err(shape)?;
         Self::parse(&bytes, limits)?;
         Ok(bytes)
-    }
-
-    /// The predicate's own bytes inside a statement, where there is one.
-    pub fn predicate_raw<'a>(
-        payload: &'a [u8],
-        limits: &StatementLimits,
-    ) -> Result<Option<&'a str>, StatementError> {
-        #[derive(Deserialize)]
-        struct Predicate<'a> {
-            #[serde(borrow, default)]
-            predicate: Option<&'a RawValue>,
-        }
-        let Object(wire): Object<Predicate<'a>> = json::parse(payload, &limits.json)?;
-        Ok(wire.predicate.map(RawValue::get))
     }
 
     pub fn subjects(&self) -> &[Subject] {
@@ -251,23 +242,42 @@ impl fmt::Display for DigestSet {
     }
 }
 
-/// The predicate is not named here: it was checked with the rest and is skipped.
-#[derive(Deserialize)]
 struct Wire<'a> {
-    #[serde(borrow, rename = "_type", default)]
     kind: Cow<'a, str>,
-    #[serde(borrow, default)]
-    subject: Option<&'a RawValue>,
-    #[serde(borrow, rename = "predicateType", default)]
+    subjects: List<WireSubject<'a>>,
     predicate_type: Cow<'a, str>,
 }
 
-#[derive(Deserialize)]
-struct WireSubject {
-    #[serde(default)]
-    name: Option<String>,
-    #[serde(default)]
+impl<'de> Members<'de> for Wire<'de> {
+    const NAMES: &'static [&'static str] = &["_type", "subject", "predicateType", "predicate"];
+
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, value: Value<'_, 'de, A>) -> Result<(), A::Error> {
+        match name {
+            "_type" => self.kind = value.text()?,
+            "subject" => value.list(&mut self.subjects)?,
+            "predicateType" => self.predicate_type = value.text()?,
+            _ => value.skip()?,
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct WireSubject<'a> {
+    name: Option<Cow<'a, str>>,
     digest: BTreeMap<String, String>,
+}
+
+impl<'de> Members<'de> for WireSubject<'de> {
+    const NAMES: &'static [&'static str] = &["name", "digest"];
+
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, value: Value<'_, 'de, A>) -> Result<(), A::Error> {
+        match name {
+            "name" => self.name = value.text_or_null()?,
+            _ => self.digest = value.texts()?,
+        }
+        Ok(())
+    }
 }
 
 #[derive(Serialize)]
@@ -346,10 +356,8 @@ mod tests {
         let predicate = "{ \"b\" : 1.50,\n \"a\":[ ] }";
         let bytes = Statement::build(&[subject], "https://x/y", predicate, &StatementLimits::default())
             .expect("built");
-        assert_eq!(
-            Statement::predicate_raw(&bytes, &StatementLimits::default()),
-            Ok(Some(predicate))
-        );
+        let members: BTreeMap<String, &RawValue> = serde_json::from_slice(&bytes).expect("an object");
+        assert_eq!(members["predicate"].get(), predicate);
     }
 
     #[test]

@@ -127,3 +127,35 @@ fn imports_run_one_way() {
         }
     }
 }
+
+#[test]
+fn every_threat_names_a_test_that_is_there() {
+    let tests: Vec<String> = lines("crates")
+        .into_iter()
+        .filter_map(|(.., code)| {
+            Some(
+                code.trim()
+                    .trim_start_matches("async ")
+                    .strip_prefix("fn ")?
+                    .to_owned(),
+            )
+        })
+        .filter_map(|rest| Some(rest.split_once('(')?.0.to_owned()))
+        .collect();
+    let model = fs::read_to_string(workspace().join("docs/THREAT-MODEL.md")).expect("the threat model");
+    let rows = model
+        .lines()
+        .skip_while(|line| *line != "## Threats")
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| threat "));
+    let mut threats = 0;
+    for row in rows {
+        let named = row.trim_end_matches('|').rsplit('|').next().unwrap_or_default();
+        let named: Vec<_> = named.split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty(), "no test stops this: {row}");
+        for test in named {
+            assert!(tests.iter().any(|t| t == test), "no test is called {test}: {row}");
+        }
+        threats += 1;
+    }
+    assert!(threats > 40, "only {threats} threats were read");
+}

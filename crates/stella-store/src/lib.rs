@@ -27,9 +27,9 @@ use stella_core::trust::Event;
 pub use types::*;
 
 /// Everything a server needs of its storage.
-pub trait Store: EventStore + AttestationStore + TokenStore + LogStore + Upkeep {}
+pub trait Store: EventStore + AttestationStore + ProofStore + TokenStore + LogStore + Upkeep {}
 
-impl<T: EventStore + AttestationStore + TokenStore + LogStore + Upkeep> Store for T {}
+impl<T: EventStore + AttestationStore + ProofStore + TokenStore + LogStore + Upkeep> Store for T {}
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -124,6 +124,23 @@ pub trait AttestationStore: Send + Sync {
     async fn note_verdicts(&self, verdicts: Vec<VerdictRow>) -> Result<()>;
 
     async fn verdicts(&self, anchor: AnchorId) -> Result<Vec<VerdictRow>>;
+}
+
+/// Which attestations the address of a proof bundle stands for. They are
+/// signed and never change, so neither does what is made of them.
+#[async_trait]
+pub trait ProofStore: Send + Sync {
+    /// Keeps it under its address; where that is kept already nothing is
+    /// written.
+    async fn insert_proof(&self, proof: ProofRow) -> Result<ProofKept>;
+
+    async fn proof(&self, address: &Sha256) -> Result<Option<ProofRow>>;
+
+    /// At most `limit` whose address, in hex, starts with this text.
+    async fn proofs_by_prefix(&self, prefix: &str, limit: usize) -> Result<Vec<Sha256>>;
+
+    /// The last one kept comes first.
+    async fn list_proofs(&self, filter: ProofFilter) -> Result<Vec<ProofRow>>;
 }
 
 #[async_trait]

@@ -327,6 +327,38 @@ pub struct VerdictRow {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProofRow {
+    /// SHA-256 of the bundle's bytes.
+    pub address: Sha256,
+    /// One attestation for each signature over the spine.
+    pub spine: Vec<AttestationId>,
+    /// The members in their order, each likewise.
+    pub members: Vec<Vec<AttestationId>>,
+    pub created_by: String,
+    pub created_at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProofKept {
+    Done,
+    /// Somebody kept it before.
+    Earlier(ProofRow),
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct ProofFilter {
+    /// Exact canonical name of the spine's subject.
+    pub subject: Option<String>,
+    /// Algorithm and hex of a digest of the spine's subject.
+    pub digest: Option<(String, String)>,
+    /// Those that hold it.
+    pub attestation: Option<AttestationId>,
+    /// Continue after this one.
+    pub before: Option<Sha256>,
+    pub limit: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenRow {
     pub id: TokenId,
     pub name: String,

@@ -14,6 +14,7 @@ pub mod init;
 pub mod keys;
 pub mod later;
 pub mod man;
+pub mod proof;
 pub mod serve;
 pub mod token;
 pub mod trust;
@@ -70,8 +71,11 @@ verbs! {
     /// Sign evidence, and look after what was signed
     #[command(subcommand)]
     Attest(attest::Verb),
-    /// Verify attestations, artifacts and bundles
+    /// Verify attestations, artifacts, bundles and proofs
     Verify(verify::Verify),
+    /// Proofs: what is attested about one subject, under one signature
+    #[command(subcommand, name = "proof", visible_alias = "proofs")]
+    Proof(proof::Verb),
     /// Settings and where their values come from
     #[command(subcommand)]
     Config(config::Verb),
@@ -104,8 +108,6 @@ verbs! {
     Rekor(later::Later),
     #[command(hide = true)]
     Issuer(later::Later),
-    #[command(hide = true)]
-    Proof(later::Later),
 }
 
 impl Verb {

@@ -11,6 +11,7 @@ pub mod audit;
 pub mod crypto;
 pub mod keys;
 pub mod problem;
+pub mod proofs;
 pub mod status;
 pub mod tokens;
 pub mod trust;

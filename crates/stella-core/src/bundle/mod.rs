@@ -1,13 +1,18 @@
 //! Sigstore bundles v0.3 around a DSSE envelope (sigstore protobuf-specs,
 //! `sigstore_bundle.proto`), as far as a key and not a certificate vouches.
 
+pub mod proof;
+pub mod spine;
 pub mod trust;
 
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde::de::MapAccess;
 use serde_json::value::RawValue;
 
 use crate::dsse::{Envelope, EnvelopeError, EnvelopeLimits};
-use crate::json::{self, JsonError, Object};
+use crate::json::{self, JsonError, Members, Value};
 
 pub const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 
@@ -51,30 +56,30 @@ impl Document {
     /// A DSSE envelope or a Sigstore bundle. Fields of a bundle that are not
     /// known here are ignored; nothing rests on them.
     pub fn parse(bytes: &[u8], limits: &EnvelopeLimits) -> Result<Self, BundleError> {
-        let text = json::check(bytes, &limits.json)?;
-        let Object(wire): Object<Wire<'_>> = json::read(text)?;
+        let mut wire = Wire::default();
+        json::members(bytes, &limits.json, &mut wire)?;
         let Some(media_type) = wire.media_type else {
-            return Self::of(text, limits, false);
+            return Self::of(bytes, limits, false);
         };
         if !is_v0_3(&media_type) {
             return Err(BundleError::MediaType(media_type.chars().take(100).collect()));
         }
         let envelope = wire.dsse_envelope.ok_or(BundleError::NoEnvelope)?;
-        let document = Self::of(envelope.get(), limits, true)?;
+        let document = Self::of(envelope.as_bytes(), limits, true)?;
         match document.envelope.signatures.len() {
             1 => Ok(document),
             n => Err(BundleError::Signatures(n)),
         }
     }
 
-    fn of(checked: &str, limits: &EnvelopeLimits, bundled: bool) -> Result<Self, BundleError> {
-        let envelope = Envelope::read(checked, limits).map_err(|e| match e {
+    fn of(bytes: &[u8], limits: &EnvelopeLimits, bundled: bool) -> Result<Self, BundleError> {
+        let envelope = Envelope::parse(bytes, limits).map_err(|e| match e {
             EnvelopeError::Json(e) => BundleError::Json(e),
             other => BundleError::Envelope(other),
         })?;
         Ok(Self {
             envelope,
-            envelope_bytes: checked.as_bytes().to_vec(),
+            envelope_bytes: bytes.to_vec(),
             bundled,
         })
     }
@@ -83,12 +88,15 @@ impl Document {
 /// The bundle of an envelope with one signature: its bytes stand inside
 /// unchanged, and the hint is the signature's key id.
 pub fn build(envelope_bytes: &[u8], limits: &EnvelopeLimits) -> Result<Vec<u8>, BundleError> {
-    let text = json::check(envelope_bytes, &limits.json)?;
-    let document = Document::of(text, limits, false)?;
+    let document = Document::of(envelope_bytes, limits, false)?;
     let [signature] = document.envelope.signatures.as_slice() else {
         return Err(BundleError::Signatures(document.envelope.signatures.len()));
     };
-    let envelope: &RawValue = json::read(text)?;
+    let shape = |e: serde_json::Error| {
+        let message = e.to_string();
+        BundleError::Json(JsonError::Shape { message })
+    };
+    let envelope: &RawValue = serde_json::from_slice(envelope_bytes).map_err(shape)?;
     let out = Out {
         media_type: MEDIA_TYPE,
         verification_material: Material {
@@ -98,10 +106,7 @@ pub fn build(envelope_bytes: &[u8], limits: &EnvelopeLimits) -> Result<Vec<u8>, 
         },
         dsse_envelope: envelope,
     };
-    serde_json::to_vec(&out).map_err(|e| {
-        let message = e.to_string();
-        JsonError::Shape { message }.into()
-    })
+    serde_json::to_vec(&out).map_err(shape)
 }
 
 /// Both spellings of the version that are in use.
@@ -109,13 +114,24 @@ fn is_v0_3(media_type: &str) -> bool {
     media_type == MEDIA_TYPE || media_type == "application/vnd.dev.sigstore.bundle+json;version=0.3"
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default)]
 struct Wire<'a> {
-    #[serde(default)]
-    media_type: Option<String>,
-    #[serde(default, borrow)]
-    dsse_envelope: Option<&'a RawValue>,
+    media_type: Option<Cow<'a, str>>,
+    dsse_envelope: Option<&'a str>,
+}
+
+impl<'de> Members<'de> for Wire<'de> {
+    const NAMES: &'static [&'static str] = &["mediaType", "dsseEnvelope"];
+
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, value: Value<'_, 'de, A>) -> Result<(), A::Error> {
+        match name {
+            "mediaType" => self.media_type = value.text_or_null()?,
+            // Whatever comes of the rest, an envelope that is used is checked
+            // when it is read.
+            _ => self.dsse_envelope = Some(value.unchecked()?.get()),
+        }
+        Ok(())
+    }
 }
 
 #[derive(Serialize)]

@@ -1,6 +1,7 @@
 //! Strict JSON intake: what two readers could read differently is refused.
 
 mod bounded;
+mod members;
 mod object;
 
 use std::borrow::Cow;
@@ -8,9 +9,10 @@ use std::collections::HashSet;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
 pub use bounded::{Bounded, bounded};
+pub(crate) use members::{List, Members, Value, members};
 pub use object::Object;
 
 /// Bounds of one document; settings under `limits.`.
@@ -58,6 +60,12 @@ impl JsonError {
             Self::Utf8 { .. } => "json.utf8",
             Self::Syntax { .. } => "json.syntax",
             Self::Shape { .. } => "json.shape",
+        }
+    }
+
+    pub(crate) fn missing(field: &str) -> Self {
+        Self::Shape {
+            message: format!("missing field `{field}`"),
         }
     }
 }
@@ -186,46 +194,74 @@ impl<'de> Visitor<'de> for Strict<'_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         let left = self.descend()?;
-        let first = self.open.len();
-        let mut many: Option<HashSet<Cow<'de, str>>> = None;
-        while let Some(Key(key)) = map.next_key()? {
-            let few = self.open.get(first..).unwrap_or_default();
-            if few.contains(&key) || many.as_ref().is_some_and(|many| many.contains(&key)) {
-                let shown = key.chars().take(64).collect();
-                *self.refused = Some(Refused::Duplicate(shown));
-                return Err(A::Error::custom("duplicate key"));
-            }
-            if few.len() < LINEAR_KEYS {
-                self.open.push(key);
-            } else {
-                many.get_or_insert_default().insert(key);
-            }
+        let mut keys = Keys::of(&self);
+        while let Some(Text(key)) = map.next_key()? {
+            keys.enter(&mut self, key)?;
             map.next_value_seed(self.within(left))?;
         }
-        self.open.truncate(first);
+        keys.leave(self);
         Ok(())
     }
 }
 
-/// Borrowed unless it had escapes.
-struct Key<'de>(Cow<'de, str>);
+/// The keys of one open object.
+struct Keys<'de> {
+    /// Where they begin among those of all open objects.
+    first: usize,
+    many: Option<HashSet<Cow<'de, str>>>,
+}
 
-impl<'de> serde::Deserialize<'de> for Key<'de> {
+impl<'de> Keys<'de> {
+    fn of(strict: &Strict<'_, 'de>) -> Self {
+        Self {
+            first: strict.open.len(),
+            many: None,
+        }
+    }
+
+    fn enter<E: serde::de::Error>(
+        &mut self,
+        strict: &mut Strict<'_, 'de>,
+        key: Cow<'de, str>,
+    ) -> Result<(), E> {
+        let few = strict.open.get(self.first..).unwrap_or_default();
+        if few.contains(&key) || self.many.as_ref().is_some_and(|many| many.contains(&key)) {
+            let shown = key.chars().take(64).collect();
+            *strict.refused = Some(Refused::Duplicate(shown));
+            return Err(E::custom("duplicate key"));
+        }
+        if few.len() < LINEAR_KEYS {
+            strict.open.push(key);
+        } else {
+            self.many.get_or_insert_default().insert(key);
+        }
+        Ok(())
+    }
+
+    fn leave(self, strict: Strict<'_, 'de>) {
+        strict.open.truncate(self.first);
+    }
+}
+
+/// Borrowed unless it had escapes.
+struct Text<'de>(Cow<'de, str>);
+
+impl<'de> serde::Deserialize<'de> for Text<'de> {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         struct V;
         impl<'de> Visitor<'de> for V {
-            type Value = Key<'de>;
+            type Value = Text<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
+                f.write_str("a string")
             }
 
-            fn visit_borrowed_str<E>(self, s: &'de str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Borrowed(s)))
+            fn visit_borrowed_str<E>(self, s: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(s)))
             }
 
-            fn visit_str<E>(self, s: &str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Owned(s.to_owned())))
+            fn visit_str<E>(self, s: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(s.to_owned())))
             }
         }
         d.deserialize_str(V)

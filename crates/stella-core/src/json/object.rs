@@ -5,9 +5,9 @@ use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::value::CowStrDeserializer;
-use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, MapAccess, Visitor};
 
-use super::Key;
+use super::Text;
 
 /// A struct read from a JSON object and from nothing else: serde's derived
 /// readers also take an array of the fields in order, which other readers of
@@ -68,23 +68,33 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for OneCase<A> {
     type Error = A::Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
-        let Some(Key(key)) = self.map.next_key()? else {
+        let Some(Text(key)) = self.map.next_key()? else {
             return Ok(None);
         };
-        // A field may have two names that differ in case alone.
-        let exact = self.names.iter().any(|name| *name == key);
-        let near = || self.names.iter().find(|name| caseless_eq(name, &key));
-        if let Some(name) = if exact { None } else { near() } {
-            let key: String = key.chars().take(64).collect();
-            return Err(A::Error::custom(format_args!(
-                "{key:?} where only {name:?} is read"
-            )));
-        }
+        named(self.names, &key)?;
         seed.deserialize(CowStrDeserializer::new(key)).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
         self.map.next_value_seed(seed)
+    }
+}
+
+/// The one of these names that the key is, in this case of its letters.
+pub(super) fn named<E: serde::de::Error>(
+    names: &'static [&'static str],
+    key: &str,
+) -> Result<Option<&'static str>, E> {
+    // A field may have two names that differ in case alone.
+    if let Some(name) = names.iter().find(|name| **name == key) {
+        return Ok(Some(name));
+    }
+    match names.iter().find(|name| caseless_eq(name, key)) {
+        None => Ok(None),
+        Some(name) => {
+            let key: String = key.chars().take(64).collect();
+            Err(E::custom(format_args!("{key:?} where only {name:?} is read")))
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use crate::bundle::spine;
 use crate::id::AttestationId;
 use crate::predicate::PredicateType;
 use crate::purl::SubjectName;
@@ -171,7 +172,9 @@ fn enough(
     }
     let required = required_types(v, artifact, judged, deciding);
     if required.is_empty() {
-        return decide("any type", &judged.iter().collect::<Vec<_>>(), trace);
+        // A spine says what else is said about the artifact, and nothing more.
+        let says = |j: &&Judged<'_>| j.predicate_type.as_uri() != spine::PREDICATE_TYPE;
+        return decide("any type", &judged.iter().filter(says).collect::<Vec<_>>(), trace);
     }
     required
         .iter()

@@ -83,6 +83,17 @@ codes! {
     AttestationNone = "attestation.none", Indeterminate, "no attestation speaks about this artifact", "stella attest create --type TYPE --subject ARTIFACT";
     SignerNotWanted = "signer.not-wanted", Fail, "requested by an identity that --signer does not match", "stella attest show ID --details tells who asked for it";
 
+    ProofInvalid = "proof.invalid", Fail, "the proof bundle cannot be read, or is not in its canonical form", "fetch it again from its source: stella proof export ADDRESS --out FILE";
+    ProofAddress = "proof.address", Fail, "the proof bundle does not have the address it was asked for by", "fetch it again from its source: stella proof export ADDRESS --out FILE";
+    ProofSpineInvalid = "proof.spine-invalid", Fail, "the statement that should list the members is no spine", "make a proof anew: stella proof create";
+    ProofRoot = "proof.root", Fail, "the Merkle root in the spine is not that of the members it lists", "make a proof anew: stella proof create";
+    ProofMemberMissing = "proof.member-missing", Fail, "the spine lists a statement that the bundle does not hold", "fetch it again from its source: stella proof export ADDRESS --out FILE";
+    ProofMemberExtra = "proof.member-extra", Fail, "the bundle holds a statement that the spine does not list, or holds one twice", "fetch it again from its source: stella proof export ADDRESS --out FILE";
+    ProofMemberOrder = "proof.member-order", Fail, "the bundle holds the statements in another order than the spine", "fetch it again from its source: stella proof export ADDRESS --out FILE";
+    ProofMemberSubject = "proof.member-subject", Fail, "a member is about something else than the spine", "make a proof of statements about one subject: stella proof create --subject SUBJECT";
+    ProofMemberWithdrawn = "proof.member-withdrawn", Fail, "a member was withdrawn", "have a corrected statement signed, then stella proof create";
+    ProofMemberSuperseded = "proof.member-superseded", Indeterminate, "a member was signed again, and the signature in the bundle is not enough any more", "make a proof with the newer signature: stella proof create";
+
     BudgetExhausted = "budget.exhausted", Indeterminate, "judging it took more signature checks than the limit allows", "raise verify.maxSignatureChecks, or present fewer signatures";
 }
 

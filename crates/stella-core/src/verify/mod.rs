@@ -10,6 +10,7 @@ pub mod artifact;
 pub mod ask;
 pub mod code;
 pub mod document;
+pub mod proof;
 pub mod report;
 pub mod signature;
 pub mod statement;

@@ -4,6 +4,7 @@
 mod gate;
 #[path = "../support/offline.rs"]
 mod offline;
+mod proof;
 #[path = "../support/mod.rs"]
 mod support;
 mod trust_bundle;

@@ -15,5 +15,6 @@ pub fn read(mut section: Section<'_>, limits: &mut Limits) -> Result<()> {
         Item::number,
     )?;
     section.read("maxRejudged", &mut limits.max_rejudged, Item::number)?;
+    section.read("maxProofMembers", &mut limits.max_proof_members, Item::number)?;
     section.finish()
 }

@@ -140,6 +140,7 @@ pub struct Limits {
     pub max_attestations_per_artifact: usize,
     /// Attestations judged anew for one question about a key or an anchor.
     pub max_rejudged: usize,
+    pub max_proof_members: usize,
 }
 
 impl Default for Limits {
@@ -152,6 +153,7 @@ impl Default for Limits {
             max_list: 1000,
             max_attestations_per_artifact: 1000,
             max_rejudged: 10_000,
+            max_proof_members: 64,
         }
     }
 }

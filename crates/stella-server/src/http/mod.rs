@@ -12,6 +12,7 @@ pub mod health;
 pub mod keys;
 pub mod peer;
 pub mod problem;
+pub mod proofs;
 pub mod status;
 pub mod tokens;
 pub mod trust;
@@ -79,6 +80,10 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(verify::attestation))
         .routes(routes!(verify::artifact))
         .routes(routes!(verify::bundle))
+        .routes(routes!(verify::proof))
+        .routes(routes!(proofs::list, proofs::create))
+        .routes(routes!(proofs::show))
+        .routes(routes!(proofs::bundle))
         .routes(routes!(trust::bundle))
         .routes(routes!(trust::root))
         .routes(routes!(status::status))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use stella_core::api::problem::Problem;
+use stella_core::api::proofs::{ProofVerdict, VerifyProof};
 use stella_core::api::verify::{VerdictReport, VerifyArtifact, VerifyAttestation, VerifyBundle};
 
 use super::extract::Body;
@@ -41,4 +42,15 @@ pub async fn bundle(
     Body(request): Body<VerifyBundle>,
 ) -> Result<Json<VerdictReport>> {
     app.verify_bundle(&caller, request).await.map(Json)
+}
+
+/// Judge a proof bundle: its address, its spine, the root and every member.
+#[utoipa::path(post, path = "/v1/verify/proof", tag = "verify", request_body = VerifyProof,
+    responses((status = 200, description = "the verdict", body = ProofVerdict), (status = "4XX", description = "refused", body = Problem)))]
+pub async fn proof(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Body(request): Body<VerifyProof>,
+) -> Result<Json<ProofVerdict>> {
+    app.verify_proof(&caller, request).await.map(Json)
 }

@@ -2,6 +2,7 @@
 
 mod edge;
 mod gate;
+mod proof;
 mod recording;
 #[path = "../support/mod.rs"]
 mod support;

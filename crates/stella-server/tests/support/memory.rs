@@ -24,6 +24,7 @@ struct Tables {
     ledger: HashMap<LedgerKey, LedgerEntry>,
     idempotency: HashMap<(String, String), IdempotencyRow>,
     verdicts: HashMap<(AnchorId, AttestationId), VerdictRow>,
+    proofs: Vec<ProofRow>,
     tokens: Vec<TokenRow>,
     log: Vec<LogRow>,
     /// How often yet the key counts as changed since it was chosen.
@@ -378,6 +379,36 @@ impl AttestationStore for MemoryStore {
             .filter(|v| v.anchor == anchor)
             .cloned()
             .collect())
+    }
+}
+
+#[async_trait]
+impl ProofStore for MemoryStore {
+    async fn insert_proof(&self, proof: ProofRow) -> Result<ProofKept> {
+        let mut tables = self.tables();
+        if let Some(earlier) = tables.proofs.iter().find(|p| p.address == proof.address) {
+            return Ok(ProofKept::Earlier(earlier.clone()));
+        }
+        tables.proofs.push(proof);
+        Ok(ProofKept::Done)
+    }
+
+    async fn proof(&self, address: &Sha256) -> Result<Option<ProofRow>> {
+        let tables = self.tables();
+        Ok(tables.proofs.iter().find(|p| p.address == *address).cloned())
+    }
+
+    async fn proofs_by_prefix(&self, prefix: &str, limit: usize) -> Result<Vec<Sha256>> {
+        let tables = self.tables();
+        let all = tables.proofs.iter().map(|p| p.address);
+        Ok(all
+            .filter(|a| a.to_hex().starts_with(prefix))
+            .take(limit)
+            .collect())
+    }
+
+    async fn list_proofs(&self, f: ProofFilter) -> Result<Vec<ProofRow>> {
+        Ok(self.tables().proofs.iter().rev().take(f.limit).cloned().collect())
     }
 }
 

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::json;
 use stella_core::alg::PublicKey;
+use stella_core::bundle::proof::{ProofBundle, ProofLimits, SignedPayload};
 use stella_core::digest::Sha256;
-use stella_core::dsse::{Envelope, EnvelopeSignature, IN_TOTO_PAYLOAD_TYPE, pae_digest};
+use stella_core::dsse::{Envelope, EnvelopeLimits, EnvelopeSignature, IN_TOTO_PAYLOAD_TYPE, pae_digest};
 use stella_core::id::{AnchorId, AttestationId, EventId, KeyId, TokenId};
 use stella_core::statement::{DigestSet, Statement, StatementLimits, Subject};
 use stella_core::time::Timestamp;
@@ -16,8 +17,8 @@ use stella_core::trust::event::{CustodyEntered, KeyEntered};
 use stella_core::trust::{Event, EventBody, KeyType, TrustState};
 
 use crate::{
-    Append, Appended, Attempt, AttestationState, LedgerKey, NewAttestation, Outcome, Requested, Signed,
-    SignedHere, Store,
+    Append, Appended, Attempt, AttestationState, LedgerKey, NewAttestation, Outcome, ProofRow, Requested,
+    Signed, SignedHere, Store,
 };
 
 pub(super) const PREDICATE: &str = "https://slsa.dev/provenance/v1";
@@ -101,6 +102,30 @@ impl Fixture {
                 requested_by: new.requested.identity.clone(),
             }),
             events: None,
+        }
+    }
+
+    /// Of attestations that are stored and signed, the first of them the spine.
+    pub async fn proof(&self, spine: &[u64], members: &[&[u64]]) -> ProofRow {
+        let mut parts = Vec::new();
+        for numbers in std::iter::once(&spine).chain(members) {
+            let mut envelopes = Vec::new();
+            for n in *numbers {
+                let row = self.store.attestation(attestation_id(*n)).await.unwrap().unwrap();
+                let bytes = row.signed.unwrap().envelope;
+                envelopes.push(Envelope::parse(&bytes, &EnvelopeLimits::default()).unwrap());
+            }
+            parts.push(SignedPayload::of(envelopes).unwrap());
+        }
+        let spine_part = parts.remove(0);
+        let bundle = ProofBundle::new(spine_part, parts, &ProofLimits::default()).unwrap();
+        let ids = |numbers: &[u64]| numbers.iter().map(|n| attestation_id(*n)).collect();
+        ProofRow {
+            address: bundle.address(),
+            spine: ids(spine),
+            members: members.iter().map(|m| ids(m)).collect(),
+            created_by: "token:ci".into(),
+            created_at: at(600),
         }
     }
 

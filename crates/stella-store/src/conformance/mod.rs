@@ -7,6 +7,7 @@
 mod attestations;
 mod events;
 pub mod fixture;
+mod proofs;
 mod rest;
 
 use std::sync::Arc;
@@ -50,6 +51,9 @@ where
         attestations::lookups,
         attestations::queue_figures,
         attestations::the_latest_verdict_stays,
+        proofs::an_address_stands_for_its_parts_in_their_order,
+        proofs::only_what_is_signed_is_part_of_a_proof,
+        proofs::lists_and_prefixes,
         rest::tokens_come_with_their_events,
         rest::log_is_filtered_and_trimmed,
         rest::describes_itself,

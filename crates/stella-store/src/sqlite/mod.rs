@@ -13,6 +13,7 @@ mod file;
 mod ledger;
 mod log;
 mod projections;
+mod proofs;
 mod readers;
 mod row;
 mod schema;
@@ -101,7 +102,7 @@ fn create(path: &Path, options: &OpenOptions) -> Result<()> {
     let draft = file::Draft::beside(path)?;
     let conn = attach(draft.path(), options)?;
     keep_in_wal(&conn)?;
-    schema::initialise(&conn)?;
+    schema::initialise(&conn, schema::MIGRATIONS)?;
     conn.close().map_err(|(_, e)| e)?;
     draft.publish(path)
 }

@@ -1,11 +1,10 @@
 //! Schema versions: one SQL text each, run forward only.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::file::{create_private, sync_folder_of, unavailable, with_suffix};
+use super::file::{Draft, exists, with_suffix};
 use super::row::execute;
 use crate::{Result, StoreError};
 
@@ -18,18 +17,25 @@ pub(super) struct Migration {
 }
 
 /// To change the schema, add one line; what was released is never edited.
-pub(super) const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    oldest_binary: "0.1.0",
-    sql: include_str!("schema_v1.sql"),
-}];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        oldest_binary: "0.1.0",
+        sql: include_str!("schema_v1.sql"),
+    },
+    Migration {
+        version: 2,
+        oldest_binary: "0.1.0",
+        sql: include_str!("schema_v2.sql"),
+    },
+];
 
 /// "Stel" in the header of every Stella database.
 pub(super) const APPLICATION_ID: u32 = 0x5374_656c;
 
-pub(super) fn initialise(conn: &Connection) -> Result<()> {
+pub(super) fn initialise(conn: &Connection, migrations: &[Migration]) -> Result<()> {
     conn.execute_batch(&format!("PRAGMA signer.application_id = {APPLICATION_ID}"))?;
-    migrate(conn, MIGRATIONS)
+    migrate(conn, migrations)
 }
 
 pub(super) fn expect_ours(conn: &Connection) -> Result<()> {
@@ -103,7 +109,11 @@ fn apply(conn: &Connection, migrations: &[Migration]) -> Result<()> {
     Ok(())
 }
 
+/// Made whole under another name first: a copy that was cut off must not look
+/// like one to go back to.
 fn keep_copy(conn: &Connection, path: &Path, version: u32) -> Result<PathBuf> {
+    let draft = Draft::beside(path)?;
+    conn.execute("VACUUM signer INTO ?1", [draft.path().to_string_lossy()])?;
     for n in 1_u32.. {
         let suffix = if n == 1 {
             format!(".v{version}.bak")
@@ -111,15 +121,9 @@ fn keep_copy(conn: &Connection, path: &Path, version: u32) -> Result<PathBuf> {
             format!(".v{version}.{n}.bak")
         };
         let copy = with_suffix(path, &suffix);
-        match create_private(&copy) {
-            Ok(file) => {
-                conn.execute("VACUUM signer INTO ?1", [copy.to_string_lossy()])?;
-                file.sync_all().map_err(|e| unavailable(&copy, &e))?;
-                sync_folder_of(&copy)?;
-                return Ok(copy);
-            }
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(unavailable(&copy, &e)),
+        if !exists(&copy)? {
+            draft.publish(&copy)?;
+            return Ok(copy);
         }
     }
     Err(StoreError::Unavailable("no name is left for a copy".into()))

@@ -1,16 +1,19 @@
 //! Reading everything, and saying what is wrong with it.
 
 use rusqlite::{Connection, Row};
+use stella_core::bundle::proof::{ProofBundle, ProofLimits, SignedPayload};
 use stella_core::digest::Sha256;
 use stella_core::dsse::{Envelope, pae_digest};
+use stella_core::id::AttestationId;
 use stella_core::statement::Statement;
 use stella_core::trust::{Event, TrustState};
 
 use super::row::{Columns, all, first, integer};
 use super::writer::{CHAIN_START, chain_head};
-use super::{attestation_rows, events, ledger, projections};
+use super::{attestation_rows, events, ledger, projections, proofs};
 use crate::{
-    AttestationRow, LedgerKey, Result, STORED_ENVELOPE, STORED_STATEMENT, VerifyReport, subjects_of,
+    AttestationRow, LedgerKey, ProofRow, Result, STORED_ENVELOPE, STORED_STATEMENT, StoreError, VerifyReport,
+    subjects_of,
 };
 
 /// Damage that stops one check is a finding like any other.
@@ -36,6 +39,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("the ledger", ledger_entries),
     ("the hash chain", chain),
     ("the attestations", attestations),
+    ("the proofs", proof_bundles),
 ];
 
 const MAX_FINDINGS: usize = 200;
@@ -306,4 +310,40 @@ fn attestation(conn: &Connection, found: &AttestationRow, spki: Option<[u8; 32]>
         }
     }
     wrong("its signature is not in the ledger")
+}
+
+/// What each address stands for is still what it was made of.
+fn proof_bundles(conn: &Connection, report: &mut VerifyReport) -> Result<()> {
+    for proof in proofs::every(conn)? {
+        let address = proof.address;
+        let wrong = match rebuilt(conn, &proof) {
+            Ok(found) if found == address => continue,
+            Ok(found) => format!("what it is made of has the address sha256:{found}"),
+            Err(error) => error.to_string(),
+        };
+        report.findings.push(format!("proof sha256:{address}: {wrong}"));
+    }
+    Ok(())
+}
+
+fn rebuilt(conn: &Connection, proof: &ProofRow) -> Result<Sha256> {
+    let limits = ProofLimits {
+        json: STORED_ENVELOPE.json,
+        max_members: usize::MAX,
+        max_signatures: usize::MAX,
+    };
+    let corrupt = |e: &dyn std::fmt::Display| StoreError::Corrupt(e.to_string());
+    let part = |ids: &Vec<AttestationId>| {
+        let envelopes = ids.iter().map(|id| {
+            let row = attestation_rows::by_id(conn, *id)?;
+            let signed = row
+                .and_then(|r| r.signed)
+                .ok_or_else(|| corrupt(&format!("attestation {id} is not there, or not signed")))?;
+            Envelope::parse(&signed.envelope, &STORED_ENVELOPE).map_err(|e| corrupt(&e))
+        });
+        SignedPayload::of(envelopes.collect::<Result<Vec<_>>>()?).map_err(|e| corrupt(&e))
+    };
+    let members = proof.members.iter().map(part).collect::<Result<_>>()?;
+    let bundle = ProofBundle::new(part(&proof.spine)?, members, &limits).map_err(|e| corrupt(&e))?;
+    Ok(bundle.address())
 }

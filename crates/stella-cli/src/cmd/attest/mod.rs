@@ -139,7 +139,7 @@ fn short(predicate_type: &str) -> String {
     predicate_type.to_owned()
 }
 
-fn subject_text(subject: &SubjectInput) -> String {
+pub(super) fn subject_text(subject: &SubjectInput) -> String {
     let digests: Vec<String> = subject
         .digest
         .iter()

@@ -1,6 +1,5 @@
 //! `verify --bundle FILE`.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -9,11 +8,12 @@ use stella_core::verify::ask::Wanted;
 
 use super::artifact::one_artifact;
 use super::offline::OfflineArgs;
+use super::proof::Proof;
 use super::{Question, report};
 use crate::api::Route;
 use crate::args::digest::Digest;
 use crate::args::predicate_type;
-use crate::cmd::files;
+use crate::cmd::{files, later};
 use crate::context::{Context, Outcome};
 use crate::error::CliError;
 use crate::offline::Evidence;
@@ -23,40 +23,57 @@ use crate::offline::Evidence;
 #[command(next_help_heading = "A bundle")]
 pub(super) struct Bundle {
     /// Judge this DSSE envelope or Sigstore bundle; - is standard input
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", group = "document")]
     bundle: Option<PathBuf>,
+    /// Judge this proof: by its address (sha256:HEX) one that is kept, or a
+    /// file; - is standard input
+    #[arg(long, value_name = "ADDRESS|FILE", group = "document")]
+    proof_bundle: Option<String>,
+    /// The bundle itself, which must have that address
+    #[arg(long, value_name = "FILE", requires = "proof_bundle")]
+    proof_file: Option<PathBuf>,
     /// The artifact it must be about
     #[arg(
         long,
         visible_alias = "file",
         value_name = "FILE",
         conflicts_with = "digest",
-        requires = "bundle"
+        requires = "document"
     )]
     artifact: Option<PathBuf>,
     /// The same, by digest
-    #[arg(long, value_name = "DIGEST", requires = "bundle")]
+    #[arg(long, value_name = "DIGEST", requires = "document")]
     digest: Vec<Digest>,
     /// The name you know it by: it selects the anchor that judges
-    #[arg(long, value_name = "PURL", requires = "bundle")]
+    #[arg(long, value_name = "PURL", requires = "document")]
     purl: Option<String>,
     /// A predicate type it must have
-    #[arg(long = "require-type", alias = "require-types", value_name = "TYPE", value_delimiter = ',', value_parser = predicate_type, requires = "bundle")]
+    #[arg(long = "require-type", alias = "require-types", value_name = "TYPE", value_delimiter = ',', value_parser = predicate_type, requires = "document", conflicts_with = "proof_bundle")]
     require_types: Vec<String>,
 }
 
 impl Bundle {
     pub fn is_asked(&self) -> bool {
-        self.bundle.is_some()
+        self.bundle.is_some() || self.proof_bundle.is_some()
     }
 
     pub async fn run(self, question: Question, context: &Context) -> Outcome {
-        let (file, wanted, times) = self.parts(question, context)?;
+        let (asked, times) = self.parts(question, context)?;
+        let Asked {
+            document,
+            digests,
+            purl,
+            require_types,
+        } = asked;
+        let file = match document {
+            Document::Bundle(file) => file,
+            Document::Proof(proof) => return proof.run(digests, purl, times, context).await,
+        };
         let request = VerifyBundle {
             document: files::read_text(&file)?,
-            digests: wanted.digests,
-            purl: wanted.purl,
-            require_types: wanted.require_types,
+            digests: one_artifact(digests)?,
+            purl,
+            require_types,
             times,
         };
         let route = Route::to(&["verify", "bundle"]);
@@ -65,19 +82,30 @@ impl Bundle {
     }
 
     pub fn run_offline(self, question: Question, offline: OfflineArgs, context: &Context) -> Outcome {
-        let (file, wanted, times) = self.parts(question, context)?;
+        let (asked, times) = self.parts(question, context)?;
+        let Asked {
+            document,
+            digests,
+            purl,
+            require_types,
+        } = asked;
+        let Document::Bundle(file) = document else {
+            return Err(later::missing(context, "verify --proof-bundle --offline"));
+        };
         let trust = offline.into_trust(context)?;
-        let wanted = Wanted::parse(wanted.digests, wanted.purl.as_deref(), &wanted.require_types)?;
+        let wanted = Wanted::parse(one_artifact(digests)?, purl.as_deref(), &require_types)?;
         let verdict = crate::offline::judge(context, &trust, &times, &wanted, &Evidence::Document(file))?;
         report::answer(context, &verdict)
     }
 
-    fn parts(self, question: Question, context: &Context) -> Result<(PathBuf, Asked, Times), CliError> {
-        let Some(file) = self.bundle else {
-            return Err(CliError::usage("nothing to verify was given").next(format!(
-                "{} verify attestation ID, verify artifact --digest sha256:HEX, or verify --bundle FILE",
-                context.program
-            )));
+    fn parts(self, question: Question, context: &Context) -> Result<(Asked, Times), CliError> {
+        let document = match (self.bundle, self.proof_bundle) {
+            (Some(file), _) => Document::Bundle(file),
+            (None, Some(text)) => Document::Proof(Proof {
+                text,
+                file: self.proof_file,
+            }),
+            (None, None) => return Err(nothing(context)),
         };
         let (times, signer) = question.into_parts();
         if signer.is_some() {
@@ -88,17 +116,31 @@ impl Bundle {
             digests.push(Digest::of_file(artifact, context.shows_progress())?);
         }
         let asked = Asked {
-            digests: one_artifact(digests)?,
+            document,
+            digests,
             purl: self.purl,
             require_types: self.require_types,
         };
-        Ok((file, asked, times))
+        Ok((asked, times))
     }
 }
 
 /// What is asked about the document, as typed.
 struct Asked {
-    digests: BTreeMap<String, String>,
+    document: Document,
+    digests: Vec<Digest>,
     purl: Option<String>,
     require_types: Vec<String>,
+}
+
+enum Document {
+    Bundle(PathBuf),
+    Proof(Proof),
+}
+
+fn nothing(context: &Context) -> CliError {
+    let program = &context.program;
+    CliError::usage("nothing to verify was given").next(format!(
+        "{program} verify attestation ID, verify artifact --digest sha256:HEX, verify --bundle FILE, or verify --proof-bundle sha256:HEX"
+    ))
 }

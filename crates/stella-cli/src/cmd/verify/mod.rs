@@ -4,18 +4,19 @@ mod artifact;
 mod attestation;
 mod bundle;
 mod offline;
+mod proof;
 mod report;
 
 use clap::{Args, Subcommand};
 use stella_core::api::verify::Times;
 
-use super::later::{self, Later};
+use super::later::Later;
 use crate::args::time::Moment;
 use crate::args::time_evidence;
 use crate::context::{Context, Outcome};
 use crate::error::CliError;
 
-/// Verify attestations, artifacts and bundles
+/// Verify attestations, artifacts, bundles and proofs
 #[derive(Args)]
 #[command(subcommand_negates_reqs = true)]
 pub struct Verify {
@@ -25,9 +26,6 @@ pub struct Verify {
     bundle: bundle::Bundle,
     #[command(flatten)]
     question: Question,
-    /// Not in this build
-    #[arg(long, hide = true, value_name = "DIGEST")]
-    proof_bundle: Option<String>,
     #[command(flatten)]
     offline: offline::OfflineArgs,
 }
@@ -78,7 +76,6 @@ impl Verify {
                 bundle,
                 question,
                 offline,
-                proof_bundle: None,
             } if offline.is_asked() => Ok(bundle.run_offline(question, offline, context)),
             Self {
                 verb: Some(Verb::Artifact(artifact)),
@@ -89,9 +86,6 @@ impl Verify {
     }
 
     pub async fn run(self, context: &Context) -> Outcome {
-        if self.proof_bundle.is_some() {
-            return Err(later::missing(context, "verify --proof-bundle"));
-        }
         let typed_here = self.bundle.is_asked() || self.question.is_asked() || self.offline.is_asked();
         match self.verb {
             Some(_) if typed_here => Err(CliError::usage(

@@ -1,5 +1,6 @@
 //! A verdict for people: the whole trace, the same on success and on failure.
 
+use serde::Serialize;
 use serde_json::Value;
 use stella_core::api::verify::{TraceCheck, VerdictPart, VerdictReport};
 
@@ -8,7 +9,12 @@ use crate::exit::Exit;
 use crate::printer::{Page, Paint};
 
 pub(super) fn answer(context: &Context, report: &VerdictReport) -> Outcome {
-    context.printer.answer(report, |page| {
+    answer_with(context, report, report)
+}
+
+/// The same, where programs are told more than the report.
+pub(super) fn answer_with(context: &Context, value: &impl Serialize, report: &VerdictReport) -> Outcome {
+    context.printer.answer(value, |page| {
         describe(page, report, context.global.verbose > 0);
         page.brief(&report.verdict);
     })?;

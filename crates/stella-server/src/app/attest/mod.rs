@@ -14,6 +14,7 @@ mod withdraw;
 
 pub use create::{CreateOptions, Wait};
 pub use list::AttestationQuery;
+pub(crate) use statement::read_subject;
 
 use stella_core::api::attestations::{Attestation, SubjectInput, Withdrawn};
 use stella_core::id::AttestationId;
@@ -137,7 +138,7 @@ pub(crate) fn view(row: &AttestationRow, trust: &TrustState) -> Attestation {
     }
 }
 
-fn subject(subject: &Subject) -> SubjectInput {
+pub(crate) fn subject(subject: &Subject) -> SubjectInput {
     SubjectInput {
         name: subject.name.clone(),
         digest: subject.digest.all().clone(),

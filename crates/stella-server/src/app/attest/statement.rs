@@ -123,7 +123,7 @@ fn no_predicate(kind: &PredicateType) -> Error {
     .next("give one with --predicate FILE")
 }
 
-fn read_subject(input: &SubjectInput) -> Result<Subject> {
+pub(crate) fn read_subject(input: &SubjectInput) -> Result<Subject> {
     let name = match input.name.as_deref().filter(|n| !n.is_empty()) {
         Some(name) => Some(parse_name(name)?.to_string()),
         None => None,

@@ -295,6 +295,12 @@ pub const SETTINGS: &[Setting] = &[
         "attestations judged anew for one question about a key or an anchor",
     ),
     in_file(
+        "limits.max_proof_members",
+        ANY,
+        |s| s.limits.max_proof_members.to_string(),
+        "statements that one proof bundle holds",
+    ),
+    in_file(
         "tokens.default_life",
         Kind::Duration,
         |s| span(s.tokens.default_life),

@@ -1,10 +1,7 @@
 //! `verify --bundle`: a document that the asker brings.
 
-use std::collections::BTreeSet;
-
 use stella_core::api::verify::{VerdictReport, VerifyBundle};
 use stella_core::bundle::Document;
-use stella_core::evidence::Ledger;
 use stella_core::verify::ask::Wanted;
 use stella_core::verify::{Check, Code, SignedStatement, document};
 
@@ -36,28 +33,8 @@ impl App {
         document: &Document,
     ) -> Result<std::result::Result<SignedStatement, Check>> {
         let envelope = &document.envelope;
-        let pae = envelope.pae_digest();
-        let stored = self.known_signatures(question, [pae]).await?.remove(&pae);
-        let stored = stored.unwrap_or_default();
-        let known = envelope
-            .signatures
-            .iter()
-            .map(|s| KnownSignature {
-                keyid: s.keyid.clone(),
-                sig: s.sig.clone(),
-                requested_by: BTreeSet::new(),
-                // The first to bring the same bytes, whatever key id it came with.
-                recorded_at: stored
-                    .iter()
-                    .filter(|k| k.sig == s.sig)
-                    .filter_map(|k| k.recorded_at)
-                    .min(),
-                ledger: Ledger::Unknown,
-            })
-            .collect();
-        let mut all = [(pae, known)];
-        self.consult_ledger(question, &mut all).await?;
-        let [(_, known)] = all;
+        let brought = [(envelope.pae_digest(), envelope.signatures.as_slice())];
+        let known = self.known_of(question, &brought).await?.concat();
         let cases = known.iter().map(KnownSignature::case).collect();
         Ok(SignedStatement::open(
             &envelope.payload_type,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use stella_core::digest::Sha256;
-use stella_core::dsse::Envelope;
+use stella_core::dsse::{Envelope, EnvelopeSignature};
 use stella_core::evidence::{Bound, Ledger, TimeClass, TimeEvidence};
 use stella_core::id::{AttestationId, KeyId};
 use stella_core::time::Timestamp;
@@ -66,6 +66,26 @@ impl App {
         }
         self.consult_ledger(question, &mut all).await?;
         Ok(all.into_iter().collect())
+    }
+
+    /// What is known about these signatures over each statement, and about no
+    /// others: a document is judged by what it brings.
+    pub(crate) async fn known_of(
+        &self,
+        question: &Question,
+        brought: &[(Sha256, &[EnvelopeSignature])],
+    ) -> Result<Vec<Vec<KnownSignature>>> {
+        let paes = brought.iter().map(|(pae, _)| *pae);
+        let stored = self.known_signatures(question, paes).await?;
+        let mut all: Vec<(Sha256, Vec<KnownSignature>)> = brought
+            .iter()
+            .map(|(pae, signatures)| {
+                let stored = stored.get(pae).map(Vec::as_slice).unwrap_or_default();
+                (*pae, signatures.iter().map(|s| as_stored(s, stored)).collect())
+            })
+            .collect();
+        self.consult_ledger(question, &mut all).await?;
+        Ok(all.into_iter().map(|(_, known)| known).collect())
     }
 
     /// Fills in what our own record of signing says.
@@ -154,6 +174,21 @@ impl App {
             }
         }
         Ok(out)
+    }
+}
+
+fn as_stored(signature: &EnvelopeSignature, stored: &[KnownSignature]) -> KnownSignature {
+    KnownSignature {
+        keyid: signature.keyid.clone(),
+        sig: signature.sig.clone(),
+        requested_by: BTreeSet::new(),
+        // The first to bring the same bytes, whatever key id it came with.
+        recorded_at: stored
+            .iter()
+            .filter(|k| k.sig == signature.sig)
+            .filter_map(|k| k.recorded_at)
+            .min(),
+        ledger: Ledger::Unknown,
     }
 }
 

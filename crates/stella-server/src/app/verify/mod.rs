@@ -4,6 +4,7 @@ mod artifact;
 mod attestation;
 mod bundle;
 pub(crate) mod evidence;
+mod proof;
 mod question;
 mod report;
 mod signer;

@@ -3,7 +3,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
 use crate::sqlite::schema::{self, MIGRATIONS, Migration};
-use crate::{EventStore, StoreError, Upkeep};
+use crate::{AttestationFilter, EventStore, StoreError, Upkeep};
 
 fn refused(path: &Path) -> StoreError {
     match SqliteStore::open(path, &OpenOptions::default()) {
@@ -168,14 +168,14 @@ fn a_read_only_folder_is_an_error() {
 fn an_unknown_schema_version_is_refused() {
     let place = place();
     drop(open(&place.path));
-    for version in [0, 2, 99] {
+    for version in [0, 3, 99] {
         let raw = stranger(&place.path);
         raw.execute_batch(&format!("PRAGMA user_version = {version}"))
             .unwrap();
         drop(raw);
         let error = refused(&place.path).to_string();
         assert!(error.contains(&format!("schema version is {version}")), "{error}");
-        assert!(error.contains("runs on versions 1 to 1"), "{error}");
+        assert!(error.contains("runs on versions 1 to 2"), "{error}");
     }
 }
 
@@ -187,32 +187,91 @@ async fn an_upgrade_keeps_a_copy() {
     let head = fixture.state.head;
     drop(fixture);
     let next = |sql| {
-        [
-            Migration {
-                version: 1,
-                oldest_binary: MIGRATIONS[0].oldest_binary,
-                sql: MIGRATIONS[0].sql,
-            },
-            Migration {
-                version: 2,
-                oldest_binary: "0.2.0",
-                sql,
-            },
-        ]
+        let known = MIGRATIONS.iter().map(|m| Migration {
+            version: m.version,
+            oldest_binary: m.oldest_binary,
+            sql: m.sql,
+        });
+        let more = Migration {
+            version: 3,
+            oldest_binary: "0.2.0",
+            sql,
+        };
+        known.chain([more]).collect::<Vec<_>>()
     };
     let conn = attach(&place.path, &OpenOptions::default()).unwrap();
     let broken = next("CREATE TABLE signer.more (x); SELECT no_such_function()");
     assert!(schema::bring_up_to_date(&conn, &place.path, &broken).is_err());
-    assert_eq!(schema::version(&conn).unwrap(), 1);
+    assert_eq!(schema::version(&conn).unwrap(), 2);
     let sound = next("CREATE TABLE signer.more (x TEXT)");
     schema::bring_up_to_date(&conn, &place.path, &sound).unwrap();
-    assert_eq!(schema::version(&conn).unwrap(), 2);
+    assert_eq!(schema::version(&conn).unwrap(), 3);
     drop(conn);
-    for suffix in [".v1.bak", ".v1.2.bak"] {
+    for suffix in [".v2.bak", ".v2.2.bak"] {
         let copy = file::with_suffix(&place.path, suffix);
         let copy = open(&copy);
         assert_eq!(copy.describe().await.unwrap().head, head);
         assert_eq!(copy.events_after(0, 9).await.unwrap().len(), 4);
         assert_eq!(copy.verify().await.unwrap().findings, Vec::<String>::new());
+    }
+}
+
+/// A database as the release that brought this version made it.
+fn open_as(path: &Path, version: usize) -> SqliteStore {
+    let options = OpenOptions::default();
+    drop(file::create_private(path).unwrap());
+    let conn = attach(path, &options).unwrap();
+    keep_in_wal(&conn).unwrap();
+    schema::initialise(&conn, &MIGRATIONS[..version]).unwrap();
+    SqliteStore {
+        path: path.to_owned(),
+        readers: Readers::new(path.to_owned(), options.clone()),
+        writer: Writer::start(conn, options.max_batch).unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn what_an_older_release_wrote_is_all_there_after_the_upgrade() {
+    let place = place();
+    let old = fill(open_as(&place.path, 1)).await;
+    let before = old.store.describe().await.unwrap();
+    assert_eq!(before.schema_version, 1);
+    let events = old.store.events_after(0, 99).await.unwrap();
+    let attestations = old.store.list_attestations(everything()).await.unwrap();
+    assert_eq!((events.len(), attestations.len()), (4, 2));
+    drop(old);
+
+    let store: Arc<dyn Store> = Arc::new(open(&place.path));
+    let after = store.describe().await.unwrap();
+    assert_eq!((after.schema_version, after.head), (2, before.head));
+    assert_eq!(store.events_after(0, 99).await.unwrap(), events);
+    assert_eq!(store.list_attestations(everything()).await.unwrap(), attestations);
+    let fixture = conformance::Fixture::new(Arc::clone(&store));
+    let proof = fixture.proof(&[2], &[&[1]]).await;
+    store.insert_proof(proof.clone()).await.unwrap();
+    assert_eq!(store.proof(&proof.address).await.unwrap(), Some(proof));
+    assert_eq!(store.verify().await.unwrap().findings, Vec::<String>::new());
+    drop((fixture, store));
+
+    // The copy is what was there before, private, and made only once.
+    let copy = file::with_suffix(&place.path, ".v1.bak");
+    let raw = stranger(&copy);
+    let version: u32 = raw
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .unwrap();
+    let kept: u32 = raw
+        .query_row("SELECT count(*) FROM attestations", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!((version, kept), (1, 2));
+    let mode = fs::metadata(&copy).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    drop(open(&place.path));
+    assert_eq!(fs::read_dir(place.folder.path()).unwrap().count(), 2);
+}
+
+fn everything() -> AttestationFilter {
+    AttestationFilter {
+        limit: 99,
+        ..AttestationFilter::default()
     }
 }

@@ -27,9 +27,18 @@ fn open(path: &Path) -> SqliteStore {
     SqliteStore::open(path, &OpenOptions::default()).unwrap()
 }
 
-/// Four events, two of them with signatures in the ledger after them.
+/// Four events, two of them with signatures in the ledger after them, and a
+/// proof of the two.
 async fn filled(path: &Path) -> Fixture {
-    let store: Arc<dyn Store> = Arc::new(open(path));
+    let fixture = fill(open(path)).await;
+    let proof = fixture.proof(&[2], &[&[1]]).await;
+    fixture.store.insert_proof(proof).await.unwrap();
+    fixture
+}
+
+/// What every version of the schema has room for.
+async fn fill(store: SqliteStore) -> Fixture {
+    let store: Arc<dyn Store> = Arc::new(store);
     let fixture = Fixture::with_a_key(Arc::clone(&store)).await;
     for n in 1..=2 {
         store

@@ -26,6 +26,12 @@ async fn guards_hold_for_every_program() {
         "UPDATE attestations SET state = 'recorded', envelope = NULL, key_id = NULL, signed_at = NULL",
         "UPDATE attestation_subjects SET digest = '00'",
         "DELETE FROM attestation_subjects",
+        "UPDATE proofs SET created_by = 'nobody'",
+        "DELETE FROM proofs",
+        "INSERT OR REPLACE INTO proofs SELECT * FROM proofs",
+        "UPDATE proof_parts SET position = 7",
+        "DELETE FROM proof_parts",
+        "INSERT OR REPLACE INTO proof_parts SELECT * FROM proof_parts",
     ] {
         let answer = raw.execute_batch(forbidden);
         let said = answer.expect_err(forbidden).to_string();
@@ -135,6 +141,16 @@ async fn every_alteration_is_named() {
             "UPDATE attestations SET predicate_type = 'https://openvex.dev/ns/v0.2.0'",
             "its predicate type is not that of its payload",
         ),
+        (
+            "UPDATE proof_parts SET attestation_id = (SELECT max(id) FROM attestations)",
+            "what it is made of has the address",
+        ),
+        ("UPDATE proofs SET address = zeroblob(32)", "proof sha256:0000"),
+        (
+            "DELETE FROM proof_parts WHERE part = 0",
+            "a part of it is missing",
+        ),
+        ("DELETE FROM proof_parts WHERE part = 1", "it has no member"),
         (
             "DELETE FROM attestations",
             "refers to a row of attestations that does not exist",

@@ -1,0 +1,3 @@
+//! Verifiable logs: the mathematics, without any storage.
+
+pub mod merkle;
