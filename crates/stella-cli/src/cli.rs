@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, ColorChoice, CommandFactory, FromArgMatches, Parser};
 
 use crate::cmd::Verb;
-use crate::context::{Context, Global};
+use crate::context::{Context, Global, Outcome};
 use crate::error::CliError;
 use crate::exit::{Exit, TABLE};
 use crate::printer::{Format, Printer};
@@ -42,18 +42,22 @@ pub fn run(arguments: &[OsString]) -> Exit {
         Err(error) => return refuse(&error, arguments),
     };
     let context = Context::new(cli.global, program, verb);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(e) => {
-            return context
-                .printer
-                .error(&CliError::failed("cli.runtime", format!("no threads: {e}")));
-        }
+    let outcome = match cli.verb.here(&context) {
+        Ok(outcome) => outcome,
+        Err(verb) => with_runtime(verb, &context),
     };
-    match runtime.block_on(cli.verb.run(&context)) {
+    match outcome {
         Ok(exit) => exit,
         Err(error) => context.printer.error(&error),
     }
+}
+
+fn with_runtime(verb: Verb, context: &Context) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| CliError::failed("cli.runtime", format!("no threads: {e}")))?;
+    runtime.block_on(verb.run(context))
 }
 
 /// The whole tree, under the name it was called by.

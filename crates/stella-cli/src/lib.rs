@@ -11,6 +11,7 @@ pub mod context;
 mod demo;
 pub mod error;
 pub mod exit;
+mod offline;
 pub mod printer;
 pub mod reference;
 

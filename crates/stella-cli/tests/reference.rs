@@ -180,6 +180,8 @@ fn shape(text: &str) -> String {
         "ID",
     );
     let text = masked(&text, "-", is_first_key, "default-DAY");
+    let is_feed_key = |w: &str| w.strip_prefix("feed-").is_some_and(|day| day.len() == 8);
+    let text = masked(&text, "-", is_feed_key, "feed-DAY");
     masked(&text, ":", |w| w.starts_with("local:"), "local:ME")
 }
 

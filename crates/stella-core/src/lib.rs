@@ -10,6 +10,7 @@ pub mod alg;
 pub mod api;
 pub mod bundle;
 pub mod canonical;
+pub mod command;
 pub mod digest;
 pub mod dsse;
 pub mod evidence;

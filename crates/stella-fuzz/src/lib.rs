@@ -6,9 +6,12 @@
 #[allow(dead_code, reason = "the tests that own it use the rest")]
 #[path = "../../stella-core/tests/temporal/model.rs"]
 mod model;
+#[path = "../../stella-core/tests/support/offline.rs"]
+mod offline;
 #[path = "../../stella-core/tests/support/mod.rs"]
 mod support;
 mod targets;
+mod trust;
 #[path = "../../stella-core/tests/temporal/world.rs"]
 mod world;
 
@@ -29,11 +32,13 @@ pub static TARGETS: &[Target] = &[
     ("purl", targets::purl),
     ("statement", targets::statement),
     ("time", targets::time),
+    ("trust_bundle", trust::bundle),
     ("verifier", targets::verifier),
     ("verify_document", targets::verify_document),
 ];
 
 pub use targets::{passes, proof_seed, proves, seeds};
+pub use trust::seeds as trust_seeds;
 
 /// # Panics
 /// Where a promise is broken, or there is no such target.

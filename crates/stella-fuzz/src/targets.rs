@@ -275,7 +275,7 @@ fn knowing<'a>(
 
 /// One key in one anchor, and what it signed. The seeds of the corpus are
 /// envelopes over these payloads: the keys are made from their numbers.
-fn gate() -> &'static (History, Vec<Vec<u8>>) {
+pub(crate) fn gate() -> &'static (History, Vec<Vec<u8>>) {
     static GATE: OnceLock<(History, Vec<Vec<u8>>)> = OnceLock::new();
     GATE.get_or_init(|| {
         let mut log = History::default();

@@ -67,6 +67,9 @@ pub trait EventStore: Send + Sync {
         tokens: Vec<TokenChange>,
     ) -> Result<Appended>;
 
+    /// The hash chain after the commit that brought this event.
+    async fn chain_head(&self, event: u64) -> Result<Option<ChainHead>>;
+
     async fn sealed_key(&self, id: &KeyId) -> Result<Option<Vec<u8>>>;
 
     /// Whether any sealed key exists, so that a lost sealing key is noticed.

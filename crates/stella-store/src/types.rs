@@ -21,6 +21,16 @@ pub enum Appended {
     },
 }
 
+/// The hash chain as one commit left it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChainHead {
+    /// The last event it covers.
+    pub events: u64,
+    /// The last ledger entry it covers; 0 for none.
+    pub entries: u64,
+    pub hash: Sha256,
+}
+
 /// A private key as only its store can open it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedKeyRow {

@@ -1,8 +1,9 @@
 //! Files of the caller's.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -51,20 +52,44 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     let name = path
         .file_name()
         .ok_or_else(|| CliError::usage(format!("{} is not a file name", path.display())))?;
-    let temporary = folder.join(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
+    let (temporary, mut file) = beside(folder, name, |path| File::create_new(path)).map_err(failed)?;
     let written = (|| {
-        let mut file = File::create_new(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
         File::open(folder)?.sync_all()
     })();
     if written.is_err() {
-        // It may never have been made.
         let _ = fs::remove_file(&temporary);
     }
     written.map_err(failed)
 }
+
+/// Makes something under a name of its own in the folder where `name` is to
+/// be. In a container every process may have the same id, so that one which
+/// was killed must not stand in the way of the next.
+pub fn beside<T>(
+    folder: &Path,
+    name: &OsStr,
+    make: impl Fn(&Path) -> io::Result<T>,
+) -> io::Result<(PathBuf, T)> {
+    let mut tries = 0..MAX_LEFT_BEHIND;
+    loop {
+        let own = format!(
+            ".{}.{}-{}.tmp",
+            name.to_string_lossy(),
+            std::process::id(),
+            tries.start
+        );
+        let path = folder.join(own);
+        match (make(&path), tries.next()) {
+            (Err(e), Some(_)) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            (made, _) => return made.map(|made| (path, made)),
+        }
+    }
+}
+
+const MAX_LEFT_BEHIND: u32 = 1_000;
 
 #[cfg(test)]
 mod tests {
@@ -81,5 +106,15 @@ mod tests {
         assert_eq!(left.len(), 1, "no temporary file stays");
         let missing = folder.path().join("no/such/folder.json");
         assert!(write_atomically(&missing, b"x").is_err());
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_in_nobodys_way() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let name = OsStr::new("bundle.json");
+        let (left, _) = beside(folder.path(), name, |path| File::create_new(path)).expect("made");
+        let (own, _) = beside(folder.path(), name, |path| File::create_new(path)).expect("made");
+        assert_ne!(left, own);
+        write_atomically(&folder.path().join(name), b"one").expect("written");
     }
 }

@@ -17,11 +17,13 @@ pub mod man;
 pub mod proof;
 pub mod serve;
 pub mod token;
+pub mod trust;
 pub mod verify;
 
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::context::{Context, Outcome};
 use crate::error::CliError;
 
 /// A folder's table of verbs: the parser's enum and its dispatch.
@@ -83,6 +85,9 @@ verbs! {
     /// Access tokens of the server
     #[command(subcommand, name = "token", visible_alias = "tokens")]
     Token(token::Verb),
+    /// What verifiers take along that cannot ask an instance
+    #[command(subcommand)]
+    Trust(trust::Verb),
     /// The store
     #[command(subcommand)]
     Db(db::Verb),
@@ -97,6 +102,17 @@ verbs! {
     Rekor(later::Later),
     #[command(hide = true)]
     Issuer(later::Later),
-    #[command(hide = true)]
-    Trust(later::Later),
+}
+
+impl Verb {
+    /// Done at once where no instance is needed: no runtime, no threads.
+    // Handed back whole where it is.
+    #[allow(clippy::result_large_err)]
+    pub fn here(self, context: &Context) -> Result<Outcome, Self> {
+        match self {
+            Self::Verify(verify) => verify.here(context).map_err(Self::Verify),
+            Self::Trust(trust) => trust.here(context).map_err(Self::Trust),
+            other => Err(other),
+        }
+    }
 }

@@ -14,6 +14,7 @@ pub mod problem;
 pub mod proofs;
 pub mod status;
 pub mod tokens;
+pub mod trust;
 pub mod verify;
 
 /// Derives what every wire type has, with OpenAPI schemas where the server

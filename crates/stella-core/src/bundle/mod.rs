@@ -3,6 +3,7 @@
 
 pub mod proof;
 pub mod spine;
+pub mod trust;
 
 use std::borrow::Cow;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -166,6 +167,34 @@ impl fmt::Display for PolicyVersion {
         write!(f, "v{}.{}.{}", self.major, self.minor, self.patch)
     }
 }
+
+impl FromStr for PolicyVersion {
+    type Err = NotAPolicyVersion;
+
+    fn from_str(s: &str) -> Result<Self, NotAPolicyVersion> {
+        let mut numbers = s
+            .strip_prefix('v')
+            .ok_or(NotAPolicyVersion)?
+            .split('.')
+            .map(|n| n.parse::<u32>().map_err(|_| NotAPolicyVersion));
+        let mut number = || numbers.next().ok_or(NotAPolicyVersion)?;
+        let version = Self {
+            major: number()?,
+            minor: number()?,
+            patch: number()?,
+        };
+        // One text for one version: no further part, no leading zero or sign.
+        if numbers.next().is_none() && version.to_string() == s {
+            Ok(version)
+        } else {
+            Err(NotAPolicyVersion)
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a policy version such as v1.0.3")]
+pub struct NotAPolicyVersion;
 
 impl fmt::Debug for PolicyVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -115,6 +115,11 @@ pub enum EventBody {
     TokenRevoked {
         token_id: String,
     },
+    /// The trust of this moment was signed for offline verifiers. The bundle
+    /// bears the number of this event.
+    TrustExported {
+        expires_at: Timestamp,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -208,6 +213,7 @@ impl EventBody {
             Self::AttestationSuperseded { .. } => "ATTESTATION_SUPERSEDED",
             Self::TokenCreated { .. } => "TOKEN_CREATED",
             Self::TokenRevoked { .. } => "TOKEN_REVOKED",
+            Self::TrustExported { .. } => "TRUST_EXPORTED",
         }
     }
 

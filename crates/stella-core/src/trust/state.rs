@@ -1,7 +1,7 @@
 //! The fold of the events: what is trusted at the head of a log.
 
-use std::collections::HashMap;
 use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeSet, HashMap};
 
 use crate::digest::Sha256;
 use crate::id::{AnchorId, AttestationId, KeyId, ProfileName};
@@ -57,6 +57,19 @@ pub enum Corrupt {
     BackInTime(u64),
 }
 
+/// Keys and anchors that no log could have led to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Inconsistent {
+    #[error("the key {0}, or its material, is there twice")]
+    KeyTwice(KeyId),
+    #[error("the trust anchor {0} is there twice")]
+    AnchorTwice(AnchorId),
+    #[error("the trust anchor {0} holds {1}, which is not among the keys")]
+    NoSuchKey(AnchorId, KeyId),
+    #[error("the trust anchor {0} holds {1} twice")]
+    HeldTwice(AnchorId, KeyId),
+}
+
 impl TrustState {
     pub fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Result<Self, Corrupt> {
         let mut state = Self::default();
@@ -66,13 +79,21 @@ impl TrustState {
         Ok(state)
     }
 
-    /// What was known at `moment`: the events up to the first one recorded
-    /// after it.
-    pub fn fold_as_of<'a>(
+    /// Goes on with the events that were known at `moment`: those up to the
+    /// first one recorded after it. `false` once that one was met, so that
+    /// whoever reads the log in pieces stops there.
+    pub fn catch_up<'a>(
+        &mut self,
         events: impl IntoIterator<Item = &'a Event>,
         moment: Timestamp,
-    ) -> Result<Self, Corrupt> {
-        Self::fold(events.into_iter().take_while(|e| e.recorded_at <= moment))
+    ) -> Result<bool, Corrupt> {
+        for event in events {
+            if event.recorded_at > moment {
+                return Ok(false);
+            }
+            self.apply(event)?;
+        }
+        Ok(true)
     }
 
     /// An event that is refused leaves the state as it was.
@@ -125,6 +146,52 @@ impl TrustState {
                 && k.state(now) == KeyState::Active
                 && k.key_type == crate::trust::KeyType::Signing
         })
+    }
+
+    /// The keys that sign trust bundles and roots; several at once, so that
+    /// one can follow another.
+    pub fn active_feed_keys(&self, now: Timestamp) -> impl Iterator<Item = &KeyRecord> {
+        self.keys.values().filter(move |k| {
+            k.key_type == crate::trust::KeyType::Feed && k.own().is_some() && k.state(now) == KeyState::Active
+        })
+    }
+
+    /// A state as it was exported; settings are not part of it.
+    pub fn assemble(
+        head: u64,
+        recorded_at: Timestamp,
+        keys: Vec<KeyRecord>,
+        anchors: Vec<TrustAnchor>,
+    ) -> Result<Self, Inconsistent> {
+        let mut state = Self {
+            head,
+            recorded_at: Some(recorded_at),
+            ..Self::default()
+        };
+        for key in keys {
+            let material = key.public_key.fingerprint();
+            if state.keys.contains_key(&key.id) || state.by_material.contains_key(&material) {
+                return Err(Inconsistent::KeyTwice(key.id));
+            }
+            state.by_material.insert(material, key.id.clone());
+            state.keys.insert(key.id.clone(), key);
+        }
+        for anchor in anchors {
+            let mut seen = BTreeSet::new();
+            for held in &anchor.keys {
+                if !state.keys.contains_key(&held.key_id) {
+                    return Err(Inconsistent::NoSuchKey(anchor.id, held.key_id.clone()));
+                }
+                if !seen.insert(&held.key_id) {
+                    return Err(Inconsistent::HeldTwice(anchor.id, held.key_id.clone()));
+                }
+            }
+            if state.anchors.contains_key(&anchor.id) {
+                return Err(Inconsistent::AnchorTwice(anchor.id));
+            }
+            state.anchors.insert(anchor.id, anchor);
+        }
+        Ok(state)
     }
 
     /// The anchors of the one pattern that decides about this name, and no other.
@@ -195,7 +262,9 @@ impl TrustState {
                 let successor = *successor;
                 self.superseded.insert(*pae, Supersession { successor, at });
             }
-            EventBody::TokenCreated { .. } | EventBody::TokenRevoked { .. } => {}
+            EventBody::TokenCreated { .. }
+            | EventBody::TokenRevoked { .. }
+            | EventBody::TrustExported { .. } => {}
             EventBody::AnchorCreated { .. }
             | EventBody::AnchorUpdated { .. }
             | EventBody::AnchorDisabled { .. }

@@ -182,7 +182,7 @@ fn enough(
             let of_type: Vec<_> = judged.iter().filter(|j| j.predicate_type == wanted).collect();
             decide(&wanted.short(), &of_type, trace)
         })
-        .min_by_key(|c| severity(*c))
+        .min_by_key(|c| c.gravity())
         .unwrap_or(Code::Ok)
 }
 
@@ -212,7 +212,7 @@ fn candidate(
             [] => c.statement.judge(v, name, budget),
             _ => c.statement.judge_by(v, name, deciding.to_vec(), budget),
         })
-        .min_by_key(|j| severity(j.code));
+        .min_by_key(|j| j.code.gravity());
     let judgement = match judgement {
         Some(judgement) => standing(v, c, judgement),
         None => bare(c, artifact, why_not),
@@ -355,16 +355,6 @@ fn nearness(code: Code) -> (bool, bool, Reverse<Code>) {
         code == Code::BudgetExhausted,
         Reverse(code),
     )
-}
-
-/// Of several verdicts FAIL wins, then a missing anchor, then the rest.
-pub(super) fn severity(code: Code) -> u8 {
-    match (code.verdict(), code) {
-        (Verdict::Fail, _) => 0,
-        (Verdict::Indeterminate, Code::AnchorNone) => 1,
-        (Verdict::Indeterminate, _) => 2,
-        (Verdict::Pass, _) => 3,
-    }
 }
 
 fn aboutness(code: Code) -> u8 {

@@ -39,6 +39,14 @@ macro_rules! codes {
 codes! {
     Ok = "ok", Pass, "every check passed", "nothing to do";
 
+    TrustRootInvalid = "trust.root-invalid", Indeterminate, "the trust root cannot be read, or is not signed by enough of its own keys", "fetch it again over a channel you trust: stella trust root --out root.json, on the instance";
+    TrustInvalid = "trust.invalid", Indeterminate, "the trust bundle cannot be read, or this version does not know all that it says", "export it again: stella trust export --out trust.json, on the instance; and use the stella version of that instance or a newer one";
+    TrustUntrusted = "trust.untrusted", Indeterminate, "the trust bundle is not signed by a feed key of the pinned trust root", "export it again where the root came from; if that instance has a new feed key: stella trust inspect NEW-ROOT --trust-root OLD-ROOT, then pin the new one";
+    TrustOtherInstance = "trust.other-instance", Indeterminate, "the trust bundle is of another instance than the pinned trust root", "use the bundle and the root of one instance";
+    TrustRollback = "trust.rollback", Indeterminate, "the trust bundle is older than one that this verifier has seen", "use the newest: stella trust export --out trust.json, on the instance";
+    TrustForked = "trust.forked", Indeterminate, "another trust bundle of the same number was seen here: somebody else signs with the feed key, or the instance was restored from a copy", "ask whoever runs the instance; stella audit query --type TRUST_EXPORTED lists what it exported";
+    TrustStale = "trust.stale", Indeterminate, "the trust bundle has expired, so a revocation may be missing from it", "export it again: stella trust export --out trust.json, on the instance";
+
     EnvelopeInvalid = "envelope.invalid", Fail, "the envelope is not a DSSE envelope that can be read: invalid attestation", "fetch it again from its source; if it was altered, regenerate it: stella attest create --force";
     EnvelopePayloadType = "envelope.payload-type", Fail, "the payload type is not application/vnd.in-toto+json", "sign an in-toto statement: stella attest create";
     EnvelopeTooManySignatures = "envelope.too-many-signatures", Fail, "more signatures than the limit allows", "split the signatures over several envelopes";
@@ -89,6 +97,20 @@ codes! {
     BudgetExhausted = "budget.exhausted", Indeterminate, "judging it took more signature checks than the limit allows", "raise verify.maxSignatureChecks, or present fewer signatures";
 }
 
+impl Code {
+    /// Of several verdicts the first in the order of exit codes 12, 13, 11, 10
+    /// wins: the least number.
+    pub fn gravity(self) -> u8 {
+        match (self.verdict(), self) {
+            (Verdict::Fail, _) => 0,
+            (_, Self::AnchorNone) => 1,
+            (Verdict::Indeterminate, Self::AttestationNone) => 3,
+            (Verdict::Indeterminate, _) => 2,
+            (Verdict::Pass, _) => 4,
+        }
+    }
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
@@ -115,5 +137,27 @@ mod tests {
             .filter(|c| c.verdict() == Verdict::Pass)
             .collect();
         assert_eq!(passing, [&Code::Ok]);
+    }
+
+    #[test]
+    fn the_gravest_of_several_verdicts_wins() {
+        let mut codes = [
+            Code::Ok,
+            Code::AttestationNone,
+            Code::TimeNotProven,
+            Code::AnchorNone,
+            Code::KeyRevoked,
+        ];
+        codes.sort_by_key(|c| c.gravity());
+        assert_eq!(
+            codes,
+            [
+                Code::KeyRevoked,
+                Code::AnchorNone,
+                Code::TimeNotProven,
+                Code::AttestationNone,
+                Code::Ok
+            ]
+        );
     }
 }

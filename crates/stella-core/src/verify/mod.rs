@@ -7,8 +7,11 @@
 //! taking evidence away could turn an answer into PASS.
 
 pub mod artifact;
+pub mod ask;
 pub mod code;
+pub mod document;
 pub mod proof;
+pub mod report;
 pub mod signature;
 pub mod statement;
 pub mod time;

@@ -13,7 +13,7 @@ use crate::id::{AnchorId, AttestationId};
 use crate::predicate::PredicateType;
 use crate::purl::SubjectName;
 use crate::statement::{DigestSet, StatementLimits, Subject};
-use crate::verify::artifact::{Artifact, severity, speaks_about};
+use crate::verify::artifact::{Artifact, speaks_about};
 use crate::verify::code::Code;
 use crate::verify::signature::{Budget, SignatureCase};
 use crate::verify::statement::{Judgement, SignedStatement};
@@ -374,7 +374,7 @@ impl Findings {
     }
 
     fn ends(self, subject: String, anchor_id: Option<AnchorId>) -> ProofJudgement {
-        let gravest = self.reasons.into_iter().min_by_key(|(c, _)| severity(*c));
+        let gravest = self.reasons.into_iter().min_by_key(|(c, _)| c.gravity());
         let (code, deciding) = gravest.unwrap_or((Code::Ok, None));
         ProofJudgement {
             verdict: code.verdict(),

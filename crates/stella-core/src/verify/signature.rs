@@ -233,7 +233,7 @@ fn ledger_check(
                 Check::stop(
                     "ledger",
                     Code::LedgerNotConsulted,
-                    "required by this anchor, not at hand offline",
+                    "required by this anchor, and not at hand for this question",
                 ),
             ))
         }

@@ -2,9 +2,12 @@
 //! are none, names that are not theirs. Nothing of it passes or panics.
 
 mod gate;
+#[path = "../support/offline.rs"]
+mod offline;
 mod proof;
 #[path = "../support/mod.rs"]
 mod support;
+mod trust_bundle;
 
 use std::collections::BTreeSet;
 

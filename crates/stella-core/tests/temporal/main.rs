@@ -3,7 +3,10 @@
 //! no word taken away helps, no FAIL can be argued away, order is nothing.
 
 mod boundaries;
+mod exported;
 mod model;
+#[path = "../support/offline.rs"]
+mod offline;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;
@@ -208,7 +211,8 @@ fn as_of_answers_what_would_have_been_answered_then() {
         let mut back = world.clone();
         back.asker.now = moment;
         back.asker.at_time = world.asker.at_time.filter(|asked| *asked <= moment);
-        let trust = TrustState::fold_as_of(&back.events(), t(moment)).expect("a prefix");
+        let mut trust = TrustState::default();
+        trust.catch_up(&back.events(), t(moment)).expect("a prefix");
         let answer = back.judge_with(&trust, budget);
 
         let mut then = back.clone();

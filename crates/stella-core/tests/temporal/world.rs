@@ -422,15 +422,28 @@ impl World {
     }
 
     pub fn judge_with(&self, trust: &TrustState, budget: &mut Budget) -> Judgement {
-        let policy = VerifyPolicy {
+        self.judge_by(trust, &authorities(), &self.policy(), budget)
+    }
+
+    pub fn policy(&self) -> VerifyPolicy {
+        VerifyPolicy {
             shared_profiles: [profile("shared")].into(),
             recorded_for_compromise: self.asker.recorded_for_compromise,
             ..VerifyPolicy::default()
-        };
+        }
+    }
+
+    pub fn judge_by(
+        &self,
+        trust: &TrustState,
+        authorities: &BTreeMap<String, Authority>,
+        policy: &VerifyPolicy,
+        budget: &mut Budget,
+    ) -> Judgement {
         let verifier = Verifier {
             trust,
-            authorities: &authorities(),
-            policy: &policy,
+            authorities,
+            policy,
             moment: Moment {
                 now: t(self.asker.now),
                 at_time: self.asker.at_time.map(t),

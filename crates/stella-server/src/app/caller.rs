@@ -40,6 +40,8 @@ pub enum Permission {
     ReadConfig,
     ManageConfig,
     ReadStatus,
+    /// Have the whole of what is trusted signed, to be taken along.
+    ExportTrust,
 }
 
 impl Role {
@@ -77,6 +79,7 @@ impl Role {
                     | P::ReadStatus
                     | P::ReadConfig
                     | P::ReadAttestations
+                    | P::ExportTrust
             ),
             Self::Signer => matches!(
                 permission,
@@ -85,7 +88,12 @@ impl Role {
             Self::Verifier => {
                 matches!(
                     permission,
-                    P::Verify | P::ReadAttestations | P::ReadAnchors | P::ReadKeys | P::ReadStatus
+                    P::Verify
+                        | P::ReadAttestations
+                        | P::ReadAnchors
+                        | P::ReadKeys
+                        | P::ReadStatus
+                        | P::ExportTrust
                 )
             }
             Self::Auditor => matches!(
@@ -97,6 +105,7 @@ impl Role {
                     | P::ReadAudit
                     | P::ReadConfig
                     | P::ReadStatus
+                    | P::ExportTrust
             ),
             Self::Approver => matches!(
                 permission,

@@ -116,6 +116,15 @@ impl From<Refusal> for Error {
     }
 }
 
+impl From<stella_core::verify::ask::BadQuestion> for Error {
+    fn from(bad: stella_core::verify::ask::BadQuestion) -> Self {
+        Self {
+            next: bad.next,
+            ..Self::invalid(bad.code, bad.message)
+        }
+    }
+}
+
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match &error {

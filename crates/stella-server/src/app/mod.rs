@@ -4,7 +4,6 @@ pub mod anchors;
 pub mod attest;
 pub mod audit;
 pub mod caller;
-pub mod command;
 pub mod crypto;
 pub mod error;
 pub mod keys;
@@ -15,6 +14,7 @@ pub mod signers;
 pub mod status;
 pub mod tokens;
 pub mod trust;
+pub mod trust_export;
 pub mod values;
 pub mod verify;
 

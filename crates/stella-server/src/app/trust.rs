@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use stella_core::id::EventId;
 use stella_core::time::Timestamp;
 use stella_core::trust::decide::Refusal;
+use stella_core::trust::state::Corrupt;
 use stella_core::trust::{Event, EventBody, TrustState};
 use stella_store::{Append, Appended, SealedKeyRow, Store, StoreError, TokenChange};
 use tokio::sync::Mutex;
@@ -64,10 +65,7 @@ impl Trust {
             }
             let mut state = TrustState::clone(&known);
             for event in &events {
-                state.apply(event).map_err(|why| {
-                    Error::new(crate::app::ErrorKind::Internal, "store.corrupt", why.to_string())
-                        .next("stella db verify")
-                })?;
+                state.apply(event).map_err(corrupt)?;
             }
             *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
         }
@@ -82,20 +80,16 @@ impl Trust {
         let mut state = TrustState::default();
         loop {
             let events = store.events_after(state.head, PAGE).await?;
-            let done = events.len() < PAGE;
-            for event in &events {
-                if event.recorded_at > moment {
-                    return Ok(Arc::new(state));
-                }
-                state
-                    .apply(event)
-                    .map_err(|why| Error::internal(why.to_string()))?;
-            }
-            if done {
+            let more = state.catch_up(&events, moment).map_err(corrupt)?;
+            if !more || events.len() < PAGE {
                 return Ok(Arc::new(state));
             }
         }
     }
+}
+
+fn corrupt(why: Corrupt) -> Error {
+    Error::new(crate::app::ErrorKind::Internal, "store.corrupt", why.to_string()).next("stella db verify")
 }
 
 impl App {

@@ -4,26 +4,14 @@ use stella_core::id::{AnchorId, KeyId, ProfileName};
 use stella_core::time::Timestamp;
 use stella_core::trust::decide::anchor::Scope;
 use stella_core::trust::{KeyState, KeyType, TrustAnchor, TrustState};
+use stella_core::verify::ask;
 use uuid::Uuid;
 
 use crate::app::error::{Error, Result};
 
 /// RFC 3339, a bare date (its first instant, UTC), or `NOW`.
 pub fn time(text: &str, now: Timestamp) -> Result<Timestamp> {
-    if text.eq_ignore_ascii_case("now") {
-        return Ok(now);
-    }
-    let full = if text.len() == 10 {
-        format!("{text}T00:00:00Z")
-    } else {
-        text.to_owned()
-    };
-    full.parse().map_err(|_| {
-        Error::invalid(
-            "time.syntax",
-            format!("{text:?} is not a time: write RFC 3339 such as 2025-02-01T00:00:00Z, a date, or NOW"),
-        )
-    })
+    Ok(ask::moment(text, now)?)
 }
 
 /// The end of a range: a bare date means the whole day, so its end is the next one.

@@ -10,7 +10,7 @@ use super::error::ConfigError;
 use super::origin::{Origin, Origins};
 use super::section::{Item, Result, Section};
 use super::store::StoreSettings;
-use super::{Settings, hsm, kms, limits, profiles, rotation, server, signing, store, tokens, verify};
+use super::{Settings, hsm, kms, limits, profiles, rotation, server, signing, store, tokens, trust, verify};
 
 pub const SYSTEM_FILE: &str = "/etc/stellaops/signer.yaml";
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -106,6 +106,9 @@ fn read(document: &Node) -> Result<Settings> {
     }
     if let Some(section) = root.section("tokens")? {
         tokens::read(section, &mut settings.tokens)?;
+    }
+    if let Some(section) = root.section("trust")? {
+        trust::read(section, &mut settings.trust)?;
     }
     if let Some(section) = root.section("hsm")? {
         hsm::read(section, &mut settings.hsm)?;

@@ -18,6 +18,7 @@ mod server;
 mod signing;
 mod store;
 mod tokens;
+mod trust;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ pub use rotation::Alert;
 pub use section::nearest;
 pub use store::StoreSettings;
 pub use tokens::TokenSettings;
+pub use trust::TrustSettings;
 
 /// The configuration as the process was started with. Runtime settings are
 /// events and live in the trust state.
@@ -52,6 +54,7 @@ pub struct Settings {
     pub limits: Limits,
     pub store: StoreSettings,
     pub tokens: TokenSettings,
+    pub trust: TrustSettings,
     pub hsm: HsmSettings,
     pub kms: KmsSettings,
     /// Where each value that is no default came from.
@@ -220,6 +223,7 @@ impl Default for Settings {
             limits: Limits::default(),
             store: StoreSettings::default(),
             tokens: TokenSettings::default(),
+            trust: TrustSettings::default(),
             hsm: HsmSettings::default(),
             kms: KmsSettings::default(),
             origins: Origins::default(),

@@ -88,6 +88,7 @@ signing: {deadline: 2s}
 verify: {requirePurl: true}
 limits: {maxSubjects: 3}
 tokens: {maxLife: 30d}
+trust: {bundleLifetime: 2d, max_bundle_lifetime: 20d}
 hsm:
   modules:
     primary: {libraryPath: /usr/lib/softhsm/libsofthsm2.so, pinFile: /run/secrets/pin, env: {SOFTHSM2_CONF: /etc/softhsm2.conf}, session: {timeout: 300s, keepalive: true, keepaliveInterval: 60s}, requestTimeout: 5s, signers: 4}
@@ -113,6 +114,11 @@ kms: {aws: {region: eu-central-1, endpoint: null, requestsPerSecond: 500}}
     assert!(settings.verify.require_purl);
     assert_eq!(settings.limits.max_subjects, 3);
     assert_eq!(settings.tokens.max_life, Duration::from_secs(30 * 86_400));
+    assert_eq!(settings.trust.bundle_lifetime, Duration::from_secs(2 * 86_400));
+    assert_eq!(
+        settings.trust.max_bundle_lifetime,
+        Duration::from_secs(20 * 86_400)
+    );
     let modules: Vec<_> = settings.hsm.modules.iter().map(|m| m.name.as_str()).collect();
     assert_eq!(modules, ["primary", "backup"], "the first is the default");
     let aws = settings.kms.aws.expect("aws");

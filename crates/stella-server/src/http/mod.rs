@@ -15,6 +15,7 @@ pub mod problem;
 pub mod proofs;
 pub mod status;
 pub mod tokens;
+pub mod trust;
 pub mod verify;
 
 use std::sync::Arc;
@@ -83,6 +84,8 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(proofs::list, proofs::create))
         .routes(routes!(proofs::show))
         .routes(routes!(proofs::bundle))
+        .routes(routes!(trust::bundle))
+        .routes(routes!(trust::root))
         .routes(routes!(status::status))
         .routes(routes!(status::logs))
         .routes(routes!(status::db_verify))

@@ -1,7 +1,7 @@
 //! Rotation, theft, re-signing, withdrawal, and answers about the past.
 
 use stella_core::api::attestations::{ImportAttestation, Resign, Withdraw};
-use stella_core::api::verify::{Times, VerifyAttestation};
+use stella_core::api::verify::{Times, VerifyAttestation, VerifyBundle};
 use stella_core::trust::anchor::AnchorPolicy;
 use stella_core::trust::reason::RevokeReason;
 use stella_server::app::ErrorKind;
@@ -308,4 +308,44 @@ async fn what_was_withdrawn_fails_and_answers_about_the_past_stay_what_they_were
         ..as_of(&standing)
     };
     assert_eq!(ask(asserted).await.expect("a verdict").code, "time.not-proven-by");
+}
+
+/// FAIL is what nothing could mend: not what the ledger came to hold later.
+#[tokio::test]
+async fn of_a_moment_before_the_signature_the_ledger_says_nothing() {
+    let world = World::empty().await;
+    world.generate("k1", "default").await;
+    let strict = AnchorPolicy {
+        require_ledger: true,
+        ..AnchorPolicy::default()
+    };
+    world.anchor("pkg:npm/*", &["k1"], strict).await;
+    world.pass(60);
+    let before = world.now();
+    world.pass(60);
+    let ask = async |document: &str, times: Times| {
+        let request = VerifyBundle {
+            document: document.to_owned(),
+            digests: Default::default(),
+            purl: Some(PAD.to_owned()),
+            require_types: Vec::new(),
+            times,
+        };
+        let answer = world.app.verify_bundle(&world.owner, request).await;
+        answer.expect("a verdict").code
+    };
+    let made = world
+        .create(about(PAD, "a", "evidence.stella/v1"))
+        .await
+        .expect("created");
+    let envelope = world.app.attestation_envelope(&made.id).await.expect("signed");
+    let envelope = String::from_utf8(envelope).expect("text");
+    assert_eq!(ask(&envelope, times()).await, "ok");
+    assert_eq!(ask(&envelope, as_of(&before)).await, "ledger.not-consulted");
+    // What was never signed here is not there at any moment.
+    let forged = world
+        .sign_outside("k1", &payload(PAD, "b", "evidence.stella/v1"))
+        .await;
+    assert_eq!(ask(&forged, times()).await, "ledger.unknown");
+    assert_eq!(ask(&forged, as_of(&before)).await, "ledger.unknown");
 }

@@ -150,6 +150,15 @@ impl EventStore for MemoryStore {
         }
     }
 
+    async fn chain_head(&self, event: u64) -> Result<Option<ChainHead>> {
+        let tables = self.tables();
+        Ok((event <= tables.state.head).then(|| ChainHead {
+            events: tables.state.head,
+            entries: u64::try_from(tables.ledger.len()).unwrap_or(0),
+            hash: Sha256::of(&tables.state.head.to_be_bytes()),
+        }))
+    }
+
     async fn sealed_key(&self, id: &KeyId) -> Result<Option<Vec<u8>>> {
         Ok(self.tables().sealed.get(id).cloned())
     }

@@ -57,9 +57,25 @@ impl World {
         Self::over(store, settings, home)
     }
 
+    /// The home as another process finds it that starts now.
+    #[allow(dead_code, reason = "each test binary uses its own part of it")]
+    pub fn restarted(self) -> Self {
+        let store = open_store(self._home.path());
+        Self::of(store, Settings::default(), self._home, self.clock)
+    }
+
     /// Over a store of the test's own.
     pub fn over(store: Arc<dyn Store>, settings: Settings, home: tempfile::TempDir) -> Self {
         let clock = Arc::new(FixedClock::at("2025-01-01T00:00:00Z"));
+        Self::of(store, settings, home, clock)
+    }
+
+    fn of(
+        store: Arc<dyn Store>,
+        settings: Settings,
+        home: tempfile::TempDir,
+        clock: Arc<FixedClock>,
+    ) -> Self {
         let sealer = Sealer::new(&SealingKey::from_bytes([7; 32])).expect("a sealer");
         let app = App {
             store,

@@ -4,6 +4,7 @@
 mod anchors;
 mod audit;
 mod emergency;
+mod exports;
 mod keys;
 mod refusals;
 mod rotation;

@@ -67,6 +67,24 @@ pub(super) async fn concurrent_appends_lose_nothing(store: Arc<dyn Store>) {
     assert_eq!((log.len(), state.keys.len()), (64, 64));
 }
 
+pub(super) async fn the_chain_is_told_as_each_event_left_it(store: Arc<dyn Store>) {
+    let mut fixture = Fixture::with_a_key(Arc::clone(&store)).await;
+    let signed = fixture.signed_attestation(1);
+    store.insert_attestation(signed).await.unwrap();
+    fixture.append(vec![setting(1)]).await;
+    let last = fixture.state.head;
+
+    let head = async |event| store.chain_head(event).await.unwrap();
+    let (first, now) = (head(1).await.unwrap(), head(last).await.unwrap());
+    assert_eq!((first.events, first.entries), (2, 0), "two events, one commit");
+    assert_eq!(head(2).await, Some(first));
+    assert_eq!((now.events, now.entries), (last, 1));
+    assert_eq!(now.hash.to_hex(), store.verify().await.unwrap().chain_head);
+    assert_ne!(now.hash, first.hash);
+    assert_eq!(head(last + 1).await, None);
+    assert_eq!(head(0).await, None);
+}
+
 pub(super) async fn a_failed_append_leaves_nothing(store: Arc<dyn Store>) {
     let mut fixture = Fixture::with_a_key(Arc::clone(&store)).await;
     let head = fixture.state.head;

@@ -35,6 +35,7 @@ where
         events::appends_only_at_the_head,
         events::concurrent_appends_lose_nothing,
         events::a_failed_append_leaves_nothing,
+        events::the_chain_is_told_as_each_event_left_it,
         events::sealed_keys_come_back,
         events::audit_filters,
         events::projections_are_rebuilt,

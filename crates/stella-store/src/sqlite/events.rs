@@ -10,7 +10,8 @@ use super::row::{Columns, all, execute, first, integer, json_text};
 use super::writer::Commit;
 use super::{SqliteStore, projections, tokens};
 use crate::{
-    Append, Appended, AuditFilter, AuditRow, EventStore, Result, SealedKeyRow, StoreError, TokenChange,
+    Append, Appended, AuditFilter, AuditRow, ChainHead, EventStore, Result, SealedKeyRow, StoreError,
+    TokenChange,
 };
 
 #[async_trait]
@@ -47,6 +48,10 @@ impl EventStore for SqliteStore {
             .await
     }
 
+    async fn chain_head(&self, event: u64) -> Result<Option<ChainHead>> {
+        self.readers.read(move |conn| chain_head(conn, event)).await
+    }
+
     async fn sealed_key(&self, id: &KeyId) -> Result<Option<Vec<u8>>> {
         let id = id.clone();
         self.readers
@@ -74,6 +79,24 @@ impl EventStore for SqliteStore {
 pub(super) fn head(conn: &Connection) -> Result<u64> {
     let sql = "SELECT COALESCE(MAX(sequence), 0) AS head FROM signer.key_audit_log";
     Ok(first(conn, sql, [], |row| row.count("head"))?.unwrap_or(0))
+}
+
+/// From the end: who asks has just appended.
+fn chain_head(conn: &Connection, event: u64) -> Result<Option<ChainHead>> {
+    let sql = "SELECT last_sequence, head, COALESCE(
+                 (SELECT last_entry FROM signer.event_chain AS earlier
+                  WHERE earlier.commit_id <= chain.commit_id AND last_entry IS NOT NULL
+                  ORDER BY commit_id DESC LIMIT 1), 0) AS entries
+               FROM signer.event_chain AS chain
+               WHERE first_sequence <= ?1 AND last_sequence >= ?1
+               ORDER BY commit_id DESC LIMIT 1";
+    first(conn, sql, [integer(event)], |row| {
+        Ok(ChainHead {
+            events: row.count("last_sequence")?,
+            entries: row.count("entries")?,
+            hash: row.digest("head")?,
+        })
+    })
 }
 
 pub(super) fn events_after(conn: &Connection, after: u64, limit: usize) -> Result<Vec<Event>> {

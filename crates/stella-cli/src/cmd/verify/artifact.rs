@@ -5,13 +5,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 use stella_core::api::verify::VerifyArtifact;
+use stella_core::verify::ask::Wanted;
 
+use super::offline::OfflineArgs;
 use super::{Question, report};
 use crate::api::Route;
 use crate::args::digest::Digest;
 use crate::args::{predicate_type, subject};
 use crate::context::{Context, Outcome};
 use crate::error::CliError;
+use crate::offline::Evidence;
 
 /// Judge an artifact by everything stored about its digest
 #[derive(Args)]
@@ -26,6 +29,17 @@ pub(super) struct Artifact {
     require_types: Vec<String>,
     #[command(flatten)]
     question: Question,
+    /// A document that may speak about it, instead of what an instance has
+    /// stored; give it again for each
+    #[arg(
+        long = "bundle",
+        value_name = "FILE",
+        requires = "offline",
+        help_heading = "Offline"
+    )]
+    bundles: Vec<PathBuf>,
+    #[command(flatten)]
+    offline: OfflineArgs,
 }
 
 #[derive(Args)]
@@ -48,19 +62,9 @@ struct Which {
 impl Artifact {
     pub async fn run(self, context: &Context) -> Outcome {
         let (times, signer) = self.question.into_parts();
-        let mut digests: Vec<Digest> = self.which.digests;
-        digests.extend(self.which.digest);
-        if let Some(file) = &self.which.file {
-            digests.push(Digest::of_file(file, context.shows_progress())?);
-        }
-        let mut purl = self.purl;
-        if let Some(image) = &self.which.image {
-            let (name, digest) = subject::image(image)?;
-            purl = Some(name);
-            digests.push(digest);
-        }
+        let (digests, purl) = self.which.read(self.purl, context)?;
         let request = VerifyArtifact {
-            digests: one_artifact(digests)?,
+            digests,
             purl,
             require_types: self.require_types,
             signer,
@@ -69,6 +73,53 @@ impl Artifact {
         let route = Route::to(&["verify", "artifact"]);
         let verdict = context.api().await?.post(&route, &request).await?;
         report::answer(context, &verdict)
+    }
+
+    pub fn is_offline(&self) -> bool {
+        self.offline.is_asked()
+    }
+
+    pub fn run_offline(self, context: &Context) -> Outcome {
+        let (times, signer) = self.question.into_parts();
+        if signer.is_some() {
+            return Err(super::no_signer(context));
+        }
+        if self.bundles.is_empty() {
+            return Err(CliError::usage(
+                "offline nothing is stored: give the documents about the artifact, --bundle FILE",
+            )
+            .next(format!(
+                "{} attest show ID --bundle, on the instance",
+                context.program
+            )));
+        }
+        let trust = self.offline.into_trust(context)?;
+        let (digests, purl) = self.which.read(self.purl, context)?;
+        let wanted = Wanted::parse(digests, purl.as_deref(), &self.require_types)?;
+        let evidence = Evidence::About(self.bundles);
+        let verdict = crate::offline::judge(context, &trust, &times, &wanted, &evidence)?;
+        report::answer(context, &verdict)
+    }
+}
+
+impl Which {
+    /// The artifact's digests, and the name that it has of itself.
+    fn read(
+        self,
+        mut purl: Option<String>,
+        context: &Context,
+    ) -> Result<(BTreeMap<String, String>, Option<String>), CliError> {
+        let mut digests: Vec<Digest> = self.digests;
+        digests.extend(self.digest);
+        if let Some(file) = &self.file {
+            digests.push(Digest::of_file(file, context.shows_progress())?);
+        }
+        if let Some(image) = &self.image {
+            let (name, digest) = subject::image(image)?;
+            purl = Some(name);
+            digests.push(digest);
+        }
+        Ok((one_artifact(digests)?, purl))
     }
 }
 

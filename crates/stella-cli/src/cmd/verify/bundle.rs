@@ -3,17 +3,20 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use stella_core::api::verify::VerifyBundle;
+use stella_core::api::verify::{Times, VerifyBundle};
+use stella_core::verify::ask::Wanted;
 
 use super::artifact::one_artifact;
+use super::offline::OfflineArgs;
 use super::proof::Proof;
 use super::{Question, report};
 use crate::api::Route;
 use crate::args::digest::Digest;
 use crate::args::predicate_type;
-use crate::cmd::files;
+use crate::cmd::{files, later};
 use crate::context::{Context, Outcome};
 use crate::error::CliError;
+use crate::offline::Evidence;
 
 /// A document that comes with the question.
 #[derive(Args)]
@@ -55,41 +58,84 @@ impl Bundle {
     }
 
     pub async fn run(self, question: Question, context: &Context) -> Outcome {
-        if !self.is_asked() {
-            return Err(nothing(context));
-        }
-        let (times, signer) = question.into_parts();
-        if signer.is_some() {
-            // Who asked for a signature is not in the document but in the ledger.
-            return Err(CliError::usage(
-                "a bundle does not say who asked for its signature, so --signer cannot be checked",
-            )
-            .next(format!(
-                "{} verify attestation ID --signer PATTERN, where it was signed",
-                context.program
-            )));
-        }
-        let mut digests = self.digest;
-        if let Some(artifact) = &self.artifact {
-            digests.push(Digest::of_file(artifact, context.shows_progress())?);
-        }
-        if let Some(text) = self.proof_bundle {
-            let file = self.proof_file;
-            let proof = Proof { text, file };
-            return proof.run(digests, self.purl, times, context).await;
-        }
-        let file = self.bundle.ok_or_else(|| nothing(context))?;
+        let (asked, times) = self.parts(question, context)?;
+        let Asked {
+            document,
+            digests,
+            purl,
+            require_types,
+        } = asked;
+        let file = match document {
+            Document::Bundle(file) => file,
+            Document::Proof(proof) => return proof.run(digests, purl, times, context).await,
+        };
         let request = VerifyBundle {
             document: files::read_text(&file)?,
             digests: one_artifact(digests)?,
-            purl: self.purl,
-            require_types: self.require_types,
+            purl,
+            require_types,
             times,
         };
         let route = Route::to(&["verify", "bundle"]);
         let verdict = context.api().await?.post(&route, &request).await?;
         report::answer(context, &verdict)
     }
+
+    pub fn run_offline(self, question: Question, offline: OfflineArgs, context: &Context) -> Outcome {
+        let (asked, times) = self.parts(question, context)?;
+        let Asked {
+            document,
+            digests,
+            purl,
+            require_types,
+        } = asked;
+        let Document::Bundle(file) = document else {
+            return Err(later::missing(context, "verify --proof-bundle --offline"));
+        };
+        let trust = offline.into_trust(context)?;
+        let wanted = Wanted::parse(one_artifact(digests)?, purl.as_deref(), &require_types)?;
+        let verdict = crate::offline::judge(context, &trust, &times, &wanted, &Evidence::Document(file))?;
+        report::answer(context, &verdict)
+    }
+
+    fn parts(self, question: Question, context: &Context) -> Result<(Asked, Times), CliError> {
+        let document = match (self.bundle, self.proof_bundle) {
+            (Some(file), _) => Document::Bundle(file),
+            (None, Some(text)) => Document::Proof(Proof {
+                text,
+                file: self.proof_file,
+            }),
+            (None, None) => return Err(nothing(context)),
+        };
+        let (times, signer) = question.into_parts();
+        if signer.is_some() {
+            return Err(super::no_signer(context));
+        }
+        let mut digests = self.digest;
+        if let Some(artifact) = &self.artifact {
+            digests.push(Digest::of_file(artifact, context.shows_progress())?);
+        }
+        let asked = Asked {
+            document,
+            digests,
+            purl: self.purl,
+            require_types: self.require_types,
+        };
+        Ok((asked, times))
+    }
+}
+
+/// What is asked about the document, as typed.
+struct Asked {
+    document: Document,
+    digests: Vec<Digest>,
+    purl: Option<String>,
+    require_types: Vec<String>,
+}
+
+enum Document {
+    Bundle(PathBuf),
+    Proof(Proof),
 }
 
 fn nothing(context: &Context) -> CliError {

@@ -3,13 +3,14 @@
 mod artifact;
 mod attestation;
 mod bundle;
+mod offline;
 mod proof;
 mod report;
 
 use clap::{Args, Subcommand};
 use stella_core::api::verify::Times;
 
-use super::later::{self, Later};
+use super::later::Later;
 use crate::args::time::Moment;
 use crate::args::time_evidence;
 use crate::context::{Context, Outcome};
@@ -25,14 +26,12 @@ pub struct Verify {
     bundle: bundle::Bundle,
     #[command(flatten)]
     question: Question,
-    /// Not in this build
-    #[arg(long, hide = true)]
-    offline: bool,
-    /// Not in this build
-    #[arg(long, hide = true, value_name = "FILE")]
-    trust_bundle: Option<String>,
+    #[command(flatten)]
+    offline: offline::OfflineArgs,
 }
 
+// Parsed once and moved once: a box would buy nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Subcommand)]
 enum Verb {
     /// Judge a stored attestation; every subject must pass
@@ -69,11 +68,26 @@ struct Question {
 }
 
 impl Verify {
-    pub async fn run(self, context: &Context) -> Outcome {
-        if self.offline || self.trust_bundle.is_some() {
-            return Err(later::missing(context, "verify --offline"));
+    /// Offline questions are answered at once.
+    #[allow(clippy::result_large_err)]
+    pub fn here(self, context: &Context) -> Result<Outcome, Self> {
+        match self {
+            Self {
+                verb: None,
+                bundle,
+                question,
+                offline,
+            } if offline.is_asked() => Ok(bundle.run_offline(question, offline, context)),
+            Self {
+                verb: Some(Verb::Artifact(artifact)),
+                ..
+            } if artifact.is_offline() => Ok(artifact.run_offline(context)),
+            other => Err(other),
         }
-        let typed_here = self.bundle.is_asked() || self.question.is_asked();
+    }
+
+    pub async fn run(self, context: &Context) -> Outcome {
+        let typed_here = self.bundle.is_asked() || self.question.is_asked() || self.offline.is_asked();
         match self.verb {
             Some(_) if typed_here => Err(CliError::usage(
                 "flags of the question stand after `attestation` or `artifact`, not before",
@@ -85,6 +99,16 @@ impl Verify {
             None => self.bundle.run(self.question, context).await,
         }
     }
+}
+
+/// Who asked for a signature is not in a document but in the ledger.
+fn no_signer(context: &Context) -> CliError {
+    CliError::usage("a bundle does not say who asked for its signature, so --signer cannot be checked").next(
+        format!(
+            "{} verify attestation ID --signer PATTERN, where it was signed",
+            context.program
+        ),
+    )
 }
 
 impl Question {

@@ -48,14 +48,18 @@ pub fn check_free(state: &TrustState, id: &KeyId, material: Option<&PublicKey>) 
     Ok(())
 }
 
-/// A key generated in a profile that has none to sign with is active at once.
+/// A key generated in a profile that has none to sign with is active at once,
+/// a feed key always.
 pub fn enter_own(state: &TrustState, new: NewOwnKey, now: Timestamp) -> Result<Vec<EventBody>, Refusal> {
     check_free(state, &new.key_id, Some(&new.public_key))?;
     check_created(Some(new.created_at), now)?;
-    let first = new.key_type == KeyType::Signing
-        && !new.standby
-        && new.not_after.is_none_or(|end| now < end)
-        && state.active_key(&new.profile, now).is_none();
+    let at_once = match new.key_type {
+        KeyType::Signing => state.active_key(&new.profile, now).is_none(),
+        // Beside the others: who pins an older root still knows those.
+        KeyType::Feed => true,
+        KeyType::Log | KeyType::Timestamp => false,
+    };
+    let first = at_once && !new.standby && new.not_after.is_none_or(|end| now < end);
     let key_id = new.key_id.clone();
     let entered = KeyEntered {
         key_id: new.key_id,
@@ -222,6 +226,7 @@ pub fn retire(state: &TrustState, id: &KeyId, now: Timestamp) -> Result<Vec<Even
     let key = find(state, id)?;
     match key.state(now) {
         KeyState::Retired => Ok(Vec::new()),
+        KeyState::Active if key.key_type == KeyType::Feed => retire_feed(state, key, now),
         KeyState::Active => Err(still_active(key)),
         state @ (KeyState::Revoked | KeyState::Compromised) => {
             Err(Refusal::conflict("key.ended", format!("{id} is already {state}")))
@@ -236,6 +241,19 @@ pub fn retire(state: &TrustState, id: &KeyId, now: Timestamp) -> Result<Vec<Even
     }
 }
 
+fn retire_feed(state: &TrustState, key: &KeyRecord, now: Timestamp) -> Result<Vec<EventBody>, Refusal> {
+    let id = &key.id;
+    let mut others = state.active_feed_keys(now).filter(|other| other.id != *id);
+    if others.any(|other| other.may_sign(now)) {
+        return Ok(vec![EventBody::KeyRetired { key_id: id.clone() }]);
+    }
+    Err(Refusal::conflict(
+        "key.active",
+        format!("{id} is the only feed key that may sign; make its successor first, and let verifiers pin the root that names both"),
+    )
+    .next("stella keys generate --type feed && stella trust root --out root.json"))
+}
+
 pub(super) fn find<'a>(state: &'a TrustState, id: &KeyId) -> Result<&'a KeyRecord, Refusal> {
     state.keys.get(id).ok_or_else(|| {
         Refusal::not_found("key.unknown", format!("no key named {id}")).next("stella keys list")
@@ -244,6 +262,13 @@ pub(super) fn find<'a>(state: &'a TrustState, id: &KeyId) -> Result<&'a KeyRecor
 
 pub(super) fn still_active(key: &KeyRecord) -> Refusal {
     let id = &key.id;
+    if key.key_type == KeyType::Feed {
+        return Refusal::conflict(
+            "key.active",
+            format!("{id} still signs trust bundles; retire it first"),
+        )
+        .next(format!("stella keys retire {id}"));
+    }
     let profile = key
         .profile()
         .map_or_else(|| "PROFILE".to_owned(), ToString::to_string);

@@ -1,11 +1,12 @@
 //! `anchor explain`: which anchor decides about a name, and why not another.
 
 use stella_core::api::anchors::{ExplainedAnchor, Explanation};
+use stella_core::command;
 use stella_core::purl::SubjectName;
 use stella_core::trust::{AnchorStatus, TrustAnchor, TrustState};
 
+use crate::app::App;
 use crate::app::error::{Error, Result};
-use crate::app::{App, command};
 
 /// How many anchors are told that nearly match.
 const NEAR: usize = 5;

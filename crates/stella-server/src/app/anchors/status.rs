@@ -7,7 +7,7 @@ use stella_core::verify::{Code, Verdict};
 use stella_store::VerdictRow;
 
 use crate::app::error::Result;
-use crate::app::verify::{Judged, Question, gravity};
+use crate::app::verify::{Judged, Question};
 use crate::app::{App, values};
 
 /// How many are in memory at a time: each may hold megabytes.
@@ -92,7 +92,7 @@ fn worst_by(anchor: AnchorId, judged: &Judged) -> Option<Code> {
         .iter()
         .filter(|p| p.anchor_id == Some(anchor))
         .map(|p| p.code)
-        .min_by_key(|c| gravity(*c))
+        .min_by_key(|c| c.gravity())
 }
 
 /// Rounded down to a tenth, so that 100 means all.

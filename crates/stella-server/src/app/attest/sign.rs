@@ -111,7 +111,7 @@ impl App {
 
     /// Moved off the async threads. Past the deadline the signature may still
     /// be made; nobody waits for it and nobody gets it.
-    pub(super) async fn sign_within_deadline(
+    pub(in crate::app) async fn sign_within_deadline(
         &self,
         signer: Arc<dyn Sign>,
         message: Vec<u8>,

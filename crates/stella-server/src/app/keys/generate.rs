@@ -25,7 +25,7 @@ impl App {
         };
         let id = match request.key_id.as_deref().filter(|id| !id.is_empty()) {
             Some(id) => values::key_id(id)?,
-            None => fresh_id(&state, &profile_name, self.now())?,
+            None => fresh_id(&state, &stem(key_type, &profile_name), self.now())?,
         };
         check_free(&state, &id, None)?;
         if signers::scheme(&profile.key_store) != "software" {
@@ -125,15 +125,23 @@ impl stella_keys::entropy::Entropy for KeyEntropy {
     }
 }
 
+/// Signing keys are told apart by their profile, others by what they sign.
+fn stem(key_type: KeyType, profile: &ProfileName) -> String {
+    match key_type {
+        KeyType::Signing => profile.to_string(),
+        other => other.to_string(),
+    }
+}
+
 /// `default-20250201`, then `default-20250201-2`.
-fn fresh_id(state: &TrustState, profile: &ProfileName, now: Timestamp) -> Result<KeyId> {
+fn fresh_id(state: &TrustState, stem: &str, now: Timestamp) -> Result<KeyId> {
     let day: String = now.fixed_width().chars().take(10).filter(|c| *c != '-').collect();
     (1..=10_000)
         .map(|n| {
             if n == 1 {
-                format!("{profile}-{day}")
+                format!("{stem}-{day}")
             } else {
-                format!("{profile}-{day}-{n}")
+                format!("{stem}-{day}-{n}")
             }
         })
         .filter_map(|text| text.parse::<KeyId>().ok())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stella_core::id::{KeyId, ProfileName};
-use stella_core::trust::TrustState;
+use stella_core::trust::{KeyState, KeyType, TrustState};
 
 use super::table;
 use crate::app::App;
@@ -88,7 +88,8 @@ impl App {
         id.parse::<KeyId>()
             .ok()
             .and_then(|id| state.keys.get(&id))
-            .is_some_and(|key| key.state(now) == stella_core::trust::KeyState::Active)
+            .filter(|key| key.key_type == KeyType::Signing)
+            .is_some_and(|key| key.state(now) == KeyState::Active)
     }
 }
 

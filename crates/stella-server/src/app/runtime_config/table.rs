@@ -312,6 +312,18 @@ pub const SETTINGS: &[Setting] = &[
         |s| span(s.tokens.max_life),
         "no token lives longer",
     ),
+    in_file(
+        "trust.bundle_lifetime",
+        Kind::Duration,
+        |s| span(s.trust.bundle_lifetime),
+        "how long a trust bundle is good for that was asked for without an end",
+    ),
+    in_file(
+        "trust.max_bundle_lifetime",
+        Kind::Duration,
+        |s| span(s.trust.max_bundle_lifetime),
+        "no trust bundle is good for longer: as long, a revocation may be missing from it",
+    ),
 ];
 
 /// Sections of the file that hold names of the operator's own.

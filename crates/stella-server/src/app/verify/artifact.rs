@@ -1,25 +1,26 @@
 //! `verify artifact`: what is stored about a digest, and whether it is enough.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use stella_core::api::verify::{VerdictReport, VerifyArtifact};
 use stella_core::id::AttestationId;
-use stella_core::predicate::PredicateType;
-use stella_core::purl::SubjectName;
 use stella_core::statement::DigestSet;
-use stella_core::verify::artifact::{Artifact, ArtifactJudgement, Candidate, judge};
+use stella_core::verify::artifact::{Candidate, judge};
+use stella_core::verify::ask::Wanted;
+use stella_core::verify::document::assemble;
 use stella_core::verify::{Check, Code, Judgement};
 use stella_store::AttestationRow;
 
 use super::signer::Signer;
-use super::{Question, gravity, is_signed, open_stored, report, unreadable};
+use super::{Question, is_signed, open_stored, report, unreadable};
 use crate::app::error::{Error, Result};
 use crate::app::{App, Caller};
 
 impl App {
     pub async fn verify_artifact(&self, caller: &Caller, request: VerifyArtifact) -> Result<VerdictReport> {
         let question = self.question(caller, &request.times).await?;
-        let artifact = artifact(request.digests, request.purl.as_deref(), &request.require_types)?
+        let artifact = Wanted::parse(request.digests, request.purl.as_deref(), &request.require_types)?
+            .artifact
             .ok_or_else(|| {
                 Error::invalid(
                     "verify.which",
@@ -45,7 +46,7 @@ impl App {
                 ),
             ));
         }
-        let mut answer = assemble(&question, &judged);
+        let mut answer = assemble(&judged, question.moment.now);
         answer.parts.extend(
             broken
                 .iter()
@@ -116,69 +117,4 @@ impl App {
         }
         Ok((candidates, broken))
     }
-}
-
-/// What the asker holds; `None` where no digest was given.
-pub(super) fn artifact(
-    digests: BTreeMap<String, String>,
-    purl: Option<&str>,
-    require_types: &[String],
-) -> Result<Option<Artifact>> {
-    if digests.is_empty() {
-        return Ok(None);
-    }
-    let digest = DigestSet::new(digests)
-        .map_err(|e| Error::invalid("digest.syntax", format!("the digest cannot be read: {e}")))?;
-    if digest.accepted().next().is_none() {
-        return Err(Error::invalid(
-            "digest.weak",
-            format!("{digest} identifies no artifact: give sha256 or a stronger digest"),
-        ));
-    }
-    Ok(Some(Artifact {
-        digest,
-        name: purl.map(name).transpose()?,
-        require_types: types(require_types)?,
-    }))
-}
-
-pub(super) fn name(text: &str) -> Result<SubjectName> {
-    SubjectName::parse(text).map_err(|e| Error::invalid("purl.syntax", format!("{text:?}: {e}")))
-}
-
-pub(super) fn types(names: &[String]) -> Result<BTreeSet<PredicateType>> {
-    names
-        .iter()
-        .map(|n| PredicateType::from_name(n).map_err(|e| Error::invalid("predicate.unknown", e)))
-        .collect()
-}
-
-/// The artifact's verdict, with the attestation that explains it best.
-pub(super) fn assemble(question: &Question, judged: &ArtifactJudgement) -> VerdictReport {
-    let telling = judged
-        .attestations
-        .iter()
-        .filter(|c| c.judgement.code == judged.code)
-        .min_by_key(|c| (!c.counts, gravity(c.judgement.code)));
-    let mut answer = VerdictReport {
-        verdict: judged.verdict.to_string(),
-        code: judged.code.to_string(),
-        subject: judged.subject.clone(),
-        predicate_type: telling.map(|c| c.judgement.predicate_type.clone()),
-        attestation_id: telling.map(|c| c.id.clone()),
-        anchor_id: telling
-            .and_then(|c| c.judgement.anchor_id)
-            .map(|id| id.to_string()),
-        artifact_bound: false,
-        trace: report::trace(&judged.trace),
-        parts: judged
-            .attestations
-            .iter()
-            .map(|c| report::part(Some(c.id.clone()), c.counts, &c.judgement))
-            .collect(),
-        next: None,
-        now: question.moment.now.to_string(),
-    };
-    answer.next = report::next(&answer, judged.code);
-    answer
 }

@@ -129,7 +129,6 @@ impl App {
             self.store.ledger(&keys).await?
         };
         for (((statement, index), _), entry) in asked.into_iter().zip(entries) {
-            let entry = entry.filter(|e| question.known_by.is_none_or(|by| e.signed_at <= by));
             let known = all.get_mut(statement).and_then(|(_, list)| list.get_mut(index));
             if let (Some(entry), Some(known)) = (entry, known) {
                 known.ledger = Ledger::Signed { at: entry.signed_at };

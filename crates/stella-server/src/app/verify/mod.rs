@@ -13,29 +13,19 @@ use std::collections::HashMap;
 
 use stella_core::digest::Sha256;
 use stella_core::dsse::EnvelopeLimits;
-use stella_core::id::AnchorId;
 use stella_core::json::JsonLimits;
-use stella_core::purl::SubjectName;
 use stella_core::statement::{Statement, StatementLimits, Subject};
-use stella_core::verify::{Check, Code, Judgement, SignedStatement, Verdict};
+use stella_core::verify::document::{self, DocumentLimits};
+use stella_core::verify::{Check, Code, Judgement, SignedStatement};
 use stella_store::{AttestationRow, STORED_STATEMENT};
 
 pub use question::Question;
+pub use stella_core::verify::document::Judged;
+pub(crate) use stella_core::verify::document::claimed_name;
 
 use crate::app::App;
 use crate::app::error::Result;
 use evidence::KnownSignature;
-
-/// How a stored attestation is judged: once for each subject, and of these
-/// the gravest.
-#[derive(Debug, Clone)]
-pub struct Judged {
-    pub verdict: Verdict,
-    pub code: Code,
-    pub anchor_id: Option<AnchorId>,
-    /// Never empty.
-    pub parts: Vec<Judgement>,
-}
 
 impl App {
     /// The one way to judge what is stored: every subject under its own
@@ -74,6 +64,13 @@ impl App {
         }
     }
 
+    pub(crate) fn document_limits(&self) -> DocumentLimits {
+        DocumentLimits {
+            envelope: self.envelope_limits(),
+            statement: self.statement_limits(),
+        }
+    }
+
     pub(crate) fn envelope_limits(&self) -> EnvelopeLimits {
         EnvelopeLimits {
             json: self.json_limits(),
@@ -107,65 +104,13 @@ fn open_stored(
     SignedStatement::open(&row.payload_type, &row.payload, cases, &STORED_STATEMENT)
 }
 
-impl Judged {
-    fn of(parts: Vec<Judgement>) -> Self {
-        let gravest = parts.iter().min_by_key(|p| gravity(p.code));
-        Self {
-            verdict: gravest.map_or(Verdict::Indeterminate, |p| p.verdict),
-            code: gravest.map_or(Code::AttestationNone, |p| p.code),
-            anchor_id: gravest.and_then(|p| p.anchor_id),
-            parts,
-        }
-    }
-
-    /// The part that decides.
-    pub fn deciding(&self) -> Option<&Judgement> {
-        self.parts.iter().find(|p| p.code == self.code)
-    }
-}
-
-/// Of several verdicts the first in the order of exit codes 12, 13, 11, 10 wins.
-pub fn gravity(code: Code) -> u8 {
-    match (code.verdict(), code) {
-        (Verdict::Fail, _) => 0,
-        (_, Code::AnchorNone) => 1,
-        (Verdict::Indeterminate, Code::AttestationNone) => 3,
-        (Verdict::Indeterminate, _) => 2,
-        (Verdict::Pass, _) => 4,
-    }
-}
-
 fn is_signed(row: &AttestationRow, question: &Question) -> bool {
     let by = |t| question.known_by.is_none_or(|k| t <= k);
     row.signed.as_ref().is_some_and(|s| by(s.recorded_at))
 }
 
 fn judge_subjects(question: &Question, statement: &SignedStatement) -> Vec<Judgement> {
-    let mut budget = question.budget();
-    statement
-        .statement
-        .subjects()
-        .iter()
-        .map(|subject| match claimed_name(subject) {
-            Ok(name) => statement.judge(question.verifier(), &name, &mut budget),
-            Err(why) => Judgement {
-                verdict: Code::SubjectName.verdict(),
-                code: Code::SubjectName,
-                subject: subject.name.clone().unwrap_or_default(),
-                predicate_type: statement.predicate_type.short().into_owned(),
-                anchor_id: None,
-                trace: vec![Check::stop("subject", Code::SubjectName, why)],
-            },
-        })
-        .collect()
-}
-
-/// What a subject calls itself; one without a name is called by its digest.
-pub(crate) fn claimed_name(subject: &Subject) -> std::result::Result<SubjectName, String> {
-    match &subject.name {
-        Some(name) => SubjectName::parse(name).map_err(|e| e.to_string()),
-        None => Ok(SubjectName::Plain(subject.digest.to_string())),
-    }
+    document::judge_subjects(question.verifier(), statement, &mut question.budget())
 }
 
 fn unsigned(row: &AttestationRow) -> Judgement {
@@ -201,31 +146,4 @@ fn first_name(subjects: &[Subject]) -> String {
 pub(crate) fn statement_of(app: &App, payload: &[u8]) -> Result<Statement> {
     Statement::parse(payload, &app.statement_limits())
         .map_err(|e| crate::app::Error::invalid(e.code(), format!("invalid attestation: {e}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_gravest_of_several_verdicts_wins() {
-        let mut codes = [
-            Code::Ok,
-            Code::AttestationNone,
-            Code::TimeNotProven,
-            Code::AnchorNone,
-            Code::KeyRevoked,
-        ];
-        codes.sort_by_key(|c| gravity(*c));
-        assert_eq!(
-            codes,
-            [
-                Code::KeyRevoked,
-                Code::AnchorNone,
-                Code::TimeNotProven,
-                Code::AttestationNone,
-                Code::Ok
-            ]
-        );
-    }
 }

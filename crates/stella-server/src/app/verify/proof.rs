@@ -11,10 +11,10 @@ use stella_core::dsse::{Envelope, EnvelopeSignature};
 use stella_core::evidence::{Ledger, TimeEvidence};
 use stella_core::id::AttestationId;
 use stella_core::predicate::PredicateType;
+use stella_core::verify::ask::Wanted;
 use stella_core::verify::proof::{Asked, Case, Knowledge, ProofJudgement, judge};
 use stella_core::verify::{Budget, Check, Code};
 
-use super::artifact::{artifact, name};
 use super::evidence::KnownSignature;
 use super::{Question, report};
 use crate::app::error::{Error, Result};
@@ -23,11 +23,11 @@ use crate::app::{App, Caller};
 impl App {
     pub async fn verify_proof(&self, caller: &Caller, request: VerifyProof) -> Result<ProofVerdict> {
         let question = self.question(caller, &request.times).await?;
-        let bound = artifact(request.digests, request.purl.as_deref(), &[])?;
+        let wanted = Wanted::parse(request.digests, request.purl.as_deref(), &[])?;
         let mut asked = Asked {
             address: None,
-            name: request.purl.as_deref().map(name).transpose()?,
-            digest: bound.map(|a| a.digest),
+            name: wanted.name,
+            digest: wanted.artifact.map(|a| a.digest),
         };
         let bundle = match (request.proof, request.document) {
             (None, None) => {

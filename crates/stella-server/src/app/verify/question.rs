@@ -7,10 +7,11 @@ use stella_core::api::verify::Times;
 use stella_core::evidence::{Authority, TimeClass};
 use stella_core::time::Timestamp;
 use stella_core::trust::TrustState;
+use stella_core::verify::ask::Moments;
 use stella_core::verify::{Budget, Moment, Verifier, VerifyPolicy};
 
-use crate::app::error::{Error, Result};
-use crate::app::{App, Caller, values};
+use crate::app::error::Result;
+use crate::app::{App, Caller};
 
 /// Everything an answer rests on besides the stored evidence.
 #[derive(Debug, Clone)]
@@ -70,61 +71,24 @@ impl App {
 
     pub(super) async fn question(&self, caller: &Caller, times: &Times) -> Result<Question> {
         let present = self.now();
-        let as_of = times
-            .as_of
-            .as_deref()
-            .map(|t| values::time(t, present))
-            .transpose()?;
-        let now = times
-            .now
-            .as_deref()
-            .map(|t| values::time(t, present))
-            .transpose()?;
-        let at_time = times
-            .at_time
-            .as_deref()
-            .map(|t| values::time(t, present))
-            .transpose()?;
-        let min_time_evidence = times
-            .min_time_evidence
-            .as_deref()
-            .map(|c| c.parse().map_err(|e| Error::invalid("time.class", e)))
-            .transpose()?;
-        if as_of.is_some() && now.is_some() {
-            return Err(Error::invalid(
-                "time.conflict",
-                "--as-of and --now cannot be asked together",
-            ));
-        }
-        if let Some(now) = now.filter(|now| *now < present) {
-            return Err(Error::invalid(
-                "time.in-past",
-                format!("--now {now} is in the past; it simulates a later verifier"),
-            )
-            .next(format!("ask what was known then with --as-of {now}")));
-        }
-        if let Some(as_of) = as_of {
-            in_past("--as-of", as_of, present)?;
-        }
-        let trust = match as_of {
+        let moments = Moments::parse(times, present)?;
+        let trust = match moments.as_of {
             Some(moment) => self.trust.as_of(self.store.as_ref(), moment).await?,
             None => self.trust_head().await?,
         };
-        let now = as_of.or(now).unwrap_or_else(|| self.not_before(&trust));
-        if let Some(at_time) = at_time {
-            in_past("--at-time", at_time, as_of.unwrap_or(present))?;
-        }
+        let now = moments.as_of.or(moments.now);
+        let now = now.unwrap_or_else(|| self.not_before(&trust));
         let mut policy = self.verify_policy();
         policy.require_purl |= caller.remote;
         Ok(Question {
-            live: times.as_of.is_none()
-                && times.now.is_none()
-                && at_time.is_none()
-                && min_time_evidence.is_none(),
+            live: moments.are_plain(),
             trust,
-            moment: Moment { now, at_time },
-            known_by: as_of,
-            min_time_evidence,
+            moment: Moment {
+                now,
+                at_time: moments.at_time,
+            },
+            known_by: moments.as_of,
+            min_time_evidence: moments.min_time_evidence,
             policy,
             authorities: BTreeMap::new(),
         })
@@ -136,7 +100,7 @@ impl App {
         trust.recorded_at.map_or(now, |last| last.max(now))
     }
 
-    fn verify_policy(&self) -> VerifyPolicy {
+    pub(crate) fn verify_policy(&self) -> VerifyPolicy {
         let shared = self.settings.profiles.iter().filter(|(_, p)| !p.exclusive);
         let mut policy = self.settings.verify.clone();
         policy
@@ -144,15 +108,4 @@ impl App {
             .extend(shared.map(|(name, _)| name.clone()).collect::<BTreeSet<_>>());
         policy
     }
-}
-
-fn in_past(flag: &str, asked: Timestamp, present: Timestamp) -> Result<()> {
-    if asked <= present {
-        return Ok(());
-    }
-    Err(Error::invalid(
-        "time.in-future",
-        format!("{flag} {asked} is in the future; it is {present} now"),
-    )
-    .next("simulate a later verifier with --now"))
 }

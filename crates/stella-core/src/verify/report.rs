@@ -1,0 +1,92 @@
+//! From judgements to the answer on the wire, the same on a server and off it.
+
+use crate::api::verify::{TraceCheck, VerdictPart, VerdictReport};
+use crate::command;
+use crate::time::Timestamp;
+use crate::verify::{Check, CheckStatus, Code, Judgement};
+
+pub fn part(attestation: Option<String>, counts: bool, judgement: &Judgement) -> VerdictPart {
+    VerdictPart {
+        attestation_id: attestation,
+        verdict: judgement.verdict.to_string(),
+        code: judgement.code.to_string(),
+        subject: judgement.subject.clone(),
+        predicate_type: judgement.predicate_type.clone(),
+        anchor_id: judgement.anchor_id.map(|id| id.to_string()),
+        counts,
+        trace: trace(&judgement.trace),
+    }
+}
+
+pub fn trace(checks: &[Check]) -> Vec<TraceCheck> {
+    checks.iter().map(trace_check).collect()
+}
+
+fn trace_check(check: &Check) -> TraceCheck {
+    let status = match check.status {
+        CheckStatus::Pass => "pass",
+        CheckStatus::Warn => "warn",
+        CheckStatus::Fail => "fail",
+        CheckStatus::Unknown => "unknown",
+        CheckStatus::Skip => "skip",
+    };
+    TraceCheck {
+        name: check.name.to_owned(),
+        status: status.to_owned(),
+        code: check.code.map(|c| c.to_string()),
+        detail: check.detail.clone(),
+        children: check
+            .children
+            .iter()
+            .filter_map(|c| serde_json::to_value(trace_check(c)).ok())
+            .collect(),
+    }
+}
+
+/// A report of one judgement alone.
+pub fn of_one(judgement: &Judgement, now: Timestamp) -> VerdictReport {
+    VerdictReport {
+        verdict: judgement.verdict.to_string(),
+        code: judgement.code.to_string(),
+        subject: judgement.subject.clone(),
+        predicate_type: Some(judgement.predicate_type.clone()).filter(|t| !t.is_empty()),
+        attestation_id: None,
+        anchor_id: judgement.anchor_id.map(|id| id.to_string()),
+        artifact_bound: false,
+        trace: trace(&judgement.trace),
+        parts: Vec::new(),
+        next: None,
+        now: now.to_string(),
+    }
+}
+
+/// A judgement reached before any anchor was asked.
+pub fn stopped(subject: String, check: Check) -> Judgement {
+    let code = check.code.unwrap_or(Code::EnvelopeInvalid);
+    Judgement {
+        verdict: code.verdict(),
+        code,
+        subject,
+        predicate_type: String::new(),
+        anchor_id: None,
+        trace: vec![check],
+    }
+}
+
+/// The command that mends it, with the names that are known put in.
+pub fn next(report: &VerdictReport, code: Code) -> Option<String> {
+    if code == Code::Ok {
+        return None;
+    }
+    let mut text = code.mend().to_owned();
+    if let Some(anchor) = &report.anchor_id {
+        text = text.replace("anchor show ID", &format!("anchor show {anchor}"));
+    }
+    if let Some(id) = &report.attestation_id {
+        for verb in ["attest show", "attest resign", "attest integrity-check"] {
+            text = text.replace(&format!("{verb} ID"), &format!("{verb} {id}"));
+        }
+    }
+    let subject = command::word(&report.subject);
+    Some(text.replace("explain NAME", &format!("explain {subject}")))
+}
