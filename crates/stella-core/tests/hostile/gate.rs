@@ -108,6 +108,33 @@ fn of_several_subjects_the_nearest_miss_is_told() {
     }
 }
 
+/// An answer that was reached says more than one for which nothing was left.
+#[test]
+fn a_spent_budget_is_told_only_where_nothing_else_is_open() {
+    let bench = bench(AnchorPolicy {
+        require_evidence: Some(stella_core::evidence::TimeClass::Recorded),
+        ..AnchorPolicy::default()
+    });
+    let candidates = [
+        candidate("a", 0, Some(PURL), SLSA),
+        candidate("b", 0, Some(PURL), SBOM),
+    ];
+    let judge = |budget| {
+        let mut budget = Budget::new(budget);
+        artifact::judge(
+            bench.at(at(NOW)),
+            &ours(Some(PURL), &[]),
+            &candidates,
+            &mut budget,
+        )
+        .code
+    };
+    assert_eq!(
+        (judge(0), judge(1)),
+        (Code::BudgetExhausted, Code::EvidenceRequired)
+    );
+}
+
 #[test]
 fn another_digest_is_another_artifact() {
     let bench = bench(AnchorPolicy::default());

@@ -13,9 +13,9 @@ use crate::support::{
     Bench, History, PURL, anchor_id, at, entered, key_id, open, payload, signature, subject_name,
 };
 
-const END: &str = "2025-02-01T00:00:00Z";
-const ADDED: &str = "2024-06-01T00:00:00Z";
-const NOW: &str = "2025-06-01T00:00:00Z";
+pub(crate) const END: &str = "2025-02-01T00:00:00Z";
+pub(crate) const ADDED: &str = "2024-06-01T00:00:00Z";
+pub(crate) const NOW: &str = "2025-06-01T00:00:00Z";
 
 fn around(moment: &str) -> [Timestamp; 3] {
     let micro = Duration::from_micros(1);
@@ -26,7 +26,11 @@ fn around(moment: &str) -> [Timestamp; 3] {
     ]
 }
 
-fn rotated(expires: Option<&str>, revoked: Option<&str>) -> Bench {
+pub(crate) fn rotated(expires: Option<&str>, revoked: Option<&str>) -> Bench {
+    Bench::new(log(expires, revoked).state)
+}
+
+pub(crate) fn log(expires: Option<&str>, revoked: Option<&str>) -> History {
     let mut log = History::default();
     log.record(
         at(ADDED),
@@ -58,10 +62,10 @@ fn rotated(expires: Option<&str>, revoked: Option<&str>) -> Bench {
             }],
         );
     }
-    Bench::new(log.state)
+    log
 }
 
-fn judged(bench: &Bench, moment: Moment, tell: impl FnOnce(&mut SignatureCase)) -> Code {
+pub(crate) fn judged(bench: &Bench, moment: Moment, tell: impl FnOnce(&mut SignatureCase)) -> Code {
     let payload = payload(Some(PURL), "https://slsa.dev/provenance/v1");
     let mut case = signature(0, &payload);
     tell(&mut case);
@@ -72,7 +76,7 @@ fn judged(bench: &Bench, moment: Moment, tell: impl FnOnce(&mut SignatureCase)) 
         .code
 }
 
-fn recorded(when: Timestamp) -> TimeEvidence {
+pub(crate) fn recorded(when: Timestamp) -> TimeEvidence {
     TimeEvidence {
         class: TimeClass::Recorded,
         authority: String::new(),
@@ -82,7 +86,7 @@ fn recorded(when: Timestamp) -> TimeEvidence {
     }
 }
 
-fn attested(bound: Bound, accuracy: Option<Duration>) -> TimeEvidence {
+pub(crate) fn attested(bound: Bound, accuracy: Option<Duration>) -> TimeEvidence {
     TimeEvidence {
         class: TimeClass::Attested,
         authority: "tsa-1".to_owned(),

@@ -9,6 +9,7 @@ mod model;
 mod offline;
 #[path = "../support/mod.rs"]
 mod support;
+mod told;
 mod world;
 
 use std::cell::RefCell;
