@@ -13,12 +13,13 @@ use crate::id::{AnchorId, AttestationId};
 use crate::predicate::PredicateType;
 use crate::purl::SubjectName;
 use crate::statement::{DigestSet, StatementLimits, Subject};
+use crate::trust::anchor::TrustAnchor;
 use crate::verify::artifact::{Artifact, speaks_about};
 use crate::verify::code::Code;
 use crate::verify::signature::{Budget, SignatureCase};
 use crate::verify::statement::{Judgement, SignedStatement};
 use crate::verify::trace::{Check, CheckStatus};
-use crate::verify::{Verdict, Verifier};
+use crate::verify::{Verdict, Verifier, best};
 
 /// A bundle, what was asked about it, and by which bounds it is read.
 #[derive(Clone, Copy)]
@@ -105,21 +106,56 @@ pub fn judge(v: Verifier<'_>, case: Case<'_>, budget: &mut Budget) -> ProofJudge
             return found.ends(String::new(), None);
         }
     };
+    // Two anchors that trust one half each are nobody who trusts the whole.
+    let anchors = v.trust.deciding(&name);
+    let by = |deciding| Judge {
+        v,
+        name: &name,
+        deciding,
+    };
+    let wholes = anchors
+        .chunks(1)
+        .map(|one| whole(by(one), case, &spine, found.clone(), budget))
+        .collect();
+    best(wholes, |w| w.verdict).unwrap_or_else(|| whole(by(&[]), case, &spine, found, budget))
+}
+
+/// Who judges all of it, under which name: one anchor, or none where no
+/// pattern matches.
+#[derive(Clone, Copy)]
+struct Judge<'a> {
+    v: Verifier<'a>,
+    name: &'a SubjectName,
+    deciding: &'a [&'a TrustAnchor],
+}
+
+impl Judge<'_> {
+    fn of(self, statement: &SignedStatement, budget: &mut Budget) -> Judgement {
+        statement.judge_by(self.v, self.name, self.deciding.to_vec(), budget)
+    }
+}
+
+fn whole(
+    by: Judge<'_>,
+    case: Case<'_>,
+    spine: &Spine,
+    mut found: Findings,
+    budget: &mut Budget,
+) -> ProofJudgement {
     let mut anchor = None;
-    let spine_pae = case.bundle.spine().pae_digest();
     let judged = match open(case, case.bundle.spine()) {
         Ok(statement) => {
-            let judgement = statement.judge(v, &name, budget);
+            let judgement = by.of(&statement, budget);
             anchor = judgement.anchor_id;
-            let detail = format!("lists {} about {name}", spine.members.len());
+            let detail = format!("lists {} about {}", spine.members.len(), by.name);
             parent("spine", judgement, detail)
         }
         Err(check) => check,
     };
-    found.add_of(Some(spine_pae), judged);
-    found.add(root(&spine));
-    members(v, case, &spine, &name, budget, &mut found);
-    found.ends(name.to_string(), anchor)
+    found.add_of(Some(case.bundle.spine().pae_digest()), judged);
+    found.add(root(spine));
+    members(by, case, spine, budget, &mut found);
+    found.ends(by.name.to_string(), anchor)
 }
 
 fn address(found: Sha256, asked: Option<Sha256>) -> Check {
@@ -171,14 +207,7 @@ fn root(spine: &Spine) -> Check {
     }
 }
 
-fn members(
-    v: Verifier<'_>,
-    case: Case<'_>,
-    spine: &Spine,
-    name: &SubjectName,
-    budget: &mut Budget,
-    found: &mut Findings,
-) {
+fn members(by: Judge<'_>, case: Case<'_>, spine: &Spine, budget: &mut Budget, found: &mut Findings) {
     let places = places(case.bundle, spine);
     let missing = spine
         .members
@@ -191,7 +220,7 @@ fn members(
     }
     let about = Artifact {
         digest: spine.subject.digest.clone(),
-        name: Some(name.clone()),
+        name: Some(by.name.clone()),
         require_types: BTreeSet::new(),
     };
     for (held, place) in case.bundle.members().iter().zip(places) {
@@ -217,7 +246,7 @@ fn members(
                 }
                 Ok(statement) => {
                     let successor = case.known.successor(pae);
-                    member(v, &statement, successor, &about, name, what, budget)
+                    member(by, &statement, successor, &about, what, budget)
                 }
                 Err(check) => check,
             },
@@ -283,11 +312,10 @@ fn places(bundle: &ProofBundle, spine: &Spine) -> Vec<Place> {
 }
 
 fn member(
-    v: Verifier<'_>,
+    by: Judge<'_>,
     statement: &SignedStatement,
     successor: Option<AttestationId>,
     about: &Artifact,
-    name: &SubjectName,
     what: String,
     budget: &mut Budget,
 ) -> Check {
@@ -298,7 +326,7 @@ fn member(
         let detail = format!("{what}: about {theirs}");
         return Check::stop("member", Code::ProofMemberSubject, detail);
     }
-    let judgement = statement.judge(v, name, budget);
+    let judgement = by.of(statement, budget);
     match (judgement.code, judgement.verdict, successor) {
         (Code::AttestationWithdrawn, ..) => {
             Check::stop("member", Code::ProofMemberWithdrawn, what).with(judgement.trace)
@@ -354,7 +382,7 @@ fn described(index: usize, spine: &Spine, member: &MemberRef) -> String {
 }
 
 /// The checks so far, and the gravest reason among them; of equals the first.
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Findings {
     trace: Vec<Check>,
     reasons: Vec<(Code, Option<Sha256>)>,

@@ -359,6 +359,57 @@ fn members_about_something_else_do_not_count() {
     );
 }
 
+/// Two anchors of one pattern are two opinions, and no sum of them is a third.
+#[test]
+fn no_two_anchors_vouch_for_one_half_each() {
+    let case = |keys: &[&str]| {
+        let mut log = world(AnchorPolicy::default());
+        let now = at("2025-01-01T00:00:00Z");
+        log.record(now, anchor(3, "pkg:npm/*", AnchorPolicy::default(), keys));
+        let all = members();
+        let spine = signed(4, &spine_of(&all).to_payload().expect("canonical"));
+        plain(&Bench::new(log.state), &bundle(spine, all))
+    };
+    let halves = case(&["k4"]);
+    assert_eq!(
+        (halves.verdict, halves.code),
+        (Verdict::Fail, Code::KeyNotAllowed)
+    );
+    assert_eq!(case(&["k0", "k1", "k4"]).verdict, Verdict::Fail);
+    let whole = case(&["k0", "k1", "k2", "k4"]);
+    assert_eq!(
+        (whole.code, whole.anchor_id),
+        (Code::Ok, Some(crate::support::anchor_id(3))),
+        "one that trusts all of it suffices"
+    );
+}
+
+/// What was scanned together is attested together.
+#[test]
+fn a_member_may_be_about_more_as_long_as_it_is_about_this() {
+    let called = |digest: DigestSet, name: &str| Subject {
+        name: Some(name.to_owned()),
+        digest,
+    };
+    let elsewhere = || DigestSet::parse_spec(&format!("sha256:{}", "f".repeat(64))).expect("a digest");
+    let with = |subjects: &[Subject]| {
+        let kind = predicate(KINDS[1]);
+        let member = Statement::build(subjects, kind.as_uri(), "{}", &StatementLimits::default());
+        let mut all = members();
+        all[1] = signed(1, &member.expect("built"));
+        let spine = signed(0, &spine_of(&all).to_payload().expect("canonical"));
+        plain(&bench(), &bundle(spine, all))
+    };
+    let other = "pkg:npm/right-pad@1.0.0";
+    assert_eq!(
+        with(&[called(elsewhere(), other), called(digest(), PURL)]).code,
+        Code::Ok
+    );
+    // The right name and the right digest, but of two different subjects.
+    let torn = with(&[called(elsewhere(), PURL), called(digest(), other)]);
+    assert_eq!(codes(&torn), [Code::ProofMemberSubject]);
+}
+
 #[test]
 fn an_anchor_that_does_not_allow_spines_fails_the_proof() {
     let policy = AnchorPolicy {

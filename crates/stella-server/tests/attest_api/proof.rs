@@ -516,6 +516,74 @@ async fn a_member_that_was_signed_again_is_remarked() {
     );
 }
 
+/// The runbook's "re-sign critical proofs with new key if needed".
+#[tokio::test]
+async fn after_a_theft_the_members_are_signed_again_and_a_new_proof_carries_that() {
+    let world = World::empty().await;
+    world.generate("k1", "default").await;
+    let anchor = world.anchor("pkg:npm/*", &["k1"], AnchorPolicy::default()).await;
+    world.pass(3600);
+    let members = world.evidence().await;
+    world.pass(60);
+    let theft = world.now();
+    world.generate("k2", "default").await;
+    world.activate("k2").await;
+    let added = EventBody::KeyAdded {
+        anchor_id: anchor,
+        key_id: "k2".parse().expect("a key id"),
+        added_at: world.now().parse().expect("a time"),
+        expires_at: None,
+    };
+    world.append(vec![added]).await;
+    let old = world.prove(of(&[])).await.expect("made");
+    assert_eq!(told(&world.judge(asked(&old)).await), ("PASS", "ok"));
+    world.pass(60);
+    let compromise = "compromise".parse().expect("a reason");
+    world.revoke(anchor, "k1", compromise, Some(&theft)).await;
+    assert_eq!(
+        told(&world.judge(asked(&old)).await),
+        ("INDETERMINATE", "time.not-proven"),
+        "our own record does not count for a stolen key"
+    );
+    for member in &members {
+        world.resign(member).await;
+    }
+    let verdict = world.judge(asked(&old)).await;
+    assert_eq!(told(&verdict), ("INDETERMINATE", "proof.member-superseded"));
+    let next = verdict.report.next.as_deref().expect("a command");
+    assert!(next.contains("proof create"), "{next}");
+    let new = world.prove(of(&[])).await.expect("made");
+    assert_eq!(new.merkle_root, old.merkle_root, "the same statements");
+    assert_eq!(told(&world.judge(asked(&new)).await), ("PASS", "ok"));
+}
+
+/// Two anchors of one pattern: neither trusts all of it.
+#[tokio::test]
+async fn anchors_of_one_pattern_do_not_share_a_proof_between_them() {
+    let world = World::ready().await;
+    world.evidence().await;
+    world.generate("p1", "pqc").await;
+    let other = world.anchor("pkg:npm/*", &["p1"], AnchorPolicy::default()).await;
+    let request = CreateProof {
+        profiles: vec!["pqc".to_owned()],
+        ..of(&[])
+    };
+    let proof = world.prove(request).await.expect("made");
+    assert!(!proof.warnings.is_empty(), "told when it is made: {proof:?}");
+    assert_eq!(
+        told(&world.judge(asked(&proof)).await),
+        ("FAIL", "key.not-allowed")
+    );
+    let added = EventBody::KeyAdded {
+        anchor_id: other,
+        key_id: "k1".parse().expect("a key id"),
+        added_at: world.now().parse().expect("a time"),
+        expires_at: None,
+    };
+    world.append(vec![added]).await;
+    assert_eq!(told(&world.judge(asked(&proof)).await), ("PASS", "ok"));
+}
+
 #[tokio::test]
 async fn while_the_signer_is_down_the_spine_waits_and_the_proof_comes_with_it() {
     let world = World::ready().await;
