@@ -7,6 +7,7 @@ use super::wire;
 wire! {
     /// Without members, the newest good statement of each type about the
     /// subject is taken.
+    #[serde(deny_unknown_fields)]
     pub struct CreateProof {
         /// The first member's, where that has one alone.
         #[serde(default)]
@@ -84,6 +85,7 @@ wire! {
 
     /// A stored proof by its address, a document that comes along, or both:
     /// then the document must have that address.
+    #[serde(deny_unknown_fields)]
     pub struct VerifyProof {
         /// `sha256:HEX`; of a stored one a unique prefix will do.
         #[serde(default)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use http::{StatusCode, header};
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use stella_core::api::problem::Problem;
 use stella_core::api::proofs::{CreateProof, Proof, ProofList};
 use utoipa::IntoParams;
 
-use super::extract::Body;
+use super::extract::{Body, Query};
 use crate::app::proof::ProofQuery;
 use crate::app::{App, Caller, Result};
 

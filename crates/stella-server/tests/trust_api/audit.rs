@@ -116,9 +116,16 @@ async fn a_query_that_makes_no_sense_is_refused() {
         api.refused(Method::GET, &format!("/v1/audit?{query}"), "", status, code)
             .await;
     }
-    let (_, answer) = api.get("/v1/logs?limit=many").await;
-    assert!(
-        answer["detail"].as_str().expect("why").contains("limit"),
-        "{answer}"
-    );
+    for path in ["/v1/logs", "/v1/proofs"] {
+        let (status, answer) = api.get(&format!("{path}?limit=many")).await;
+        assert_eq!(
+            (status, answer["code"].as_str()),
+            (400, Some("query.syntax")),
+            "{path}: {answer}"
+        );
+        assert!(
+            answer["detail"].as_str().expect("why").contains("limit"),
+            "{answer}"
+        );
+    }
 }

@@ -585,6 +585,12 @@ async fn a_field_that_nobody_knows_is_refused_and_not_passed_over() {
             r#"{"predicateType": "test", "profile": "fips"}"#.to_owned(),
             "profile",
         ),
+        (
+            "/v1/verify/proof",
+            format!(r#"{{"document": "{{}}", "digest": {digest}}}"#),
+            "digest",
+        ),
+        ("/v1/proofs", r#"{"member": ["0192f3a0"]}"#.to_owned(), "member"),
     ] {
         let (status, answer) = api.post(path, &body).await;
         assert_eq!(
