@@ -195,6 +195,24 @@ fn a_rotated_key_breaks_no_proof_and_a_withdrawn_member_does() {
 }
 
 #[test]
+fn a_time_is_asked_of_the_keys_that_were_good_then() {
+    let scene = Scene::set();
+    let s = &scene.stella;
+    let address = scene.prove();
+    let made = text(&s.json(&format!("proof show {address}"))["createdAt"]);
+    let file = s.folder().join("proof.json").display().to_string();
+    s.ok(&format!("proof export {address} --out {file}"));
+    s.ok("keys generate --profile default --key-id key-2");
+    s.ok("anchor add-key --anchor-id ALL --key-id key-2 --yes");
+    s.ok("anchor revoke-key --anchor-id ALL --key-id key-1 --reason annual-rotation --yes");
+    for what in [&address, &file] {
+        scene.verify(what, &format!("--at-time {made}")).ends(0);
+        // Whoever says that it was signed after the end says that it is bad.
+        scene.verify(what, "--at-time NOW").ends(12).says("key.revoked");
+    }
+}
+
+#[test]
 fn a_proof_that_cannot_be_signed_now_is_recorded() {
     let scene = Scene::set();
     let s = &scene.stella;
