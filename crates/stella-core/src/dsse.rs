@@ -80,42 +80,9 @@ pub fn pae_digest(payload_type: &str, payload: &[u8]) -> Sha256 {
 
 impl Envelope {
     pub fn parse(bytes: &[u8], limits: &EnvelopeLimits) -> Result<Self, EnvelopeError> {
-        let max = limits.max_signatures;
-        let mut wire = WireIn {
-            payload: None,
-            payload_type: None,
-            signatures: List::up_to(max),
-            listed: false,
-        };
-        match json::members(bytes, &limits.json, &mut wire) {
-            Err(JsonError::Shape { .. }) if wire.signatures.exceeded => {
-                return Err(EnvelopeError::TooManySignatures { max });
-            }
-            read => read?,
-        };
-        let payload = wire.payload.ok_or_else(|| missing("payload"))?;
-        let payload_type = wire.payload_type.ok_or_else(|| missing("payloadType"))?;
-        if !wire.listed {
-            return Err(missing("signatures"));
-        }
-        if wire.signatures.items.is_empty() {
-            return Err(EnvelopeError::NoSignature);
-        }
-        let payload = decode_base64(&payload).ok_or(EnvelopeError::Base64 { field: "payload" })?;
-        let signatures = wire.signatures.items.into_iter();
-        let signatures = signatures
-            .map(|s| {
-                let sig = s.sig.ok_or_else(|| missing("sig"))?;
-                let sig = decode_base64(&sig).ok_or(EnvelopeError::Base64 { field: "sig" })?;
-                let keyid = s.keyid.filter(|id| !id.is_empty()).map(Cow::into_owned);
-                Ok(EnvelopeSignature { keyid, sig })
-            })
-            .collect::<Result<_, EnvelopeError>>()?;
-        Ok(Self {
-            payload_type: payload_type.into_owned(),
-            payload,
-            signatures,
-        })
+        let mut wire = WireIn::new(limits);
+        let read = json::members(bytes, &limits.json, &mut wire).map(|_| ());
+        wire.finish(read)
     }
 
     pub fn to_json(&self) -> Vec<u8> {
@@ -159,11 +126,59 @@ pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
     read(&base64_simd::STANDARD_NO_PAD).or_else(|| read(&base64_simd::URL_SAFE_NO_PAD))
 }
 
-struct WireIn<'a> {
+/// An envelope as it stands in its document, alone or inside another.
+pub(crate) struct WireIn<'a> {
     payload: Option<Cow<'a, str>>,
     payload_type: Option<Cow<'a, str>>,
     signatures: List<WireSignatureIn<'a>>,
+    max_signatures: usize,
     listed: bool,
+}
+
+impl WireIn<'_> {
+    pub fn new(limits: &EnvelopeLimits) -> Self {
+        Self {
+            payload: None,
+            payload_type: None,
+            signatures: List::up_to(limits.max_signatures),
+            max_signatures: limits.max_signatures,
+            listed: false,
+        }
+    }
+
+    /// `read` is what came of reading the document.
+    pub fn finish(self, read: Result<(), JsonError>) -> Result<Envelope, EnvelopeError> {
+        match read {
+            Err(JsonError::Shape { .. }) if self.signatures.exceeded => {
+                let max = self.max_signatures;
+                return Err(EnvelopeError::TooManySignatures { max });
+            }
+            read => read?,
+        }
+        let payload = self.payload.ok_or_else(|| missing("payload"))?;
+        let payload_type = self.payload_type.ok_or_else(|| missing("payloadType"))?;
+        if !self.listed {
+            return Err(missing("signatures"));
+        }
+        if self.signatures.items.is_empty() {
+            return Err(EnvelopeError::NoSignature);
+        }
+        let payload = decode_base64(&payload).ok_or(EnvelopeError::Base64 { field: "payload" })?;
+        let signatures = self.signatures.items.into_iter();
+        let signatures = signatures
+            .map(|s| {
+                let sig = s.sig.ok_or_else(|| missing("sig"))?;
+                let sig = decode_base64(&sig).ok_or(EnvelopeError::Base64 { field: "sig" })?;
+                let keyid = s.keyid.filter(|id| !id.is_empty()).map(Cow::into_owned);
+                Ok(EnvelopeSignature { keyid, sig })
+            })
+            .collect::<Result<_, EnvelopeError>>()?;
+        Ok(Envelope {
+            payload_type: payload_type.into_owned(),
+            payload,
+            signatures,
+        })
+    }
 }
 
 impl<'de> Members<'de> for WireIn<'de> {

@@ -61,8 +61,11 @@ pub fn bundle(data: &[u8]) {
     let Ok(document) = Document::parse(data, &limits) else {
         return;
     };
+    // Read where it stands, or on its own: the same envelope.
+    let bytes = bundle::envelope_bytes(data, &limits).unwrap();
+    assert_eq!(Envelope::parse(bytes, &limits).as_ref(), Ok(&document.envelope));
     if document.envelope.signatures.len() == 1 {
-        let built = bundle::build(&document.envelope_bytes, &limits).unwrap();
+        let built = bundle::build(bytes, &limits).unwrap();
         let again = Document::parse(&built, &limits).unwrap();
         assert_eq!(again.envelope, document.envelope);
     }

@@ -13,7 +13,7 @@ use super::{Question, report};
 use crate::api::Route;
 use crate::args::digest::Digest;
 use crate::args::predicate_type;
-use crate::cmd::{files, later};
+use crate::cmd::files;
 use crate::context::{Context, Outcome};
 use crate::error::CliError;
 use crate::offline::Evidence;
@@ -89,11 +89,12 @@ impl Bundle {
             purl,
             require_types,
         } = asked;
-        let Document::Bundle(file) = document else {
-            return Err(later::missing(context, "verify --proof-bundle --offline"));
-        };
         let trust = offline.into_trust(context)?;
         let wanted = Wanted::parse(one_artifact(digests)?, purl.as_deref(), &require_types)?;
+        let file = match document {
+            Document::Bundle(file) => file,
+            Document::Proof(proof) => return proof.run_offline(wanted, &times, &trust, context),
+        };
         let verdict = crate::offline::judge(context, &trust, &times, &wanted, &Evidence::Document(file))?;
         report::answer(context, &verdict)
     }
