@@ -281,6 +281,49 @@ fn several_documents_are_taken_together() {
     scene.gate("").ends(11).says("ledger.not-consulted");
 }
 
+/// Today's algorithm and tomorrow's over the same bytes, in one file.
+#[test]
+fn what_two_profiles_signed_is_verified_from_one_file() {
+    let scene = Scene::set();
+    scene.root("root.json");
+    let anchor = scene.anchor();
+    let both = scene.there("both.jsonl");
+    scene.stella.ok(&format!(
+        "attest create --type cyclonedx --subject {} --purl {PURL} --predicate {} --profiles default,fips --bundle {}",
+        scene.artifact,
+        scene.stella.folder().join("sbom.json").display(),
+        both.display()
+    ));
+    scene.stella.ok(&format!("anchor update {anchor} --threshold 2"));
+    scene.export("trust.json", "");
+    let offline = "--offline --trust-bundle trust.json --trust-root root.json";
+    let asked = |file: &Path| format!("verify --bundle {} --purl {PURL}", file.display());
+    let of_both = |ran: Ran| {
+        let ran = ran.ends(0);
+        assert!(ran.stdout.contains("2 of 2 distinct keys"), "{}", ran.stdout);
+    };
+    of_both(scene.stella.run(&asked(&both)));
+    of_both(scene.run(&format!("{} {offline}", asked(&both))));
+    let artifact = format!("verify artifact --file ../left-pad-1.3.0.tgz --purl {PURL} --bundle both.jsonl");
+    of_both(scene.run(&format!("{artifact} {offline}")));
+
+    // One of the two, or one of them changed, is not enough.
+    let lines = std::fs::read_to_string(&both).expect("bundles");
+    let (first, second) = lines.split_once('\n').expect("two lines");
+    let one = scene.there("one.json");
+    std::fs::write(&one, first).expect("a file");
+    let changed = scene.there("changed.jsonl");
+    let other = second.replace("\"sig\":\"", "\"sig\":\"AAAA");
+    std::fs::write(&changed, format!("{first}\n{other}")).expect("a file");
+    for file in [&one, &changed] {
+        scene.stella.run(&asked(file)).ends(12).says("threshold.not-met");
+        scene
+            .run(&format!("{} {offline}", asked(file)))
+            .ends(12)
+            .says("threshold.not-met");
+    }
+}
+
 /// A release's whole proof carried over: the verdict falls there as it falls
 /// on the instance, but for the ledger that only the instance has.
 #[test]

@@ -35,6 +35,10 @@ pub enum BundleError {
     Signatures(usize),
     #[error("{0}")]
     Envelope(EnvelopeError),
+    #[error("line {line}: {why}")]
+    Line { line: usize, why: Box<BundleError> },
+    #[error("line {line} holds another statement than the first: verify each by itself")]
+    Mixed { line: usize },
 }
 
 impl BundleError {
@@ -52,6 +56,8 @@ impl BundleError {
             Self::NoEnvelope => "bundle.no-envelope",
             Self::Signatures(_) => "bundle.signatures",
             Self::Envelope(e) => e.code(),
+            Self::Line { why, .. } => why.code(),
+            Self::Mixed { .. } => "bundle.mixed",
         }
     }
 }
@@ -78,6 +84,47 @@ impl Document {
             }
             (true, _) => Err(BundleError::NoEnvelope),
         }
+    }
+
+    /// One document; or one on each line, as several profiles sign one
+    /// statement: then all their signatures, as if one envelope held them.
+    pub fn parse_lines(bytes: &[u8], limits: &EnvelopeLimits) -> Result<Self, BundleError> {
+        let refused = match Self::parse(bytes, limits) {
+            Err(BundleError::Json(e @ JsonError::Syntax { .. })) => BundleError::Json(e),
+            other => return other,
+        };
+        let mut lines = (1..)
+            .zip(bytes.split(|b| *b == b'\n'))
+            .filter(|(_, line)| !line.trim_ascii().is_empty());
+        // A text that is broken in two is no list of documents.
+        let Some(Ok(mut all)) = lines.next().map(|(_, first)| Self::parse(first, limits)) else {
+            return Err(refused);
+        };
+        for (line, bytes) in lines {
+            let why = |e| BundleError::Line {
+                line,
+                why: Box::new(e),
+            };
+            let one = Self::parse(bytes, limits).map_err(why)?;
+            if (&one.envelope.payload_type, &one.envelope.payload)
+                != (&all.envelope.payload_type, &all.envelope.payload)
+            {
+                return Err(BundleError::Mixed { line });
+            }
+            for signature in one.envelope.signatures {
+                if !all.envelope.signatures.contains(&signature) {
+                    all.envelope.signatures.push(signature);
+                }
+            }
+            if all.envelope.signatures.len() > limits.max_signatures {
+                let max = limits.max_signatures;
+                return Err(why(BundleError::Envelope(EnvelopeError::TooManySignatures {
+                    max,
+                })));
+            }
+            all.bundled &= one.bundled;
+        }
+        Ok(all)
     }
 
     fn bundled(envelope: Envelope) -> Result<Self, BundleError> {
@@ -241,6 +288,62 @@ mod tests {
         let bare = Document::parse(spaced.as_bytes(), &limits).expect("reads");
         assert!(!bare.bundled);
         assert_eq!(bare.envelope, read.envelope);
+    }
+
+    #[test]
+    fn bundles_on_lines_are_one_statement_with_all_its_signatures() {
+        let limits = EnvelopeLimits {
+            max_signatures: 2,
+            ..EnvelopeLimits::default()
+        };
+        let signed = |sig: u8, payload: &[u8]| {
+            let envelope = Envelope {
+                payload_type: "t".to_owned(),
+                payload: payload.to_vec(),
+                signatures: vec![EnvelopeSignature {
+                    keyid: None,
+                    sig: vec![sig],
+                }],
+            };
+            let bundle = build(&envelope.to_json(), &limits).expect("a bundle");
+            String::from_utf8(bundle).expect("text")
+        };
+        let read = |lines: &[String]| Document::parse_lines(lines.join("\r\n").as_bytes(), &limits);
+        let [one, two, three] = [1, 2, 3].map(|sig| signed(sig, b"{}"));
+        let sigs = |document: Document| -> Vec<u8> {
+            let signatures = document.envelope.signatures.into_iter();
+            signatures.flat_map(|s| s.sig).collect()
+        };
+        assert_eq!(read(std::slice::from_ref(&one)).map(sigs), Ok(vec![1]));
+        let blank = String::new();
+        let both = [one.clone(), blank, two.clone(), one.clone()];
+        assert_eq!(read(&both).map(sigs), Ok(vec![1, 2]), "each signature once");
+        let too_many = read(&[one.clone(), two.clone(), three]);
+        assert_eq!(
+            too_many.map_err(|e| e.code()),
+            Err("envelope.too-many-signatures")
+        );
+        assert_eq!(
+            read(&[one.clone(), signed(2, b"{ }")]),
+            Err(BundleError::Mixed { line: 2 })
+        );
+        let broken = read(&[one.clone(), two.replace('}', "")]);
+        assert!(
+            matches!(broken, Err(BundleError::Line { line: 2, .. })),
+            "{broken:?}"
+        );
+        // One text, laid out on lines and broken: told as one text.
+        let laid_out = one.replace(',', ",\n");
+        assert_eq!(
+            Document::parse_lines(laid_out.as_bytes(), &limits).map(sigs),
+            Ok(vec![1])
+        );
+        let cut = laid_out.get(..laid_out.len() - 1).expect("text");
+        let cut = Document::parse_lines(cut.as_bytes(), &limits);
+        assert!(
+            matches!(cut, Err(BundleError::Json(JsonError::Syntax { .. }))),
+            "{cut:?}"
+        );
     }
 
     #[test]

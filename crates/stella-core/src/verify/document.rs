@@ -110,7 +110,7 @@ pub fn judge_subjects(v: Verifier<'_>, statement: &SignedStatement, budget: &mut
 /// The statement of a document as nobody but its bringer knows it: no time
 /// evidence beside the signatures, no ledger.
 pub fn open(bytes: &[u8], limits: &DocumentLimits) -> Result<SignedStatement, Check> {
-    let document = Document::parse(bytes, &limits.envelope).map_err(|e| {
+    let document = Document::parse_lines(bytes, &limits.envelope).map_err(|e| {
         let detail = format!("invalid attestation: {e} ({})", e.code());
         Check::stop("envelope", Code::EnvelopeInvalid, detail)
     })?;

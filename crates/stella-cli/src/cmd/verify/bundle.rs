@@ -22,7 +22,8 @@ use crate::offline::Evidence;
 #[derive(Args)]
 #[command(next_help_heading = "A bundle")]
 pub(super) struct Bundle {
-    /// Judge this DSSE envelope or Sigstore bundle; - is standard input
+    /// Judge this DSSE envelope or Sigstore bundle, or the bundles of one
+    /// statement, one on each line; - is standard input
     #[arg(long, value_name = "FILE", group = "document")]
     bundle: Option<PathBuf>,
     /// Judge this proof: by its address (sha256:HEX) one that is kept, or a
