@@ -33,8 +33,8 @@ impl Serving {
         loop {
             let from = read.len();
             assert_ne!(self.log.read_line(&mut read).expect("a line"), 0, "{read}");
-            if let Some((_, rest)) = read[from..].split_once("tcp=Some(127.0.0.1:") {
-                let port = rest.split(')').next().and_then(|p| p.parse().ok());
+            if let Some((_, rest)) = read[from..].split_once("tcp=127.0.0.1:") {
+                let port = rest.split_whitespace().next().and_then(|p| p.parse().ok());
                 return port.expect("a port");
             }
         }
