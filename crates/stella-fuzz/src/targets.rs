@@ -29,7 +29,7 @@ use crate::support::{HEX, History, PURL, anchor_id, entered, key_id, payload, si
 use crate::world::Draw;
 use crate::{model, world};
 
-fn text(data: &[u8]) -> &str {
+pub(crate) fn text(data: &[u8]) -> &str {
     std::str::from_utf8(data).unwrap_or_default()
 }
 
