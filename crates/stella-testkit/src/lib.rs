@@ -1,6 +1,7 @@
 //! What the tests share.
 
 pub mod binary;
+pub mod token;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
