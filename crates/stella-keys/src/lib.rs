@@ -13,6 +13,7 @@ pub mod conformance;
 pub mod entropy;
 pub mod hsm;
 pub mod software;
+pub mod worker;
 
 use serde::Serialize;
 use stella_core::alg::{Algorithm, PublicKey};
