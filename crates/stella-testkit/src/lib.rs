@@ -1,5 +1,7 @@
 //! What the tests share.
 
+#[cfg(feature = "aws-kms")]
+pub mod aws_kms;
 pub mod binary;
 pub mod token;
 
