@@ -12,6 +12,7 @@
 pub mod conformance;
 pub mod entropy;
 pub mod hsm;
+pub mod pkcs11;
 pub mod software;
 pub mod worker;
 
