@@ -1,15 +1,24 @@
 //! The suite that every key store passes. It panics at the first thing that
 //! does not hold, like any test.
 
+use std::ops::RangeInclusive;
 use std::thread;
 
 use stella_core::alg::{Algorithm, PublicKey};
 
-use crate::{Sign, sign_verified};
+use crate::{Retry, Sign, SignError, sign_verified};
 
 /// `make` gives a fresh key of the algorithm, or `None` where the store does
 /// not have that algorithm. It must know at least one.
 pub fn conformance(make: impl Fn(Algorithm) -> Option<Box<dyn Sign>>) {
+    conformance_within(|_| 0..=usize::MAX, make);
+}
+
+/// For a store whose documentation limits the length of messages.
+pub fn conformance_within(
+    lengths: impl Fn(Algorithm) -> RangeInclusive<usize>,
+    make: impl Fn(Algorithm) -> Option<Box<dyn Sign>>,
+) {
     let mut tried = 0;
     for algorithm in Algorithm::all() {
         let Some(signer) = make(algorithm) else { continue };
@@ -19,7 +28,7 @@ pub fn conformance(make: impl Fn(Algorithm) -> Option<Box<dyn Sign>>) {
         tried += 1;
         describes_itself(&*signer, algorithm);
         no_other_bytes_are_its_public_key(&*signer);
-        signs_messages_of_any_length(&*signer);
+        signs_messages_of_any_length(&*signer, &lengths(algorithm));
         a_signature_is_of_one_message(&*signer);
         a_signature_is_all_of_its_bits(&*signer);
         a_signature_is_of_one_key(&*signer, &*other);
@@ -57,12 +66,21 @@ fn no_other_bytes_are_its_public_key(signer: &dyn Sign) {
     }
 }
 
-fn signs_messages_of_any_length(signer: &dyn Sign) {
+/// Or says that it never will, where the store has a limit.
+fn signs_messages_of_any_length(signer: &dyn Sign, lengths: &RangeInclusive<usize>) {
     let algorithm = signer.public_key().algorithm();
     for len in [0, 1, 64, 4_096, 4_097, 1 << 20] {
         let message = vec![b'm'; len];
         match sign_verified(signer, &message) {
-            Ok(signature) => assert_eq!(signature.public_key(), signer.public_key()),
+            Ok(signature) => {
+                assert_eq!(signature.public_key(), signer.public_key());
+                assert!(lengths.contains(&len), "{algorithm}: {len} bytes are signed");
+            }
+            Err(SignError::MessageTooLarge { limit, actual }) => {
+                assert_eq!((limit, actual), (*lengths.end(), len), "{algorithm}");
+                assert!(len > limit, "{algorithm}: {len} bytes are not too many");
+            }
+            Err(e) if len < *lengths.start() => assert_eq!(e.retry(), Retry::Never, "{algorithm}: {e}"),
             Err(e) => panic!("{algorithm}: {len} bytes: {e}"),
         }
     }

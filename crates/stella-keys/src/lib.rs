@@ -8,6 +8,7 @@
 //! and run the suite on it.
 #![forbid(unsafe_code)]
 
+pub mod aws_kms;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod entropy;
