@@ -15,6 +15,7 @@ pub mod entropy;
 mod guarded;
 pub mod hsm;
 pub mod local_hsm;
+pub mod pkcs11;
 pub mod software;
 pub mod worker;
 

@@ -1,0 +1,10 @@
+//! Keys on real tokens, behind a worker that is killed, hung and replaced.
+
+mod bed;
+mod isolation;
+mod keys;
+mod library;
+mod pins;
+mod reload;
+mod restarts;
+mod tokens;
