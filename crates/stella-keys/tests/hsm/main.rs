@@ -4,6 +4,7 @@ mod bed;
 mod isolation;
 mod keys;
 mod library;
+mod local;
 mod pins;
 mod reload;
 mod restarts;
