@@ -244,6 +244,47 @@ fn while_kms_is_out_statements_are_recorded_and_signed_when_it_is_back() {
 }
 
 #[test]
+fn credentials_that_were_renewed_in_their_file_are_read_by_a_reload() {
+    let desk = Desk::new();
+    desk.key("default", "key-default");
+    let credentials = |secret: &str| {
+        let text = format!("[default]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {secret}\n");
+        desk.stella.file("credentials", text)
+    };
+    let file = credentials("of last year");
+    let config = desk.stella.folder().join("signer.yaml");
+    let text = std::fs::read_to_string(&config).expect("the file");
+    let text = text.replace("requestTimeout: 3s", &format!("credentialsFile: {file}"));
+    std::fs::write(&config, text).expect("written");
+    let mut server = desk
+        .stella
+        .command(["--config", &config.display().to_string(), "serve"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let socket = desk.stella.home().join("stella.sock");
+    while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        assert!(
+            server.try_wait().expect("its state").is_none(),
+            "the server ended"
+        );
+    }
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        desk.stella.run(SIGN).ends(5).says("InvalidSignatureException");
+        credentials(SECRET_KEY);
+        desk.stella.ok("attest reload");
+        desk.stella.ok(&format!("{SIGN} --force"));
+        desk.stella.ok("attest retry --failed");
+    }));
+    server.kill().expect("killed");
+    server.wait().expect("gone");
+    if let Err(panic) = outcome {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+#[test]
 fn a_kms_that_hangs_is_named_before_the_callers_own_deadline() {
     let desk = Desk::new();
     desk.key("default", "key-default");

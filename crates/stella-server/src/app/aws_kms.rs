@@ -21,6 +21,12 @@ use crate::config::{Profile, Settings};
 pub struct Started(Mutex<Option<Arc<AwsKms>>>);
 
 impl Started {
+    /// The next key needs a new one, which reads its credentials again. What
+    /// is in flight ends in the old one.
+    pub fn forget(&self) {
+        *self.0.lock().unwrap_or_else(|e| e.into_inner()) = None;
+    }
+
     fn store(&self, settings: &Settings) -> Result<Arc<AwsKms>> {
         let mut store = self.0.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(store) = store.as_ref() {

@@ -37,6 +37,7 @@ impl Signers {
     /// Opened keys are opened again when they are next needed.
     pub async fn forget(&self) {
         self.open.write().await.clear();
+        self.kms.forget();
     }
 
     pub fn sealer(&self) -> Result<&Sealer> {
