@@ -137,7 +137,9 @@ impl Caller {
             let files = EnvConfigFiles::builder()
                 .with_file(EnvConfigFileKind::Credentials, file)
                 .build();
-            let provider = ProfileFileCredentialsProvider::builder().profile_files(files.clone());
+            let provider = ProfileFileCredentialsProvider::builder()
+                .profile_files(files.clone())
+                .profile_name("default");
             loader = loader.profile_files(files).credentials_provider(provider.build());
         }
         let found = loader.load().await;
