@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 /// Both binaries.
 pub fn main() -> ExitCode {
+    stella_keys::worker::run_if_asked();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     cli::run(&arguments).into()
 }

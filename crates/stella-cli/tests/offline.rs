@@ -281,6 +281,132 @@ fn several_documents_are_taken_together() {
     scene.gate("").ends(11).says("ledger.not-consulted");
 }
 
+/// Today's algorithm and tomorrow's over the same bytes, in one file.
+#[test]
+fn what_two_profiles_signed_is_verified_from_one_file() {
+    let scene = Scene::set();
+    scene.root("root.json");
+    let anchor = scene.anchor();
+    let both = scene.there("both.jsonl");
+    scene.stella.ok(&format!(
+        "attest create --type cyclonedx --subject {} --purl {PURL} --predicate {} --profiles default,fips --bundle {}",
+        scene.artifact,
+        scene.stella.folder().join("sbom.json").display(),
+        both.display()
+    ));
+    scene.stella.ok(&format!("anchor update {anchor} --threshold 2"));
+    scene.export("trust.json", "");
+    let offline = "--offline --trust-bundle trust.json --trust-root root.json";
+    let asked = |file: &Path| format!("verify --bundle {} --purl {PURL}", file.display());
+    let of_both = |ran: Ran| {
+        let ran = ran.ends(0);
+        assert!(ran.stdout.contains("2 of 2 distinct keys"), "{}", ran.stdout);
+    };
+    of_both(scene.stella.run(&asked(&both)));
+    of_both(scene.run(&format!("{} {offline}", asked(&both))));
+    let artifact = format!("verify artifact --file ../left-pad-1.3.0.tgz --purl {PURL} --bundle both.jsonl");
+    of_both(scene.run(&format!("{artifact} {offline}")));
+
+    // One of the two, or one of them changed, is not enough.
+    let lines = std::fs::read_to_string(&both).expect("bundles");
+    let (first, second) = lines.split_once('\n').expect("two lines");
+    let one = scene.there("one.json");
+    std::fs::write(&one, first).expect("a file");
+    let changed = scene.there("changed.jsonl");
+    let other = second.replace("\"sig\":\"", "\"sig\":\"AAAA");
+    std::fs::write(&changed, format!("{first}\n{other}")).expect("a file");
+    for file in [&one, &changed] {
+        scene.stella.run(&asked(file)).ends(12).says("threshold.not-met");
+        scene
+            .run(&format!("{} {offline}", asked(file)))
+            .ends(12)
+            .says("threshold.not-met");
+    }
+}
+
+/// A release's whole proof carried over: the verdict falls there as it falls
+/// on the instance, but for the ledger that only the instance has.
+#[test]
+fn a_proof_is_judged_there_as_here() {
+    let scene = Scene::set();
+    let second = scene.attest("default", "again.bundle.json");
+    assert_eq!(second, scene.id, "the same evidence is one attestation");
+    let reasoned = scene.stella.json(&format!(
+        "attest create --type reasoning.stella/v1 --subject {} --purl {PURL} --predicate {}",
+        scene.artifact,
+        scene.stella.folder().join("sbom.json").display()
+    ));
+    let reasoned = reasoned["id"].as_str().expect("an id");
+    let made = scene
+        .stella
+        .json(&format!("proof create {} {reasoned}", scene.id));
+    let address = made["id"].as_str().expect("an address");
+    scene.stella.ok(&format!(
+        "proof export {address} --out {}",
+        scene.there("proof.json").display()
+    ));
+    scene.root("root.json");
+    scene.export("trust.json", "");
+    let other = scene.stella.file("gap/other.tgz", "another artifact");
+    let trust = "--offline --trust-bundle trust.json --trust-root root.json";
+    let file = scene.there("proof.json").display().to_string();
+    let otherwise = format!("sha256:{}", "0".repeat(64));
+    for (proof, more, code) in [
+        (file.as_str(), String::new(), 0),
+        (&format!("{address} --proof-file {file}"), String::new(), 0),
+        (
+            &format!("{address} --proof-file {file}"),
+            format!("--artifact {} --purl {PURL}", scene.artifact),
+            0,
+        ),
+        (
+            &file,
+            format!("--artifact {} --purl pkg:npm/other@1", scene.artifact),
+            12,
+        ),
+        (&file, format!("--artifact {other} --purl {PURL}"), 12),
+        (&file, "--purl pkg:pypi/left-pad@1".to_owned(), 12),
+        (&file, "--at-time 2020-01-01".to_owned(), 12),
+        (&format!("{otherwise} --proof-file {file}"), String::new(), 12),
+        (
+            &format!("{}", scene.there("sbom.bundle.json").display()),
+            String::new(),
+            12,
+        ),
+    ] {
+        let asked = format!("verify --proof-bundle {proof} {more} -o json");
+        let here = scene.stella.run(&asked).ends(code).json();
+        let there = scene.run(&format!("{asked} {trust}")).ends(code).json();
+        for field in ["id", "code", "verdict", "subject", "anchorId", "artifactBound"] {
+            assert_eq!(here[field], there[field], "{asked}: {field}");
+        }
+        assert_eq!(
+            there["trace"][0]["name"], "trust",
+            "{asked}: by what it was judged"
+        );
+    }
+    scene
+        .run(&format!("verify --proof-bundle {address} {trust}"))
+        .ends(2)
+        .says("--proof-file FILE")
+        .says("proof export");
+
+    scene
+        .stella
+        .ok(&format!("attest withdraw {reasoned} --reason superseded"));
+    scene.export("newer.json", "");
+    let question = format!("verify --proof-bundle {file} --offline --trust-root root.json");
+    scene
+        .run(&format!("{question} --trust-bundle newer.json"))
+        .ends(12)
+        .says("proof.member-withdrawn");
+    let stale = scene.run(&format!(
+        "{question} --trust-bundle newer.json --now 2099-01-01 -o json"
+    ));
+    let stale = stale.ends(11).json();
+    assert_eq!(stale["code"], "trust.stale");
+}
+
 #[test]
 fn nothing_is_trusted_that_was_not_pinned() {
     let scene = Scene::set();

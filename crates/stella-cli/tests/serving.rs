@@ -33,8 +33,8 @@ impl Serving {
         loop {
             let from = read.len();
             assert_ne!(self.log.read_line(&mut read).expect("a line"), 0, "{read}");
-            if let Some((_, rest)) = read[from..].split_once("tcp=Some(127.0.0.1:") {
-                let port = rest.split(')').next().and_then(|p| p.parse().ok());
+            if let Some((_, rest)) = read[from..].split_once("tcp=127.0.0.1:") {
+                let port = rest.split_whitespace().next().and_then(|p| p.parse().ok());
                 return port.expect("a port");
             }
         }
@@ -168,4 +168,94 @@ fn a_service_manager_hears_when_it_is_ready_and_when_it_stops() {
     assert!(heard().contains("STOPPING=1"));
     assert!(serving.process.wait().expect("it ends").success());
     assert!(!s.home().join("stella.sock").exists());
+}
+
+/// The order of the system calls themselves: what an answer promises was
+/// written to the log and synced before the answer's first byte left.
+#[test]
+fn no_answer_leaves_before_what_it_promises_is_on_disk() {
+    let s = Stella::new(env!("CARGO_BIN_EXE_stella"));
+    s.ok("init");
+    let mut serving = Serving::start(&s, &["--listen", "127.0.0.1:0"], &[]);
+    serving.port();
+    let log = s.folder().join("calls");
+    let Some(mut strace) = Strace::attach(serving.process.id(), &log) else {
+        return;
+    };
+    // One after the other: what others have not synced yet says nothing here.
+    let promises = [
+        "attest create --type test --subject test:durable",
+        "keys generate --profile fips --key-id fips-1",
+        "anchor create --purl-pattern pkg:npm/* --key-ids fips-1",
+    ];
+    for promise in promises {
+        s.ok(promise);
+    }
+    strace.stop();
+    let calls = std::fs::read_to_string(&log).expect("a log of calls");
+    let mut answers = 0;
+    let mut unsynced = None;
+    let mut writes = 0;
+    for call in calls.lines() {
+        if call.contains("stella.db-wal>") && call.contains("pwrite64(") {
+            unsynced = Some(call);
+            writes += 1;
+        } else if synced(call) {
+            unsynced = None;
+        } else if call.contains("\"HTTP/1.1 201") {
+            assert_eq!(unsynced, None, "written and not synced when this left: {call}");
+            answers += 1;
+        }
+    }
+    assert_eq!(answers, promises.len(), "{calls}");
+    assert!(writes >= answers, "{calls}");
+}
+
+/// A sync of the log that has come back; one that another thread's call
+/// interrupts in the listing ends on a line of its own.
+fn synced(call: &str) -> bool {
+    let whole = call.contains("stella.db-wal>") && call.contains("sync(");
+    (whole || call.contains("sync resumed>")) && call.ends_with("= 0")
+}
+
+struct Strace(Child);
+
+impl Strace {
+    /// `None` where nobody may trace.
+    fn attach(process: u32, log: &Path) -> Option<Self> {
+        let strace = Command::new("strace")
+            .args(["-f", "-y", "-s", "24", "-p", &process.to_string(), "-o"])
+            .arg(log)
+            .args(["-e", "trace=pwrite64,fsync,fdatasync,write,writev,sendto,sendmsg"])
+            .stderr(Stdio::piped())
+            .spawn();
+        let Ok(mut strace) = strace else {
+            eprintln!("skipped: strace is not installed");
+            return None;
+        };
+        let mut said = String::new();
+        let mut lines = BufReader::new(strace.stderr.take().expect("piped"));
+        lines.read_line(&mut said).expect("it says whether it could");
+        if !said.contains("attached") {
+            eprintln!("skipped: tracing is not allowed here: {said}");
+            let _ = strace.wait();
+            return None;
+        }
+        // It says more when it ends, and must find somebody to tell.
+        std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+        Some(Self(strace))
+    }
+
+    /// What was called until now is in the log then.
+    fn stop(&mut self) {
+        let id = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
+        let _ = kill_process(id.expect("a process id"), Signal::INT);
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Strace {
+    fn drop(&mut self) {
+        self.stop();
+    }
 }

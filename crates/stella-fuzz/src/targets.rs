@@ -29,7 +29,7 @@ use crate::support::{HEX, History, PURL, anchor_id, entered, key_id, payload, si
 use crate::world::Draw;
 use crate::{model, world};
 
-fn text(data: &[u8]) -> &str {
+pub(crate) fn text(data: &[u8]) -> &str {
     std::str::from_utf8(data).unwrap_or_default()
 }
 
@@ -61,8 +61,11 @@ pub fn bundle(data: &[u8]) {
     let Ok(document) = Document::parse(data, &limits) else {
         return;
     };
+    // Read where it stands, or on its own: the same envelope.
+    let bytes = bundle::envelope_bytes(data, &limits).unwrap();
+    assert_eq!(Envelope::parse(bytes, &limits).as_ref(), Ok(&document.envelope));
     if document.envelope.signatures.len() == 1 {
-        let built = bundle::build(&document.envelope_bytes, &limits).unwrap();
+        let built = bundle::build(bytes, &limits).unwrap();
         let again = Document::parse(&built, &limits).unwrap();
         assert_eq!(again.envelope, document.envelope);
     }

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use stella_fuzz::{TARGETS, proof_seed, run, seeds, trust_seeds};
+use stella_fuzz::{
+    TARGETS, configures, merkle_seeds, proof_seed, readers, run, sealed_seeds, seeds, signature_seeds,
+    trust_seeds, verifies,
+};
 
 fn fuzz() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz")
@@ -53,8 +56,36 @@ fn the_documents_of_the_corpus_pass() {
 }
 
 #[test]
+fn the_files_and_messages_of_the_corpus_are_read() {
+    for name in ["runbook", "every-section", "two-files"] {
+        let file = std::fs::read(fuzz().join(format!("corpus/config/{name}.yaml"))).expect("a seed");
+        assert!(configures(&file), "{name}");
+    }
+    for entry in std::fs::read_dir(fuzz().join("corpus/wire")).expect("seeds") {
+        let path = entry.expect("an entry").path();
+        let message = std::fs::read(&path).expect("a seed");
+        assert!(readers(&message) > 0, "{}", path.display());
+    }
+}
+
+#[test]
 fn the_trust_bundles_of_the_corpus_are_those_of_this_version() {
     are_kept("trust_bundle", &trust_seeds());
+}
+
+#[test]
+fn the_keys_and_proofs_of_the_corpus_are_those_of_this_version() {
+    are_kept("sealed_key", sealed_seeds());
+    are_kept("merkle", &merkle_seeds());
+    let folder = fuzz().join("corpus/signature");
+    for (n, seed) in signature_seeds().iter().enumerate() {
+        let path = folder.join(format!("signed-{n}"));
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, seed).expect("written");
+        }
+        let kept = std::fs::read(&path).expect("a seed");
+        assert!(verifies(&kept), "{} is stale: UPDATE=1", path.display());
+    }
 }
 
 fn are_kept(target: &str, seeds: &[Vec<u8>]) {

@@ -12,7 +12,9 @@ pub mod aws_kms;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod entropy;
+pub mod hsm;
 pub mod software;
+pub mod worker;
 
 use serde::Serialize;
 use stella_core::alg::{Algorithm, PublicKey};
@@ -135,6 +137,16 @@ pub enum GenerateError {
     UnsupportedAlgorithm(Algorithm),
     #[error("the key store is unavailable: {0}")]
     Unavailable(String),
+    /// The store does not let us in: a wrong PIN, an expired credential.
+    #[error("the key store refused the login: {0}")]
+    Unauthenticated(String),
+    /// The store works and does not make this key: no such token, a mechanism
+    /// that it does not have.
+    #[error("the key store refused to make the key: {0}")]
+    Refused(String),
+    /// A key of that name is there already; it was left alone.
+    #[error("the key store has a key of that name: {0}")]
+    Exists(String),
     #[error("making a key failed: {0}")]
     Internal(String),
 }
@@ -145,6 +157,9 @@ impl GenerateError {
         match self {
             Self::UnsupportedAlgorithm(_) => "key.unsupported-algorithm",
             Self::Unavailable(_) => "key-store.unavailable",
+            Self::Unauthenticated(_) => "key-store.unauthenticated",
+            Self::Refused(_) => "key-store.refused",
+            Self::Exists(_) => "key-store.exists",
             Self::Internal(_) => "key-store.internal",
         }
     }

@@ -131,7 +131,7 @@ pub async fn serve_until(
     tell_systemd(NotifyState::Ready);
     tracing::info!(
         socket = %listening.socket.display(),
-        tcp = ?listening.tcp,
+        tcp = listening.tcp.map(tracing::field::display),
         tls = acceptor.is_some(),
         version = env!("CARGO_PKG_VERSION"),
         "listening"

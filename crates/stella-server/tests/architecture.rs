@@ -83,6 +83,12 @@ fn use_cases_know_no_web_framework_and_no_database() {
     );
 }
 
+/// The fuzzers compile it without the server around it.
+#[test]
+fn the_configuration_stands_by_itself() {
+    nobody_says("crates/stella-server/src/config", &["crate::"], &["tests.rs"]);
+}
+
 #[test]
 fn the_time_is_asked_for_in_one_file() {
     for folder in [

@@ -7,9 +7,12 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use stella_core::api::proofs::ProofVerdict;
 use stella_core::api::verify::{Times, VerdictReport};
 use stella_core::bundle::trust::{LIMITS, Offline, Refused, SignedBundle, TrustRoot, refusal};
+use stella_core::digest::Sha256;
 use stella_core::verify::ask::{BadQuestion, Moments, Wanted};
+use stella_core::verify::proof::Asked;
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -36,6 +39,50 @@ pub fn judge(
     wanted: &Wanted,
     evidence: &Evidence,
 ) -> Result<VerdictReport, CliError> {
+    let documents = match evidence {
+        Evidence::Document(path) => vec![named(path)?],
+        Evidence::About(paths) => paths.iter().map(|p| named(p)).collect::<Result<_, _>>()?,
+    };
+    let judged = by(context, trust, times, |offline| {
+        match (evidence, &wanted.artifact, documents.as_slice()) {
+            (Evidence::About(_), Some(artifact), _) => offline.artifact(artifact, &documents),
+            (_, _, [(_, bytes)]) => offline.document(bytes, wanted),
+            _ => offline.document(&[], wanted),
+        }
+    })?;
+    Ok(judged.unwrap_or_else(|refused| refusal(&refused, subject(wanted), context.now())))
+}
+
+/// A proof bundle in a file, which must have the address if one is given.
+pub fn judge_proof(
+    context: &Context,
+    trust: &Trust,
+    times: &Times,
+    wanted: Wanted,
+    address: Option<Sha256>,
+    file: &Path,
+) -> Result<ProofVerdict, CliError> {
+    let bytes = read(file)?;
+    let about = subject(&wanted);
+    let asked = Asked {
+        address,
+        name: wanted.name,
+        digest: wanted.artifact.map(|a| a.digest),
+    };
+    let judged = by(context, trust, times, |offline| offline.proof(&bytes, &asked))?;
+    Ok(judged.unwrap_or_else(|refused| ProofVerdict {
+        id: None,
+        report: refusal(&refused, about, context.now()),
+    }))
+}
+
+/// What the trust bundle answers, or why it is not to be used.
+fn by<T>(
+    context: &Context,
+    trust: &Trust,
+    times: &Times,
+    answer: impl FnOnce(Offline<'_>) -> T,
+) -> Result<Result<T, Refused>, CliError> {
     let clock = context.now();
     let moments = Moments::parse(times, clock)?;
     if moments.as_of.is_some() {
@@ -45,25 +92,15 @@ pub fn judge(
         .next("ask the instance, or use the trust bundle that was exported then"));
     }
     let (root, bundle) = (read(&trust.root)?, read(&trust.bundle)?);
-    let documents = match evidence {
-        Evidence::Document(path) => vec![named(path)?],
-        Evidence::About(paths) => paths.iter().map(|p| named(p)).collect::<Result<_, _>>()?,
-    };
     let accepted = accept(&root, &bundle);
     let kept = match (&accepted, &trust.state) {
         (Ok(signed), Some(folder)) => state::keep(context, folder, signed)?,
         _ => Ok(()),
     };
-    let judged = accepted.and_then(|signed| {
+    Ok(accepted.and_then(|signed| {
         kept?;
-        let offline = Offline::at(&signed, moments, clock)?;
-        Ok(match (evidence, &wanted.artifact, documents.as_slice()) {
-            (Evidence::About(_), Some(artifact), _) => offline.artifact(artifact, &documents),
-            (_, _, [(_, bytes)]) => offline.document(bytes, wanted),
-            _ => offline.document(&[], wanted),
-        })
-    });
-    Ok(judged.unwrap_or_else(|refused| refusal(&refused, subject(wanted), clock)))
+        Ok(answer(Offline::at(&signed, moments, clock)?))
+    }))
 }
 
 fn accept(root: &[u8], bundle: &[u8]) -> Result<SignedBundle, Refused> {

@@ -83,6 +83,20 @@ impl Page {
         }
     }
 
+    /// A table that is the whole answer: with `--quiet` its first column
+    /// alone, for scripts to read.
+    pub fn list<const N: usize>(
+        &mut self,
+        header: [&str; N],
+        rows: impl IntoIterator<Item = [String; N]>,
+        empty: &str,
+    ) {
+        let rows: Vec<[String; N]> = rows.into_iter().collect();
+        let names = rows.iter().filter_map(|row| row.first());
+        self.brief = Some(names.map(|name| format!("{}\n", clean(name))).collect());
+        self.table(header, rows, empty);
+    }
+
     /// With `--quiet` only this is printed.
     pub fn brief(&mut self, text: impl Display) {
         self.brief = Some(format!("{text}\n"));
@@ -141,6 +155,19 @@ fn visible(c: char) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quiet_list_is_its_names_one_on_each_line() {
+        let rows = [["key-1", "active"], ["key\n2", "retired"]].map(|row| row.map(String::from));
+        let mut page = Page::default();
+        page.list(["Key ID", "Status"], rows, "no keys");
+        assert_eq!(page.render(false, true), "key-1\nkey 2\n");
+        assert!(page.render(false, false).starts_with("Key ID  Status"));
+        let mut page = Page::default();
+        page.list(["Key ID"], [], "no keys");
+        assert_eq!(page.render(false, true), "");
+        assert_eq!(page.render(false, false), "no keys\n");
+    }
 
     #[test]
     fn a_table_has_columns_and_no_borders() {

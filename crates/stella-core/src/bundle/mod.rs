@@ -11,17 +11,14 @@ use serde::Serialize;
 use serde::de::MapAccess;
 use serde_json::value::RawValue;
 
-use crate::dsse::{Envelope, EnvelopeError, EnvelopeLimits};
+use crate::dsse::{Envelope, EnvelopeError, EnvelopeLimits, WireIn};
 use crate::json::{self, JsonError, Members, Value};
 
 pub const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 
-/// An envelope with the exact bytes it was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
     pub envelope: Envelope,
-    /// Of the envelope alone, also where it came inside a bundle.
-    pub envelope_bytes: Vec<u8>,
     /// It came inside a bundle.
     pub bundled: bool,
 }
@@ -38,9 +35,20 @@ pub enum BundleError {
     Signatures(usize),
     #[error("{0}")]
     Envelope(EnvelopeError),
+    #[error("line {line}: {why}")]
+    Line { line: usize, why: Box<BundleError> },
+    #[error("line {line} holds another statement than the first: verify each by itself")]
+    Mixed { line: usize },
 }
 
 impl BundleError {
+    fn of(error: EnvelopeError) -> Self {
+        match error {
+            EnvelopeError::Json(e) => Self::Json(e),
+            other => Self::Envelope(other),
+        }
+    }
+
     pub fn code(&self) -> &'static str {
         match self {
             Self::Json(e) => e.code(),
@@ -48,6 +56,8 @@ impl BundleError {
             Self::NoEnvelope => "bundle.no-envelope",
             Self::Signatures(_) => "bundle.signatures",
             Self::Envelope(e) => e.code(),
+            Self::Line { why, .. } => why.code(),
+            Self::Mixed { .. } => "bundle.mixed",
         }
     }
 }
@@ -56,41 +66,95 @@ impl Document {
     /// A DSSE envelope or a Sigstore bundle. Fields of a bundle that are not
     /// known here are ignored; nothing rests on them.
     pub fn parse(bytes: &[u8], limits: &EnvelopeLimits) -> Result<Self, BundleError> {
-        let mut wire = Wire::default();
-        json::members(bytes, &limits.json, &mut wire)?;
-        let Some(media_type) = wire.media_type else {
-            return Self::of(bytes, limits, false);
-        };
-        if !is_v0_3(&media_type) {
-            return Err(BundleError::MediaType(media_type.chars().take(100).collect()));
+        let mut wire = Wire::of(limits, true);
+        let read = json::members(bytes, &limits.json, &mut wire).map(|_| ());
+        let found = wire.envelope.take();
+        if let Some(Found::Read(envelope)) = found {
+            let envelope = envelope.finish(read).map_err(BundleError::of)?;
+            return Self::bundled(envelope);
         }
-        let envelope = wire.dsse_envelope.ok_or(BundleError::NoEnvelope)?;
-        let document = Self::of(envelope.as_bytes(), limits, true)?;
-        match document.envelope.signatures.len() {
-            1 => Ok(document),
-            n => Err(BundleError::Signatures(n)),
+        read?;
+        match (wire.in_bundle()?, found) {
+            (false, _) => Ok(Self {
+                envelope: Envelope::parse(bytes, limits).map_err(BundleError::of)?,
+                bundled: false,
+            }),
+            (true, Some(Found::Bytes(bytes))) => {
+                Self::bundled(Envelope::parse(bytes.as_bytes(), limits).map_err(BundleError::of)?)
+            }
+            (true, _) => Err(BundleError::NoEnvelope),
         }
     }
 
-    fn of(bytes: &[u8], limits: &EnvelopeLimits, bundled: bool) -> Result<Self, BundleError> {
-        let envelope = Envelope::parse(bytes, limits).map_err(|e| match e {
-            EnvelopeError::Json(e) => BundleError::Json(e),
-            other => BundleError::Envelope(other),
-        })?;
-        Ok(Self {
-            envelope,
-            envelope_bytes: bytes.to_vec(),
-            bundled,
-        })
+    /// One document; or one on each line, as several profiles sign one
+    /// statement: then all their signatures, as if one envelope held them.
+    pub fn parse_lines(bytes: &[u8], limits: &EnvelopeLimits) -> Result<Self, BundleError> {
+        let refused = match Self::parse(bytes, limits) {
+            Err(BundleError::Json(e @ JsonError::Syntax { .. })) => BundleError::Json(e),
+            other => return other,
+        };
+        let mut lines = (1..)
+            .zip(bytes.split(|b| *b == b'\n'))
+            .filter(|(_, line)| !line.trim_ascii().is_empty());
+        // A text that is broken in two is no list of documents.
+        let Some(Ok(mut all)) = lines.next().map(|(_, first)| Self::parse(first, limits)) else {
+            return Err(refused);
+        };
+        for (line, bytes) in lines {
+            let why = |e| BundleError::Line {
+                line,
+                why: Box::new(e),
+            };
+            let one = Self::parse(bytes, limits).map_err(why)?;
+            if (&one.envelope.payload_type, &one.envelope.payload)
+                != (&all.envelope.payload_type, &all.envelope.payload)
+            {
+                return Err(BundleError::Mixed { line });
+            }
+            for signature in one.envelope.signatures {
+                if !all.envelope.signatures.contains(&signature) {
+                    all.envelope.signatures.push(signature);
+                }
+            }
+            if all.envelope.signatures.len() > limits.max_signatures {
+                let max = limits.max_signatures;
+                return Err(why(BundleError::Envelope(EnvelopeError::TooManySignatures {
+                    max,
+                })));
+            }
+            all.bundled &= one.bundled;
+        }
+        Ok(all)
+    }
+
+    fn bundled(envelope: Envelope) -> Result<Self, BundleError> {
+        match envelope.signatures.len() {
+            1 => Ok(Self {
+                envelope,
+                bundled: true,
+            }),
+            n => Err(BundleError::Signatures(n)),
+        }
+    }
+}
+
+/// The envelope's own bytes in a document that [`Document::parse`] read.
+pub fn envelope_bytes<'a>(document: &'a [u8], limits: &EnvelopeLimits) -> Result<&'a [u8], BundleError> {
+    let mut wire = Wire::of(limits, false);
+    json::members(document, &limits.json, &mut wire)?;
+    match (wire.in_bundle()?, wire.envelope) {
+        (false, _) => Ok(document),
+        (true, Some(Found::Bytes(bytes))) => Ok(bytes.as_bytes()),
+        (true, _) => Err(BundleError::NoEnvelope),
     }
 }
 
 /// The bundle of an envelope with one signature: its bytes stand inside
 /// unchanged, and the hint is the signature's key id.
 pub fn build(envelope_bytes: &[u8], limits: &EnvelopeLimits) -> Result<Vec<u8>, BundleError> {
-    let document = Document::of(envelope_bytes, limits, false)?;
-    let [signature] = document.envelope.signatures.as_slice() else {
-        return Err(BundleError::Signatures(document.envelope.signatures.len()));
+    let read = Envelope::parse(envelope_bytes, limits).map_err(BundleError::of)?;
+    let [signature] = read.signatures.as_slice() else {
+        return Err(BundleError::Signatures(read.signatures.len()));
     };
     let shape = |e: serde_json::Error| {
         let message = e.to_string();
@@ -114,22 +178,56 @@ fn is_v0_3(media_type: &str) -> bool {
     media_type == MEDIA_TYPE || media_type == "application/vnd.dev.sigstore.bundle+json;version=0.3"
 }
 
-#[derive(Default)]
 struct Wire<'a> {
     media_type: Option<Cow<'a, str>>,
-    dsse_envelope: Option<&'a str>,
+    envelope: Option<Found<'a>>,
+    limits: EnvelopeLimits,
+    /// Whether an envelope may be read where it stands.
+    at_once: bool,
+}
+
+enum Found<'a> {
+    Read(WireIn<'a>),
+    /// Not checked yet.
+    Bytes(&'a str),
+}
+
+impl<'a> Wire<'a> {
+    fn of(limits: &EnvelopeLimits, at_once: bool) -> Self {
+        Self {
+            media_type: None,
+            envelope: None,
+            limits: *limits,
+            at_once,
+        }
+    }
+
+    fn in_bundle(&self) -> Result<bool, BundleError> {
+        match &self.media_type {
+            None => Ok(false),
+            Some(v0_3) if is_v0_3(v0_3) => Ok(true),
+            Some(other) => Err(BundleError::MediaType(other.chars().take(100).collect())),
+        }
+    }
 }
 
 impl<'de> Members<'de> for Wire<'de> {
     const NAMES: &'static [&'static str] = &["mediaType", "dsseEnvelope"];
 
     fn member<A: MapAccess<'de>>(&mut self, name: &str, value: Value<'_, 'de, A>) -> Result<(), A::Error> {
-        match name {
-            "mediaType" => self.media_type = value.text_or_null()?,
-            // Whatever comes of the rest, an envelope that is used is checked
-            // when it is read.
-            _ => self.dsse_envelope = Some(value.unchecked()?.get()),
+        if name == "mediaType" {
+            self.media_type = value.text_or_null()?;
+            return Ok(());
         }
+        // The usual order says what this is before it comes. Without a media
+        // type the name means nothing, and any value may stand under it.
+        if self.at_once && self.media_type.as_deref().is_some_and(is_v0_3) {
+            let mut envelope = WireIn::new(&self.limits);
+            let read = value.object(&mut envelope);
+            self.envelope = Some(Found::Read(envelope));
+            return read;
+        }
+        self.envelope = Some(Found::Bytes(value.unchecked()?.get()));
         Ok(())
     }
 }
@@ -185,10 +283,67 @@ mod tests {
         assert_eq!(json["verificationMaterial"]["publicKey"]["hint"], "key-2025");
         let read = Document::parse(&bundle, &limits).expect("reads");
         assert!(read.bundled);
-        assert_eq!(read.envelope_bytes, spaced.as_bytes());
-        let bare = Document::parse(&read.envelope_bytes, &limits).expect("reads");
+        assert_eq!(envelope_bytes(&bundle, &limits), Ok(spaced.as_bytes()));
+        assert_eq!(envelope_bytes(spaced.as_bytes(), &limits), Ok(spaced.as_bytes()));
+        let bare = Document::parse(spaced.as_bytes(), &limits).expect("reads");
         assert!(!bare.bundled);
         assert_eq!(bare.envelope, read.envelope);
+    }
+
+    #[test]
+    fn bundles_on_lines_are_one_statement_with_all_its_signatures() {
+        let limits = EnvelopeLimits {
+            max_signatures: 2,
+            ..EnvelopeLimits::default()
+        };
+        let signed = |sig: u8, payload: &[u8]| {
+            let envelope = Envelope {
+                payload_type: "t".to_owned(),
+                payload: payload.to_vec(),
+                signatures: vec![EnvelopeSignature {
+                    keyid: None,
+                    sig: vec![sig],
+                }],
+            };
+            let bundle = build(&envelope.to_json(), &limits).expect("a bundle");
+            String::from_utf8(bundle).expect("text")
+        };
+        let read = |lines: &[String]| Document::parse_lines(lines.join("\r\n").as_bytes(), &limits);
+        let [one, two, three] = [1, 2, 3].map(|sig| signed(sig, b"{}"));
+        let sigs = |document: Document| -> Vec<u8> {
+            let signatures = document.envelope.signatures.into_iter();
+            signatures.flat_map(|s| s.sig).collect()
+        };
+        assert_eq!(read(std::slice::from_ref(&one)).map(sigs), Ok(vec![1]));
+        let blank = String::new();
+        let both = [one.clone(), blank, two.clone(), one.clone()];
+        assert_eq!(read(&both).map(sigs), Ok(vec![1, 2]), "each signature once");
+        let too_many = read(&[one.clone(), two.clone(), three]);
+        assert_eq!(
+            too_many.map_err(|e| e.code()),
+            Err("envelope.too-many-signatures")
+        );
+        assert_eq!(
+            read(&[one.clone(), signed(2, b"{ }")]),
+            Err(BundleError::Mixed { line: 2 })
+        );
+        let broken = read(&[one.clone(), two.replace('}', "")]);
+        assert!(
+            matches!(broken, Err(BundleError::Line { line: 2, .. })),
+            "{broken:?}"
+        );
+        // One text, laid out on lines and broken: told as one text.
+        let laid_out = one.replace(',', ",\n");
+        assert_eq!(
+            Document::parse_lines(laid_out.as_bytes(), &limits).map(sigs),
+            Ok(vec![1])
+        );
+        let cut = laid_out.get(..laid_out.len() - 1).expect("text");
+        let cut = Document::parse_lines(cut.as_bytes(), &limits);
+        assert!(
+            matches!(cut, Err(BundleError::Json(JsonError::Syntax { .. }))),
+            "{cut:?}"
+        );
     }
 
     #[test]

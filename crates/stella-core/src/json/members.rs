@@ -74,6 +74,12 @@ impl<'de, A: MapAccess<'de>> Value<'_, 'de, A> {
         self.map.next_value()
     }
 
+    /// An object, into `into`.
+    pub fn object<T: Members<'de>>(self, into: &mut T) -> Result<(), A::Error> {
+        let strict = self.strict;
+        self.map.next_value_seed(Of { into, strict })
+    }
+
     /// An object of texts.
     pub fn texts(self) -> Result<BTreeMap<String, String>, A::Error> {
         let strict = self.strict;

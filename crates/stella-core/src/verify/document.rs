@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::api::verify::VerdictReport;
 use crate::bundle::Document;
+use crate::bundle::proof::ProofLimits;
 use crate::dsse::EnvelopeLimits;
 use crate::evidence::Ledger;
 use crate::id::AnchorId;
@@ -22,10 +23,32 @@ use crate::verify::{
 /// is later than any successor, so that a document is judged by itself.
 const REFERENCE: &str = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DocumentLimits {
     pub envelope: EnvelopeLimits,
     pub statement: StatementLimits,
+    /// Of a proof bundle.
+    pub max_members: usize,
+}
+
+impl Default for DocumentLimits {
+    fn default() -> Self {
+        Self {
+            envelope: EnvelopeLimits::default(),
+            statement: StatementLimits::default(),
+            max_members: ProofLimits::default().max_members,
+        }
+    }
+}
+
+impl DocumentLimits {
+    pub fn proof(&self) -> ProofLimits {
+        ProofLimits {
+            json: self.envelope.json,
+            max_members: self.max_members,
+            max_signatures: self.envelope.max_signatures,
+        }
+    }
 }
 
 /// How a statement is judged: once for each subject, and of these the
@@ -87,7 +110,7 @@ pub fn judge_subjects(v: Verifier<'_>, statement: &SignedStatement, budget: &mut
 /// The statement of a document as nobody but its bringer knows it: no time
 /// evidence beside the signatures, no ledger.
 pub fn open(bytes: &[u8], limits: &DocumentLimits) -> Result<SignedStatement, Check> {
-    let document = Document::parse(bytes, &limits.envelope).map_err(|e| {
+    let document = Document::parse_lines(bytes, &limits.envelope).map_err(|e| {
         let detail = format!("invalid attestation: {e} ({})", e.code());
         Check::stop("envelope", Code::EnvelopeInvalid, detail)
     })?;

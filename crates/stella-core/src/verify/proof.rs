@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::bundle::proof::{ProofBundle, ProofLimits, SignedPayload};
+use crate::bundle::proof::{ProofBundle, ProofError, ProofLimits, SignedPayload};
 use crate::bundle::spine::{MemberRef, Spine};
 use crate::digest::Sha256;
 use crate::dsse::EnvelopeSignature;
@@ -79,6 +79,17 @@ pub struct ProofJudgement {
     #[serde(skip)]
     pub deciding: Option<Sha256>,
     pub trace: Vec<Check>,
+}
+
+impl ProofJudgement {
+    /// Of a document that is no proof bundle.
+    pub fn unreadable(error: &ProofError) -> Self {
+        let code = Code::ProofInvalid;
+        let detail = format!("not a proof bundle: {error} ({})", error.code());
+        let mut found = Findings::default();
+        found.add(Check::stop("bundle", code, detail));
+        found.ends(String::new(), None)
+    }
 }
 
 /// Everything that can be looked at is, whatever failed before; FAIL beats

@@ -1,8 +1,13 @@
 //! From judgements to the answer on the wire, the same on a server and off it.
 
+use crate::api::proofs::ProofVerdict;
 use crate::api::verify::{TraceCheck, VerdictPart, VerdictReport};
+use crate::bundle::spine;
 use crate::command;
+use crate::digest::Sha256;
+use crate::predicate::PredicateType;
 use crate::time::Timestamp;
+use crate::verify::proof::ProofJudgement;
 use crate::verify::{Check, CheckStatus, Code, Judgement};
 
 pub fn part(attestation: Option<String>, counts: bool, judgement: &Judgement) -> VerdictPart {
@@ -58,6 +63,39 @@ pub fn of_one(judgement: &Judgement, now: Timestamp) -> VerdictReport {
         next: None,
         now: now.to_string(),
     }
+}
+
+/// Of a proof bundle with this address, if it could be read. `attestation` is
+/// the stored one on which the verdict rests: only for the command that mends
+/// it, the verdict is about all of them.
+pub fn of_proof(
+    judgement: &ProofJudgement,
+    address: Option<Sha256>,
+    attestation: Option<String>,
+    artifact_bound: bool,
+    now: Timestamp,
+) -> ProofVerdict {
+    let id = address.map(|a| format!("sha256:{a}"));
+    let spine = PredicateType::from_wire(spine::PREDICATE_TYPE);
+    let mut report = VerdictReport {
+        verdict: judgement.verdict.to_string(),
+        code: judgement.code.to_string(),
+        subject: judgement.subject.clone(),
+        predicate_type: Some(spine.short().into_owned()),
+        attestation_id: attestation,
+        anchor_id: judgement.anchor_id.map(|id| id.to_string()),
+        artifact_bound,
+        trace: trace(&judgement.trace),
+        parts: Vec::new(),
+        next: None,
+        now: now.to_string(),
+    };
+    report.next = next(&report, judgement.code).map(|next| match &id {
+        Some(id) => next.replace("export ADDRESS", &format!("export {id}")),
+        None => next,
+    });
+    report.attestation_id = None;
+    ProofVerdict { id, report }
 }
 
 /// A judgement reached before any anchor was asked.

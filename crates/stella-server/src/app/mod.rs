@@ -9,6 +9,7 @@ pub mod crypto;
 pub mod error;
 pub mod keys;
 pub mod logs;
+mod page;
 pub mod proof;
 pub mod runtime_config;
 pub mod signers;

@@ -42,23 +42,17 @@ const STORE_VARIABLE: &str = "STELLA_STORE";
 
 /// Without any file, the defaults: every profile's keys in software.
 pub fn load(sources: &Sources) -> Result<Settings> {
-    let mut document: Option<Node> = None;
     let files: Vec<(&PathBuf, bool)> = match &sources.explicit {
         Some(path) => vec![(path, true)],
         None => sources.usual.iter().map(|p| (p, false)).collect(),
     };
+    let mut texts: Vec<(&Path, String)> = Vec::new();
     for (path, must_be_there) in files {
         if let Some(text) = read_file(path, must_be_there)? {
-            let node = Node::parse(path, &text)?;
-            document = Some(match document {
-                Some(below) => below.overlaid(node),
-                None => node,
-            });
+            texts.push((path, text));
         }
     }
-    let document = document.unwrap_or_else(|| Node::empty(Arc::from("")));
-    let mut settings = read(&document)?;
-    settings.origins = Origins::of_document(&document);
+    let mut settings = parse(texts.iter().map(|(path, text)| (*path, text.as_str())))?;
     if let Some(url) = &sources.store_url {
         settings.store = StoreSettings::parse(url).map_err(|why| ConfigError::Environment {
             name: STORE_VARIABLE,
@@ -68,6 +62,22 @@ pub fn load(sources: &Sources) -> Result<Settings> {
             .origins
             .set("store.url", Origin::Environment(STORE_VARIABLE));
     }
+    Ok(settings)
+}
+
+/// Each text, with the name of its file, laid over the one before.
+pub fn parse<'a>(files: impl IntoIterator<Item = (&'a Path, &'a str)>) -> Result<Settings> {
+    let mut document: Option<Node> = None;
+    for (path, text) in files {
+        let node = Node::parse(path, text)?;
+        document = Some(match document {
+            Some(below) => below.overlaid(node),
+            None => node,
+        });
+    }
+    let document = document.unwrap_or_else(|| Node::empty(Arc::from("")));
+    let mut settings = read(&document)?;
+    settings.origins = Origins::of_document(&document);
     Ok(settings)
 }
 

@@ -34,7 +34,7 @@ pub use error::ConfigError;
 pub use hsm::{HsmModule, HsmSession, HsmSettings};
 pub use key_store::{BadKeyStore, KeyStoreUri};
 pub use kms::{AwsKms, KmsSettings};
-pub use load::{Sources, load};
+pub use load::{Sources, load, parse};
 pub use origin::{Origin, Origins};
 pub use rotation::Alert;
 pub use section::nearest;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use stella_core::api::attestations::{
 use stella_core::api::problem::Problem;
 use utoipa::IntoParams;
 
-use super::extract::Body;
+use super::extract::{Body, Query};
 use crate::app::attest::{AttestationQuery, CreateOptions, Wait};
 use crate::app::{App, Caller, Error, Result};
 

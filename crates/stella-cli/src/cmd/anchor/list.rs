@@ -27,7 +27,7 @@ impl List {
                     anchor.status.clone(),
                 ]
             });
-            page.table(["ID", "Pattern", "Keys", "Status"], rows, "no trust anchors");
+            page.list(["ID", "Pattern", "Keys", "Status"], rows, "no trust anchors");
         })?;
         Ok(Exit::Done)
     }

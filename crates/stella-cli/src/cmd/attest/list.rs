@@ -66,7 +66,7 @@ impl List {
                 ]
             });
             let header = ["ID", "State", "Type", "Key", "Created", "Subject"];
-            page.table(header, rows, "no attestations match");
+            page.list(header, rows, "no attestations match");
         })?;
         if let Some(cursor) = &list.next_cursor {
             context

@@ -29,7 +29,7 @@ impl List {
                 ]
             });
             let empty = "nothing is set at run time";
-            page.table(["Key", "Value", "Origin", "Settable"], rows, empty);
+            page.list(["Key", "Value", "Origin", "Settable"], rows, empty);
         })?;
         Ok(Exit::Done)
     }

@@ -47,7 +47,7 @@ impl List {
                 ]
             });
             let header = ["Key ID", "Profile", "Type", "Algorithm", "Status", "Not After"];
-            page.table(header, rows, "no keys match");
+            page.list(header, rows, "no keys match");
         })?;
         Ok(Exit::Done)
     }

@@ -26,7 +26,7 @@ impl RotationWarnings {
                 ]
             });
             let header = ["Key ID", "Profile", "Age", "Max Age", "Warning"];
-            page.table(header, rows, "no keys rotate");
+            page.list(header, rows, "no keys rotate");
         })?;
         Ok(Exit::Done)
     }

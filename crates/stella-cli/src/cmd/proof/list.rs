@@ -43,7 +43,7 @@ impl List {
                 ]
             });
             let header = ["ID", "Created", "Members", "Subject"];
-            page.table(header, rows, "no proofs match");
+            page.list(header, rows, "no proofs match");
         })?;
         if let Some(cursor) = &list.next_cursor {
             context

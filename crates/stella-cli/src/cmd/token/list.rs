@@ -26,7 +26,7 @@ impl List {
                 ]
             });
             let header = ["ID", "Name", "Role", "Status", "Expires", "Last Used"];
-            page.table(header, rows, "no tokens");
+            page.list(header, rows, "no tokens");
         })?;
         Ok(Exit::Done)
     }

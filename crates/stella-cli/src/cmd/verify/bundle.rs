@@ -13,7 +13,7 @@ use super::{Question, report};
 use crate::api::Route;
 use crate::args::digest::Digest;
 use crate::args::predicate_type;
-use crate::cmd::{files, later};
+use crate::cmd::files;
 use crate::context::{Context, Outcome};
 use crate::error::CliError;
 use crate::offline::Evidence;
@@ -22,7 +22,8 @@ use crate::offline::Evidence;
 #[derive(Args)]
 #[command(next_help_heading = "A bundle")]
 pub(super) struct Bundle {
-    /// Judge this DSSE envelope or Sigstore bundle; - is standard input
+    /// Judge this DSSE envelope or Sigstore bundle, or the bundles of one
+    /// statement, one on each line; - is standard input
     #[arg(long, value_name = "FILE", group = "document")]
     bundle: Option<PathBuf>,
     /// Judge this proof: by its address (sha256:HEX) one that is kept, or a
@@ -89,11 +90,12 @@ impl Bundle {
             purl,
             require_types,
         } = asked;
-        let Document::Bundle(file) = document else {
-            return Err(later::missing(context, "verify --proof-bundle --offline"));
-        };
         let trust = offline.into_trust(context)?;
         let wanted = Wanted::parse(one_artifact(digests)?, purl.as_deref(), &require_types)?;
+        let file = match document {
+            Document::Bundle(file) => file,
+            Document::Proof(proof) => return proof.run_offline(wanted, &times, &trust, context),
+        };
         let verdict = crate::offline::judge(context, &trust, &times, &wanted, &Evidence::Document(file))?;
         report::answer(context, &verdict)
     }

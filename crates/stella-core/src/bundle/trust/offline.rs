@@ -1,10 +1,13 @@
 //! A question answered by a trust bundle alone.
 
 use super::{Refused, SignedBundle};
+use crate::api::proofs::ProofVerdict;
 use crate::api::verify::{TraceCheck, VerdictReport};
+use crate::bundle::proof::ProofBundle;
 use crate::time::Timestamp;
 use crate::verify::artifact::Artifact;
 use crate::verify::ask::{Moments, Wanted};
+use crate::verify::proof::{self, Asked, Case, NothingKnown, ProofJudgement};
 use crate::verify::{Budget, Check, Code, Moment, SignedStatement, Verifier, document, report};
 
 /// A bundle in use at one moment: signed, and not expired then.
@@ -52,6 +55,33 @@ impl<'a> Offline<'a> {
             .collect();
         let answer = document::judge_artifact(self.verifier(), artifact, opened, &mut self.budget());
         self.under_this_bundle(answer)
+    }
+
+    /// A proof bundle for what is in it: no time is proven beside its
+    /// signatures, and whether something took a member's place is not known.
+    pub fn proof(&self, bytes: &[u8], asked: &Asked) -> ProofVerdict {
+        let limits = &self.signed.bundle.limits;
+        let bound = asked.digest.is_some();
+        let read = ProofBundle::parse(bytes, &limits.proof());
+        let address = read.as_ref().ok().map(ProofBundle::address);
+        let judgement = match &read {
+            Err(e) => ProofJudgement::unreadable(e),
+            Ok(bundle) => {
+                let case = Case {
+                    bundle,
+                    asked,
+                    known: &NothingKnown,
+                    limits: &limits.proof(),
+                    statements: &limits.statement,
+                };
+                proof::judge(self.verifier(), case, &mut self.budget())
+            }
+        };
+        let answer = report::of_proof(&judgement, address, None, bound, self.moment.now);
+        ProofVerdict {
+            id: answer.id,
+            report: self.under_this_bundle(answer.report),
+        }
     }
 
     fn open(&self, bytes: &[u8]) -> Result<SignedStatement, Check> {

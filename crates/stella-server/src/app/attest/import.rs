@@ -1,7 +1,7 @@
 //! `attest import`: somebody else's envelope or bundle, recorded as it is.
 
 use stella_core::api::attestations::{Attestation, ImportAttestation};
-use stella_core::bundle::Document;
+use stella_core::bundle::{self, Document};
 use stella_core::dsse::IN_TOTO_PAYLOAD_TYPE;
 use stella_core::id::KeyId;
 use stella_core::trust::TrustState;
@@ -23,6 +23,8 @@ impl App {
     ) -> Result<Attestation> {
         let document = Document::parse(request.document.as_bytes(), &self.envelope_limits())
             .map_err(|e| Error::invalid(e.code(), format!("invalid attestation: {e}")))?;
+        let envelope = bundle::envelope_bytes(request.document.as_bytes(), &self.envelope_limits())
+            .map_err(|e| Error::invalid(e.code(), format!("invalid attestation: {e}")))?;
         if document.envelope.payload_type != IN_TOTO_PAYLOAD_TYPE {
             let shown: String = document.envelope.payload_type.chars().take(100).collect();
             return Err(Error::invalid(
@@ -34,12 +36,9 @@ impl App {
         let trust = self.trust_head().await?;
         made_by_the_keys_it_names(&trust, &document)?;
         let equal = self.store.attestations_by_pae(&draft.pae).await?;
-        let same = equal.iter().find(|r| {
-            r.imported
-                && r.signed
-                    .as_ref()
-                    .is_some_and(|s| s.envelope == document.envelope_bytes)
-        });
+        let same = equal
+            .iter()
+            .find(|r| r.imported && r.signed.as_ref().is_some_and(|s| s.envelope == envelope));
         if let Some(row) = same {
             let mut answer = view(row, &trust);
             answer.repeated = true;
@@ -64,7 +63,7 @@ impl App {
             supersedes: None,
             imported: true,
             outcome: Outcome::Signed(Signed {
-                envelope: document.envelope_bytes,
+                envelope: envelope.to_vec(),
                 recorded_at: now,
                 by: None,
                 events: None,

@@ -23,19 +23,11 @@ pub struct AttestationQuery {
 
 impl App {
     pub async fn list_attestations(&self, query: AttestationQuery) -> Result<AttestationList> {
-        let max = self.settings.limits.max_list;
-        let limit = query.limit.unwrap_or(DEFAULT_PAGE.min(max));
-        if !(1..=max).contains(&limit) {
-            return Err(Error::invalid(
-                "list.limit",
-                format!("a page holds 1 to {max} (limits.maxList)"),
-            ));
-        }
+        let page = self.page(query.limit)?;
         let mut filter = self.filter(&query)?;
-        filter.limit = limit.saturating_add(1);
+        filter.limit = page.asked();
         let mut rows = self.store.list_attestations(filter).await?;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
+        let more = page.cut(&mut rows);
         let trust = self.trust_head().await?;
         Ok(AttestationList {
             next_cursor: rows.last().filter(|_| more).map(|r| r.id.to_string()),
@@ -94,5 +86,3 @@ impl App {
         })
     }
 }
-
-const DEFAULT_PAGE: usize = 100;

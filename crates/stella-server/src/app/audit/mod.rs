@@ -21,23 +21,13 @@ pub struct AuditQuery {
     pub limit: Option<usize>,
 }
 
-const DEFAULT_PAGE: usize = 100;
-
 impl App {
     pub async fn audit(&self, query: AuditQuery) -> Result<AuditList> {
-        let max = self.settings.limits.max_list;
-        let limit = query.limit.unwrap_or(DEFAULT_PAGE.min(max));
-        if !(1..=max).contains(&limit) {
-            return Err(Error::invalid(
-                "list.limit",
-                format!("a page holds 1 to {max} (limits.maxList)"),
-            ));
-        }
+        let page = self.page(query.limit)?;
         let mut filter = self.audit_filter(query).await?;
-        filter.limit = limit.saturating_add(1);
+        filter.limit = page.asked();
         let mut rows = self.store.audit(filter).await?;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
+        let more = page.cut(&mut rows);
         Ok(AuditList {
             next_cursor: rows.last().filter(|_| more).map(|r| r.sequence.to_string()),
             events: rows.into_iter().map(event).collect(),

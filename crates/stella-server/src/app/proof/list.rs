@@ -23,19 +23,11 @@ pub struct ProofQuery {
 
 impl App {
     pub async fn list_proofs(&self, query: ProofQuery) -> Result<ProofList> {
-        let max = self.settings.limits.max_list;
-        let limit = query.limit.unwrap_or(DEFAULT_PAGE.min(max));
-        if !(1..=max).contains(&limit) {
-            return Err(Error::invalid(
-                "list.limit",
-                format!("a page holds 1 to {max} (limits.maxList)"),
-            ));
-        }
+        let page = self.page(query.limit)?;
         let mut filter = self.proof_filter(query).await?;
-        filter.limit = limit.saturating_add(1);
+        filter.limit = page.asked();
         let mut rows = self.store.list_proofs(filter).await?;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
+        let more = page.cut(&mut rows);
         let mut proofs = Vec::with_capacity(rows.len());
         for row in &rows {
             proofs.push(self.summary(row).await?);
@@ -88,5 +80,3 @@ impl App {
         Ok(filter)
     }
 }
-
-const DEFAULT_PAGE: usize = 100;

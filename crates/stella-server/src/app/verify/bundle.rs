@@ -14,7 +14,7 @@ impl App {
     pub async fn verify_bundle(&self, caller: &Caller, request: VerifyBundle) -> Result<VerdictReport> {
         let question = self.question(caller, &request.times).await?;
         let wanted = Wanted::parse(request.digests, request.purl.as_deref(), &request.require_types)?;
-        let opened = match Document::parse(request.document.as_bytes(), &self.envelope_limits()) {
+        let opened = match Document::parse_lines(request.document.as_bytes(), &self.envelope_limits()) {
             Ok(document) => self.open_document(&question, &document).await?,
             Err(e) => {
                 let detail = format!("invalid attestation: {e} ({})", e.code());

@@ -68,6 +68,7 @@ impl App {
         DocumentLimits {
             envelope: self.envelope_limits(),
             statement: self.statement_limits(),
+            max_members: self.settings.limits.max_proof_members,
         }
     }
 

@@ -3,17 +3,14 @@
 use std::collections::HashMap;
 
 use stella_core::api::proofs::{ProofVerdict, VerifyProof};
-use stella_core::api::verify::VerdictReport;
 use stella_core::bundle::proof::{ProofBundle, ProofLimits, SignedPayload};
-use stella_core::bundle::spine;
 use stella_core::digest::Sha256;
 use stella_core::dsse::{Envelope, EnvelopeSignature};
 use stella_core::evidence::{Ledger, TimeEvidence};
 use stella_core::id::AttestationId;
-use stella_core::predicate::PredicateType;
+use stella_core::verify::Budget;
 use stella_core::verify::ask::Wanted;
 use stella_core::verify::proof::{Asked, Case, Knowledge, ProofJudgement, judge};
-use stella_core::verify::{Budget, Check, Code};
 
 use super::evidence::KnownSignature;
 use super::{Question, report};
@@ -60,16 +57,7 @@ impl App {
                 match ProofBundle::parse(document.as_bytes(), &self.proof_limits()) {
                     Ok(bundle) => bundle,
                     Err(e) => {
-                        let detail = format!("not a proof bundle: {e} ({})", e.code());
-                        let check = Check::stop("bundle", Code::ProofInvalid, detail);
-                        let judgement = ProofJudgement {
-                            verdict: Code::ProofInvalid.verdict(),
-                            code: Code::ProofInvalid,
-                            subject: String::new(),
-                            anchor_id: None,
-                            deciding: None,
-                            trace: vec![check],
-                        };
+                        let judgement = ProofJudgement::unreadable(&e);
                         return self.told(&question, caller, None, false, &judgement).await;
                     }
                 }
@@ -104,11 +92,7 @@ impl App {
     }
 
     pub(crate) fn proof_limits(&self) -> ProofLimits {
-        ProofLimits {
-            json: self.json_limits(),
-            max_members: self.settings.limits.max_proof_members,
-            max_signatures: self.settings.limits.max_signatures,
-        }
+        self.document_limits().proof()
     }
 
     async fn record_of(&self, question: &Question, bundle: &ProofBundle) -> Result<Record> {
@@ -154,35 +138,14 @@ impl App {
         artifact_bound: bool,
         judgement: &ProofJudgement,
     ) -> Result<ProofVerdict> {
-        let id = address.map(|a| format!("sha256:{a}"));
-        let mut answer = VerdictReport {
-            verdict: judgement.verdict.to_string(),
-            code: judgement.code.to_string(),
-            subject: judgement.subject.clone(),
-            predicate_type: Some(
-                PredicateType::from_wire(spine::PREDICATE_TYPE)
-                    .short()
-                    .into_owned(),
-            ),
-            // Only for the command that mends it: the verdict is about all of them.
-            attestation_id: match judgement.deciding {
-                Some(pae) => self.first_of(&pae).await?,
-                None => None,
-            },
-            anchor_id: judgement.anchor_id.map(|id| id.to_string()),
-            artifact_bound,
-            trace: report::trace(&judgement.trace),
-            parts: Vec::new(),
-            next: None,
-            now: question.moment.now.to_string(),
+        let resting_on = match judgement.deciding {
+            Some(pae) => self.first_of(&pae).await?,
+            None => None,
         };
-        answer.next = report::next(&answer, judgement.code).map(|next| match &id {
-            Some(id) => next.replace("export ADDRESS", &format!("export {id}")),
-            None => next,
-        });
-        answer.attestation_id = None;
-        self.log_verdict(question, caller, &answer).await;
-        Ok(ProofVerdict { id, report: answer })
+        let now = question.moment.now;
+        let answer = report::of_proof(judgement, address, resting_on, artifact_bound, now);
+        self.log_verdict(question, caller, &answer.report).await;
+        Ok(answer)
     }
 
     async fn first_of(&self, pae: &Sha256) -> Result<Option<String>> {

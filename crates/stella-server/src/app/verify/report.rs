@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use stella_core::api::verify::VerdictReport;
 use stella_core::id::{AnchorId, AttestationId};
-pub(super) use stella_core::verify::report::{next, of_one, part, stopped, trace};
+pub(super) use stella_core::verify::report::{next, of_one, of_proof, part, stopped};
 use stella_core::verify::{Code, Judgement, Verdict};
 use stella_store::{LogRow, VerdictRow};
 

@@ -38,6 +38,7 @@ wire! {
         max_json_depth: u32,
         max_subjects: u32,
         max_signatures: u32,
+        max_members: u32,
     }
 }
 
@@ -120,6 +121,7 @@ impl From<&DocumentLimits> for LimitsWire {
             max_json_depth: bound(limits.envelope.json.max_depth),
             max_subjects: bound(limits.statement.max_subjects),
             max_signatures: bound(limits.envelope.max_signatures),
+            max_members: bound(limits.max_members),
         }
     }
 }
@@ -139,6 +141,7 @@ impl LimitsWire {
                 json,
                 max_subjects: unbound(self.max_subjects),
             },
+            max_members: unbound(self.max_members),
         }
     }
 }

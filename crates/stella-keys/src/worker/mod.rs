@@ -1,0 +1,52 @@
+//! A process of its own for code that must not run in ours: a vendor's
+//! library that may crash or never return, and keys that nobody may read.
+//!
+//! The worker is this same program, started again; it learns what it is from
+//! the first frame on its socket, so that no secret is in its arguments or
+//! environment. The parent asks through a [`Link`], with a deadline on each
+//! request, and kills the worker when one passes: nothing else helps against
+//! a library that hangs.
+//!
+//! Parent: [`Process`] (one process), [`Link`] (asking it), [`Supervisor`]
+//! (the one that is in use, replaced when it fails). Worker: [`child`].
+
+pub mod backoff;
+pub mod child;
+mod frame;
+mod instance;
+mod link;
+mod process;
+mod supervisor;
+
+use std::process::ExitCode;
+
+pub use frame::Kind;
+pub use instance::{Make, Timing, Worker};
+pub use link::{Answer, Link, NoAnswer};
+pub use process::{Launch, Process, Watch};
+pub use supervisor::Supervisor;
+
+/// The first frame, and the kinds of answer. Roles number their requests from
+/// [`FIRST_OF_ROLE`].
+pub const CONFIGURE: Kind = Kind::secret(0);
+pub const DONE: Kind = Kind::new(1);
+pub const FAILED: Kind = Kind::new(2);
+pub const FIRST_OF_ROLE: u8 = 16;
+
+/// Becomes a worker when this process was started as one, and does not return
+/// then. Called first thing in `main`, before any thread or runtime is there.
+pub fn run_if_asked() {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == MARK) {
+        let code = child::run(configure);
+        std::process::exit(i32::from(code != ExitCode::SUCCESS));
+    }
+}
+
+/// From the first frame to what the worker is to be.
+fn configure(_body: &[u8]) -> child::Configured {
+    Err(Vec::new())
+}
+
+/// No command of the product begins like this.
+const MARK: &str = "__worker";
