@@ -275,6 +275,25 @@ fn while_kms_is_out_statements_are_recorded_and_signed_when_it_is_back() {
 }
 
 #[test]
+fn the_role_of_a_container_is_enough_and_without_any_credentials_it_says_so() {
+    let desk = Desk::new();
+    let config = desk.stella.folder().join("signer.yaml");
+    let generate = format!(
+        "--config {} keys generate --profile default --key-id key-1",
+        config.display()
+    );
+    let nobody = ("AWS_EC2_METADATA_DISABLED", "true");
+    desk.stella
+        .run_with(&generate, &[nobody])
+        .ends(1)
+        .says("no credentials")
+        .says("aws sts get-caller-identity");
+    let agent = format!("{}/credentials", desk.kms.endpoint());
+    let role = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", agent.as_str());
+    desk.stella.run_with(&generate, &[nobody, role]).ends(0);
+}
+
+#[test]
 fn credentials_that_were_renewed_in_their_file_are_read_by_a_reload() {
     let desk = Desk::new();
     desk.key("default", "key-default");

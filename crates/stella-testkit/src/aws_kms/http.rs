@@ -12,9 +12,10 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use super::rules::{self, Refusal};
-use super::{Fault, Request, Shared, sigv4};
+use super::{ACCESS_KEY, Fault, Request, SECRET_KEY, Shared, sigv4};
 
 pub(super) struct Incoming {
+    method: String,
     headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
@@ -93,6 +94,7 @@ fn read(reader: &mut impl io::BufRead) -> io::Result<Option<Incoming>> {
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
     let mut request = Incoming {
+        method: line.split(' ').next().unwrap_or_default().to_owned(),
         headers,
         body: Vec::new(),
     };
@@ -104,6 +106,9 @@ fn read(reader: &mut impl io::BufRead) -> io::Result<Option<Incoming>> {
 
 /// Status and body; `None` to close the connection.
 fn answer(request: &Incoming, shared: &Shared) -> Option<(u16, Vec<u8>)> {
+    if request.method == "GET" {
+        return Some((200, role().to_string().into_bytes()));
+    }
     let target = request.header("x-amz-target").unwrap_or_default();
     let operation = target.strip_prefix("TrentService.").unwrap_or_default();
     let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
@@ -146,6 +151,16 @@ fn answer(request: &Incoming, shared: &Shared) -> Option<(u16, Vec<u8>)> {
     Some(match done {
         Ok(answer) => (200, answer.to_string().into_bytes()),
         Err(refusal) => refusal.written(),
+    })
+}
+
+/// As the agent beside a container hands out the credentials of its role.
+fn role() -> Value {
+    json!({
+        "AccessKeyId": ACCESS_KEY,
+        "SecretAccessKey": SECRET_KEY,
+        "Token": "of the session",
+        "Expiration": "2100-01-01T00:00:00Z",
     })
 }
 
