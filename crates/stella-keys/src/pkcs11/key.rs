@@ -133,7 +133,7 @@ impl Sign for TokenKey {
             ),
             slot: opened.map(|opened| {
                 let token = &opened.token;
-                format!("{} (\"{}\", serial {})", token.slot, token.label, token.serial)
+                format!("{}, token {}", token.slot, token.name)
             }),
         }
     }

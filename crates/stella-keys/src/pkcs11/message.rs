@@ -2,6 +2,7 @@
 //! is free to change.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -73,11 +74,32 @@ impl Request {
     }
 }
 
+/// Both are needed: a module was seen whose tokens all have one serial.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TokenName {
+    pub label: String,
+    pub serial: String,
+}
+
+impl fmt::Display for TokenName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\" (serial {})", self.label, self.serial)
+    }
+}
+
+impl From<TokenName> for TokenSelector {
+    fn from(name: TokenName) -> Self {
+        Self::Token {
+            label: name.label,
+            serial: Some(name.serial),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
     pub slot: u64,
-    pub label: String,
-    pub serial: String,
+    pub name: TokenName,
     pub pin: PinState,
 }
 
@@ -113,32 +135,43 @@ pub struct Generated {
     pub public_key: PublicKey,
 }
 
-/// `force: u8, length of the serial: u16, serial`, then the PIN: written by
-/// hand, so that no copy of the PIN is left in a buffer that nobody cleanses.
+/// `force: u8`, label and serial of the token, each after its length as
+/// `u16`, then the PIN: written by hand, so that no copy of the PIN is left in
+/// a buffer that nobody cleanses.
+#[derive(Debug, PartialEq, Eq)]
 pub struct Login<'a> {
     pub force: bool,
-    pub serial: &'a str,
+    pub token: TokenName,
     pub pin: &'a [u8],
 }
 
 impl<'a> Login<'a> {
     pub fn encode(&self) -> Option<Zeroizing<Vec<u8>>> {
-        let mut out = Zeroizing::new(Vec::with_capacity(3 + self.serial.len() + self.pin.len()));
+        let words = [&self.token.label, &self.token.serial];
+        let size = 1 + words.iter().map(|word| 2 + word.len()).sum::<usize>() + self.pin.len();
+        let mut out = Zeroizing::new(Vec::with_capacity(size));
         out.push(u8::from(self.force));
-        out.extend_from_slice(&u16::try_from(self.serial.len()).ok()?.to_be_bytes());
-        out.extend_from_slice(self.serial.as_bytes());
+        for word in words {
+            out.extend_from_slice(&u16::try_from(word.len()).ok()?.to_be_bytes());
+            out.extend_from_slice(word.as_bytes());
+        }
         out.extend_from_slice(self.pin);
         Some(out)
     }
 
     pub fn decode(body: &'a [u8]) -> Option<Self> {
-        let (force, rest) = body.split_first()?;
-        let (length, rest) = rest.split_first_chunk()?;
-        let (serial, pin) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+        let (force, mut rest) = body.split_first()?;
+        let mut word = || {
+            let (length, after) = rest.split_first_chunk()?;
+            let (word, after) = after.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+            rest = after;
+            Some(std::str::from_utf8(word).ok()?.to_owned())
+        };
+        let (label, serial) = (word()?, word()?);
         Some(Self {
             force: *force != 0,
-            serial: std::str::from_utf8(serial).ok()?,
-            pin,
+            token: TokenName { label, serial },
+            pin: rest,
         })
     }
 }
@@ -153,10 +186,8 @@ pub struct LoggedIn {
 /// Why a request was not done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
-    /// Nobody is logged in to the token of this serial.
-    LoginNeeded {
-        serial: String,
-    },
+    /// Nobody is logged in to the token.
+    LoginNeeded(TokenName),
     /// A key of that label is there.
     LabelTaken(String),
     UnsupportedAlgorithm(Algorithm),
@@ -198,10 +229,10 @@ impl Failure {
                 ckr: ckr.map(Into::into),
                 ..HsmError::new(class, module, detail)
             },
-            Self::LoginNeeded { serial } => HsmError::new(
+            Self::LoginNeeded(token) => HsmError::new(
                 ErrorClass::Auth,
                 module,
-                format!("nobody is logged in to the token {serial}"),
+                format!("nobody is logged in to the token {token}"),
             ),
             Self::LabelTaken(label) => HsmError::new(
                 ErrorClass::Config,
@@ -230,18 +261,18 @@ mod tests {
 
     #[test]
     fn a_login_arrives_as_it_was_sent() {
-        let body = Login {
+        let login = Login {
             force: true,
-            serial: "79f0",
+            token: TokenName {
+                label: "stella".to_owned(),
+                serial: "79f0".to_owned(),
+            },
             pin: b"12\xff34",
+        };
+        let body = login.encode().expect("body");
+        for cut in 0..body.len() - login.pin.len() {
+            assert!(Login::decode(&body[..cut]).is_none());
         }
-        .encode()
-        .expect("body");
-        let login = Login::decode(&body).expect("login");
-        assert_eq!(
-            (login.force, login.serial, login.pin),
-            (true, "79f0", &b"12\xff34"[..])
-        );
-        assert!(Login::decode(&body[..4]).is_none());
+        assert_eq!(Login::decode(&body), Some(login));
     }
 }

@@ -25,7 +25,7 @@ use crate::hsm::{
 use crate::worker::Worker;
 use crate::{GenerateError, Sign, SignError, sign_verified};
 use key::{Place, SignFailure, TokenKey};
-use message::{Found, Generated, Request, Token};
+use message::{Found, Generated, Request};
 use requests::{Requests, Stopped};
 
 /// One PKCS#11 module. Its worker is started when it is first needed.
@@ -89,7 +89,7 @@ impl Hsm for Pkcs11 {
         Ok(FoundKey {
             reference: KeyReference {
                 module: at.module.clone(),
-                token: by_serial(&found.token),
+                token: found.token.name.into(),
                 object: found.label,
                 id: found.id,
             },
@@ -127,7 +127,7 @@ impl Hsm for Pkcs11 {
         };
         let at = KeyReference {
             module: Some(self.name().clone()),
-            token: by_serial(&made.token),
+            token: made.token.name.into(),
             object: Some(label.to_owned()),
             id: Some(id),
         };
@@ -208,19 +208,12 @@ impl Pkcs11 {
             ));
         }
         Ok(ProbedKey {
-            token_label: opened.token.label,
-            token_serial: opened.token.serial,
+            token_label: opened.token.name.label,
+            token_serial: opened.token.name.serial,
             slot: opened.token.slot,
             mechanism: opened.mechanism.mechanism,
             took,
         })
-    }
-}
-
-fn by_serial(token: &Token) -> TokenSelector {
-    TokenSelector::Token {
-        label: token.label.clone(),
-        serial: Some(token.serial.clone()),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 use stella_core::alg::Algorithm;
 
-use super::message::{ASK, Failure, LOGIN, LoggedIn, Login, Request, Token};
+use super::message::{ASK, Failure, LOGIN, LoggedIn, Login, Request, Token, TokenName};
 use super::starting::Starting;
 use crate::hsm::{
     ErrorClass, HsmError, HsmEvent, HsmEvents, HsmOptions, HsmStatus, ModuleName, Pin, PinMemory,
@@ -144,8 +144,8 @@ impl Requests {
                 Err(failure) => failure,
             };
             match failure {
-                Failure::LoginNeeded { serial } if !logged_in => {
-                    self.login(worker, options, &serial, false)?;
+                Failure::LoginNeeded(token) if !logged_in => {
+                    self.login(worker, options, &token, false)?;
                     logged_in = true;
                 }
                 Failure::LabelTaken(label) => return Err(Stopped::LabelTaken(label)),
@@ -183,25 +183,26 @@ impl Requests {
         &self,
         worker: &Arc<Worker>,
         options: &HsmOptions,
-        serial: &str,
+        token: &TokenName,
         force: bool,
     ) -> Result<LoggedIn, HsmError> {
         let _one = self.logging_in.lock().unwrap_or_else(PoisonError::into_inner);
         let none = Pin::new(Vec::new());
         let pin = options.pin.as_ref().unwrap_or(&none);
+        let serial = &token.serial;
         if !force && self.pins.refused(serial, pin).map_err(|e| self.no_memory(&e))? {
             return Err(self.error(
                 ErrorClass::Auth,
-                format!("the token {serial} refused this PIN before; it is not tried again by itself"),
+                format!("the token {token} refused this PIN before; it is not tried again by itself"),
             ));
         }
         let body = Login {
             force,
-            serial,
+            token: token.clone(),
             pin: pin.expose(),
         }
         .encode()
-        .ok_or_else(|| self.error(ErrorClass::Config, "the serial number of the token is too long"))?;
+        .ok_or_else(|| self.error(ErrorClass::Config, "the name of the token is too long"))?;
         let call = Call {
             kind: LOGIN,
             body: &[&body],
@@ -218,7 +219,7 @@ impl Requests {
                     self.tell(
                         Severity::Warning,
                         "pin.count-low",
-                        format!("somebody had entered a wrong PIN at the token {serial}"),
+                        format!("somebody had entered a wrong PIN at the token {token}"),
                     );
                 }
                 Ok(logged_in)
@@ -254,11 +255,11 @@ impl Requests {
             self.ask_of::<Token>(worker, options, &Request::Token(token.clone()), deadline)
         };
         let before = look()?;
-        self.login(worker, options, &before.serial, force)?;
+        self.login(worker, options, &before.name, force)?;
         Ok(PinReport {
             after: look()?.pin,
-            token_label: before.label,
-            token_serial: before.serial,
+            token_label: before.name.label,
+            token_serial: before.name.serial,
             slot: before.slot,
             before: before.pin,
         })

@@ -1,117 +1,64 @@
-//! SoftHSM tokens in a folder of their own.
+//! A token with a key store in front of it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use stella_core::alg::Algorithm;
-
+use stella_core::alg::{Algorithm, PublicKey};
+use stella_keys::Sign;
 use stella_keys::hsm::{
-    HsmEvent, HsmEvents, HsmOptions, ModuleName, Pin, PinMemory, TokenSelector, VolatilePinMemory,
+    Hsm, HsmEvent, HsmEvents, HsmOptions, KeyReference, ModuleName, Pin, PinMemory, TokenSelector,
+    VolatilePinMemory,
 };
 use stella_keys::pkcs11::Pkcs11;
-use tempfile::TempDir;
+use stella_testkit::token::{Faults, Token};
 
-pub const PIN: &str = "1234-right";
-
-pub struct SoftHsm {
-    folder: TempDir,
+pub struct Bed {
+    pub token: Token,
     pub pins: Arc<VolatilePinMemory>,
     pub log: Arc<Log>,
 }
 
-impl SoftHsm {
-    pub fn new() -> Self {
-        assert!(
-            Path::new(LIBRARY).exists(),
-            "{LIBRARY} is not there: apt-get install softhsm2"
-        );
-        let folder = tempfile::tempdir().expect("folder");
-        fs::create_dir(folder.path().join("tokens")).expect("folder");
-        let configuration = format!(
-            "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n",
-            folder.path().join("tokens").display()
-        );
-        fs::write(folder.path().join("softhsm2.conf"), configuration).expect("configuration");
+impl Bed {
+    pub fn of(token: Token) -> Self {
         Self {
-            folder,
+            token,
             pins: Arc::default(),
             log: Arc::default(),
         }
     }
 
-    pub fn with_token(label: &str) -> Self {
-        let hsm = Self::new();
-        hsm.add_token(label, PIN);
-        hsm
+    /// A SoftHSM with the token `stella`.
+    pub fn soft() -> Self {
+        Self::of(Token::soft_hsm("stella"))
     }
 
-    pub fn path(&self) -> &Path {
-        self.folder.path()
+    /// The same, failing as it is told.
+    pub fn faulty() -> (Self, Faults) {
+        let mut bed = Self::soft();
+        let faults = Faults::before(&mut bed.token);
+        (bed, faults)
     }
 
-    pub fn tokens(&self) -> PathBuf {
-        self.folder.path().join("tokens")
-    }
-
-    pub fn add_token(&self, label: &str, pin: &str) {
-        self.util(&[
-            "--init-token",
-            "--free",
-            "--label",
-            label,
-            "--pin",
-            pin,
-            "--so-pin",
-            "so-pin",
-        ]);
-    }
-
-    pub fn util(&self, arguments: &[&str]) {
-        let done = Command::new("softhsm2-util")
-            .args(arguments)
-            .env("SOFTHSM2_CONF", self.folder.path().join("softhsm2.conf"))
-            .output()
-            .expect("softhsm2-util runs");
-        assert!(done.status.success(), "{arguments:?}: {done:?}");
-    }
-
-    /// `pkcs11-tool`, logged in to the token `stella`.
-    pub fn tool(&self, arguments: &[&str]) {
-        let done = Command::new("pkcs11-tool")
-            .args([
-                "--module",
-                LIBRARY,
-                "--token-label",
-                "stella",
-                "--login",
-                "--pin",
-                PIN,
-            ])
-            .args(arguments)
-            .env("SOFTHSM2_CONF", self.folder.path().join("softhsm2.conf"))
-            .output()
-            .expect("pkcs11-tool runs: apt-get install opensc");
-        assert!(done.status.success(), "{arguments:?}: {done:?}");
+    pub fn folder(&self) -> &Path {
+        self.token.folder()
     }
 
     /// A program that is no worker.
     pub fn script(&self, commands: &str) -> PathBuf {
-        let path = self.folder.path().join("script");
+        let path = self.folder().join("script");
         fs::write(&path, format!("#!/bin/sh\n{commands}\n")).expect("script");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("permissions");
         path
     }
 
     pub fn options(&self) -> HsmOptions {
-        let mut options = HsmOptions::new(name("primary"), LIBRARY);
-        options.pin = Some(pin(PIN));
-        let configuration = self.folder.path().join("softhsm2.conf").display().to_string();
-        options.env.insert("SOFTHSM2_CONF".to_owned(), configuration);
+        let mut options = HsmOptions::new(name("primary"), self.token.module());
+        options.pin = Some(pin(self.token.pin()));
+        options.env = self.token.environment().iter().cloned().collect();
         options.program = Some(env!("CARGO_BIN_EXE_stella-keys-worker").into());
         options
     }
@@ -125,6 +72,13 @@ impl SoftHsm {
         let log: Arc<dyn HsmEvents> = self.log.clone();
         Pkcs11::new(options, pins, log)
     }
+}
+
+/// A new P-256 key of the token `stella`.
+pub fn key(hsm: &dyn Hsm) -> (Arc<dyn Sign>, KeyReference, PublicKey) {
+    let (at, public_key) = hsm.generate(&token("stella"), "key", p256()).expect("generated");
+    let key = hsm.key(&at, &public_key).expect("found");
+    (key, at, public_key)
 }
 
 /// Every event, for a test to look at.
@@ -197,4 +151,5 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     panic!("{what}: not within half a minute");
 }
 
-pub const LIBRARY: &str = "/usr/lib/softhsm/libsofthsm2.so";
+/// Of tokens that are made here, and not by a vendor's tool.
+pub const PIN: &str = "1234-right";

@@ -6,11 +6,11 @@ use std::process::{Command, Stdio};
 
 use stella_keys::hsm::Hsm;
 
-use super::bed::{LIBRARY, PIN, SoftHsm, eventually, gone, p256, signal, token};
+use super::bed::{Bed, eventually, gone, p256, signal, token};
 
 #[test]
 fn arguments_and_environment_hold_no_secret_and_nothing_of_ours() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let hsm = bed.start();
     hsm.generate(&token("stella"), "key", p256()).expect("logged in");
     let pid = hsm.status().pid.expect("pid");
@@ -23,7 +23,7 @@ fn arguments_and_environment_hold_no_secret_and_nothing_of_ours() {
         .filter_map(|v| Some(v.split_once('=')?.0))
         .collect();
     assert_eq!(names, ["SOFTHSM2_CONF"]);
-    assert!(!arguments.contains(PIN) && !environment.contains(PIN));
+    assert!(!arguments.contains(bed.token.pin()) && !environment.contains(bed.token.pin()));
     let core = of("limits")
         .lines()
         .find(|l| l.starts_with("Max core file size"))
@@ -37,10 +37,15 @@ fn arguments_and_environment_hold_no_secret_and_nothing_of_ours() {
 
 #[test]
 fn our_own_process_never_loads_the_library() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let hsm = bed.start();
     hsm.generate(&token("stella"), "key", p256()).expect("key");
-    let name = LIBRARY.rsplit('/').next().expect("name");
+    let name = bed
+        .token
+        .module()
+        .file_name()
+        .and_then(|name| name.to_str())
+        .expect("name");
     let maps = |of: &str| fs::read_to_string(format!("/proc/{of}/maps")).expect("maps");
     assert!(!maps("self").contains(name));
     assert!(maps(&hsm.status().pid.expect("pid").to_string()).contains(name));
@@ -48,7 +53,7 @@ fn our_own_process_never_loads_the_library() {
 
 #[test]
 fn a_worker_ends_with_what_started_it() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let hsm = bed.start();
     hsm.slots().expect("slots");
     let pid = hsm.status().pid.expect("pid");
@@ -83,7 +88,7 @@ fn a_worker_dies_with_a_parent_that_is_killed() {
 #[test]
 #[ignore = "it is the parent in the test above"]
 fn a_parent_that_is_killed() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let hsm = bed.start();
     hsm.generate(&token("stella"), "key", p256()).expect("logged in");
     println!("worker is {}", hsm.status().pid.expect("pid"));

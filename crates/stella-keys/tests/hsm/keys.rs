@@ -1,52 +1,16 @@
 //! Making, finding and using keys.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use stella_core::alg::{Algorithm, PublicKey};
-use stella_keys::conformance::conformance;
+use stella_core::alg::Algorithm;
 use stella_keys::hsm::{Hsm, KeyReference, TokenSelector};
-use stella_keys::{GenerateError, Sign, SignError, StoreDescription, sign_verified};
+use stella_keys::{GenerateError, SignError, sign_verified};
 
-use super::bed::{SoftHsm, p256, token};
-
-#[test]
-fn softhsm_passes_the_suite() {
-    let bed = SoftHsm::with_token("stella");
-    let hsm = bed.start();
-    let made = AtomicU32::new(0);
-    let algorithms = AtomicU32::new(0);
-    conformance(|algorithm| {
-        let label = format!("key-{}", made.fetch_add(1, Ordering::Relaxed));
-        let (at, public_key) = hsm.generate(&token("stella"), &label, algorithm).ok()?;
-        let key = hsm.key(&at, &public_key).expect("the key that was made");
-        algorithms.fetch_add(1, Ordering::Relaxed);
-        Some(Box::new(Shared(key)) as Box<dyn Sign>)
-    });
-    // P-256 and Ed25519, twice each.
-    assert_eq!(algorithms.load(Ordering::Relaxed), 4);
-}
-
-struct Shared(Arc<dyn Sign>);
-
-impl Sign for Shared {
-    fn public_key(&self) -> &PublicKey {
-        self.0.public_key()
-    }
-
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
-        self.0.sign(message)
-    }
-
-    fn describe(&self) -> StoreDescription {
-        self.0.describe()
-    }
-}
+use super::bed::{Bed, key, p256, token};
 
 #[test]
 fn a_key_that_is_made_is_named_for_ever_and_cannot_leave_the_token() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let (at, public_key) = bed
         .start()
         .generate(&token("stella"), "key-2025-prod", p256())
@@ -72,7 +36,7 @@ fn a_key_that_is_made_is_named_for_ever_and_cannot_leave_the_token() {
 
 #[test]
 fn a_label_is_given_once() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let hsm = bed.start();
     let (at, public_key) = hsm.generate(&token("stella"), "key", p256()).expect("key");
     assert_eq!(
@@ -86,7 +50,7 @@ fn a_label_is_given_once() {
 
 #[test]
 fn an_algorithm_that_the_token_lacks_is_refused_by_name() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let ml_dsa: Algorithm = "ml-dsa-65".parse().expect("algorithm");
     assert_eq!(
         bed.start().generate(&token("stella"), "key", ml_dsa),
@@ -96,8 +60,8 @@ fn an_algorithm_that_the_token_lacks_is_refused_by_name() {
 
 #[test]
 fn two_keys_of_one_label_are_told_apart_by_id_alone() {
-    let bed = SoftHsm::with_token("stella");
-    bed.tool(&[
+    let bed = Bed::soft();
+    bed.token.pkcs11_tool(&[
         "--keypairgen",
         "--key-type",
         "EC:prime256v1",
@@ -106,7 +70,7 @@ fn two_keys_of_one_label_are_told_apart_by_id_alone() {
         "--id",
         "0a",
     ]);
-    bed.tool(&[
+    bed.token.pkcs11_tool(&[
         "--keypairgen",
         "--key-type",
         "EC:prime256v1",
@@ -138,12 +102,12 @@ fn two_keys_of_one_label_are_told_apart_by_id_alone() {
 
 #[test]
 fn a_key_that_was_deleted_is_missing_and_not_down() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let hsm = bed.start();
-    let (at, public_key) = hsm.generate(&token("stella"), "key", p256()).expect("key");
-    let key = hsm.key(&at, &public_key).expect("key");
+    let (key, ..) = key(&hsm);
     sign_verified(&*key, b"message").expect("signature");
-    bed.tool(&["--delete-object", "--type", "privkey", "--label", "key"]);
+    bed.token
+        .pkcs11_tool(&["--delete-object", "--type", "privkey", "--label", "key"]);
     let error = key.sign(b"message").expect_err("gone");
     assert_eq!(error.code(), "signer.key-missing");
     assert!(
@@ -155,12 +119,11 @@ fn a_key_that_was_deleted_is_missing_and_not_down() {
 
 #[test]
 fn a_session_that_was_idle_is_opened_anew() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let mut options = bed.options();
     options.session_timeout = Duration::ZERO;
     let hsm = bed.start_with(options);
-    let (at, public_key) = hsm.generate(&token("stella"), "key", p256()).expect("key");
-    let key = hsm.key(&at, &public_key).expect("key");
+    let (key, ..) = key(&hsm);
     for _ in 0..20 {
         sign_verified(&*key, b"message").expect("signature");
     }
@@ -168,7 +131,7 @@ fn a_session_that_was_idle_is_opened_anew() {
 
 #[test]
 fn a_message_beyond_the_bound_is_refused_where_the_token_hashes() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let mut options = bed.options();
     options.max_message = 1000;
     let hsm = bed.start_with(options);
@@ -193,7 +156,7 @@ fn a_message_beyond_the_bound_is_refused_where_the_token_hashes() {
 
 #[test]
 fn slots_and_library_say_what_they_can_do() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let hsm = bed.start();
     let info = hsm.info().expect("info");
     assert!(info.manufacturer.contains("SoftHSM"), "{info:?}");

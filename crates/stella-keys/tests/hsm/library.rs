@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use stella_keys::hsm::Hsm;
 
-use super::bed::{LIBRARY, SoftHsm, eventually};
+use super::bed::{Bed, eventually};
 
 #[test]
 fn a_library_that_is_missing_truncated_or_foreign_is_named_with_its_fault() {
-    let library = fs::read(LIBRARY).expect("library");
+    let library = fs::read(Bed::soft().token.module()).expect("library");
     let mut foreign = library.clone();
     // e_machine: AArch64, or x86-64 where that is our own.
     let other = if foreign[18] == 0xb7 { 0x3e } else { 0xb7 };
@@ -28,8 +28,8 @@ fn a_library_that_is_missing_truncated_or_foreign_is_named_with_its_fault() {
             ),
         ),
     ] {
-        let bed = SoftHsm::with_token("stella");
-        let path = bed.path().join("libvendor.so");
+        let bed = Bed::soft();
+        let path = bed.folder().join("libvendor.so");
         if let Some(content) = content {
             fs::write(&path, content).expect("library");
         }
@@ -45,20 +45,20 @@ fn a_library_that_is_missing_truncated_or_foreign_is_named_with_its_fault() {
 
 #[test]
 fn signing_works_again_when_the_library_is_back() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let mut options = bed.options();
-    options.library = bed.path().join("libvendor.so");
+    options.library = bed.folder().join("libvendor.so");
     options.restart_backoff = Duration::from_millis(10);
     let path = options.library.clone();
     let hsm = bed.start_with(options);
     hsm.slots().expect_err("no library");
-    put(&path);
+    put(bed.token.module(), &path);
     eventually("it is loaded", || hsm.slots().is_ok());
 }
 
 #[test]
 fn a_library_that_is_none_of_pkcs11_is_refused() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let mut options = bed.options();
     options.library = "libm.so.6".into();
     let error = bed.start_with(options).slots().expect_err("not a module");
@@ -67,8 +67,8 @@ fn a_library_that_is_none_of_pkcs11_is_refused() {
 }
 
 /// At once, as a package manager does.
-fn put(path: &Path) {
+fn put(library: &Path, path: &Path) {
     let beside = path.with_extension("new");
-    fs::copy(LIBRARY, &beside).expect("copy");
+    fs::copy(library, &beside).expect("copy");
     fs::rename(beside, path).expect("rename");
 }

@@ -1,6 +1,7 @@
 //! Keys on real tokens, behind a worker that is killed, hung and replaced.
 
 mod bed;
+mod faults;
 mod isolation;
 mod keys;
 mod library;
@@ -9,3 +10,4 @@ mod pins;
 mod reload;
 mod restarts;
 mod tokens;
+mod vendors;

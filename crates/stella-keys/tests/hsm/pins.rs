@@ -3,11 +3,11 @@
 use stella_keys::hsm::{Hsm, PinMemory};
 use stella_keys::sign_verified;
 
-use super::bed::{PIN, SoftHsm, p256, pin, token};
+use super::bed::{Bed, p256, pin, token};
 
 #[test]
 fn a_refused_pin_is_tried_once_whatever_is_restarted() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let (at, public_key) = bed
         .start()
         .generate(&token("stella"), "key", p256())
@@ -30,7 +30,7 @@ fn a_refused_pin_is_tried_once_whatever_is_restarted() {
 
 #[test]
 fn many_callers_try_a_wrong_pin_once_between_them() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let (at, public_key) = bed
         .start()
         .generate(&token("stella"), "key", p256())
@@ -51,7 +51,7 @@ fn many_callers_try_a_wrong_pin_once_between_them() {
 
 #[test]
 fn an_operator_may_force_a_pin_and_a_right_one_clears_the_memory() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let hsm = bed.start();
     let (at, public_key) = hsm.generate(&token("stella"), "key", p256()).expect("key");
     let serial = hsm
@@ -63,7 +63,9 @@ fn an_operator_may_force_a_pin_and_a_right_one_clears_the_memory() {
         .serial
         .clone();
     // Somebody mistook the right PIN for a refused one.
-    bed.pins.remember_refused(&serial, &pin(PIN)).expect("memory");
+    bed.pins
+        .remember_refused(&serial, &pin(bed.token.pin()))
+        .expect("memory");
     let hsm = bed.start();
     let refused = hsm.verify_pin(&token("stella"), false).expect_err("remembered");
     assert_eq!(refused.code(), "hsm.unauthenticated");
@@ -79,7 +81,7 @@ fn an_operator_may_force_a_pin_and_a_right_one_clears_the_memory() {
 
 #[test]
 fn a_module_without_a_pin_says_so() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let mut options = bed.options();
     options.pin = None;
     let error = bed

@@ -9,11 +9,11 @@ use stella_keys::hsm::{Hsm, WorkerState};
 use stella_keys::pkcs11::Pkcs11;
 use stella_keys::{Retry, SignError, sign_verified};
 
-use super::bed::{SoftHsm, eventually, p256, signal, token};
+use super::bed::{Bed, eventually, key, signal};
 
 #[test]
 fn a_worker_that_is_killed_again_and_again_loses_no_request() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let hsm = bed.start();
     let faults = under_load(&hsm, |round| {
         signal(pid(&hsm), if round % 2 == 0 { "KILL" } else { "ABRT" });
@@ -27,7 +27,7 @@ fn a_worker_that_is_killed_again_and_again_loses_no_request() {
 
 #[test]
 fn a_worker_that_hangs_is_killed_and_those_who_wait_hear_of_it() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let mut options = bed.options();
     options.request_timeout = Duration::from_millis(400);
     let hsm = bed.start_with(options);
@@ -42,7 +42,7 @@ fn a_worker_that_hangs_is_killed_and_those_who_wait_hear_of_it() {
 
 #[test]
 fn a_worker_that_hangs_while_it_starts_is_killed_too() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let mut options = bed.options();
     // It is started and never answers.
     options.program = Some(bed.script("sleep 1000"));
@@ -59,7 +59,7 @@ fn a_worker_that_hangs_while_it_starts_is_killed_too() {
 
 #[test]
 fn a_worker_that_ends_at_once_is_not_started_in_a_hot_loop() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let mut options = bed.options();
     options.program = Some(bed.script("echo 'the library is cursed' >&2; exit 3"));
     options.restart_backoff = Duration::from_secs(600);
@@ -81,10 +81,9 @@ fn a_worker_that_ends_at_once_is_not_started_in_a_hot_loop() {
 
 #[test]
 fn a_worker_that_dies_while_nobody_asks_is_back_before_somebody_does() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let hsm = bed.start();
-    let (at, public_key) = hsm.generate(&token("stella"), "key", p256()).expect("key");
-    let key = hsm.key(&at, &public_key).expect("key");
+    let (key, ..) = key(&hsm);
     sign_verified(&*key, b"message").expect("signature");
     let first = pid(&hsm);
     signal(first, "KILL");
@@ -98,8 +97,7 @@ fn a_worker_that_dies_while_nobody_asks_is_back_before_somebody_does() {
 /// Eight callers sign all the while, and `fault` is called three times, each
 /// after signing went on. Answers what callers heard besides signatures.
 fn under_load(hsm: &Pkcs11, fault: impl Fn(u32)) -> Vec<SignError> {
-    let (at, public_key) = hsm.generate(&token("stella"), "key", p256()).expect("key");
-    let key = hsm.key(&at, &public_key).expect("key");
+    let (key, ..) = key(hsm);
     let (over, signed) = (AtomicBool::new(false), AtomicU32::new(0));
     thread::scope(|scope| {
         let callers: Vec<_> = (0..8)

@@ -1,48 +1,40 @@
 //! Tokens that come, go and are not what they were.
 
-use std::fs;
 use std::time::Duration;
 
 use stella_keys::hsm::{Hsm, TokenSelector};
 use stella_keys::sign_verified;
 
-use super::bed::{PIN, SoftHsm, eventually, p256, token};
+use super::bed::{Bed, eventually, key, p256, token};
 
 #[test]
 fn a_token_that_goes_away_and_comes_back_signs_again_by_itself() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let mut options = bed.options();
     options.restart_backoff = Duration::from_millis(10);
     let hsm = bed.start_with(options);
-    let (at, public_key) = hsm.generate(&token("stella"), "key", p256()).expect("key");
-    let key = hsm.key(&at, &public_key).expect("key");
+    let (key, ..) = key(&hsm);
     sign_verified(&*key, b"message").expect("signature");
 
-    let away = bed.path().join("away");
-    let home = fs::read_dir(bed.tokens())
-        .expect("tokens")
-        .next()
-        .expect("one")
-        .expect("one")
-        .path();
-    fs::rename(&home, &away).expect("move");
+    bed.token.take_out();
     eventually("its absence is noticed", || {
         key.sign(b"message")
             .is_err_and(|e| e.code() == "signer.unavailable")
     });
-    fs::rename(&away, &home).expect("move");
+    bed.token.put_back();
     eventually("it signs again", || sign_verified(&*key, b"message").is_ok());
 }
 
 #[test]
 fn another_token_of_the_same_label_is_not_taken_for_it() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let hsm = bed.start();
-    let (at, public_key) = hsm.generate(&token("stella"), "key", p256()).expect("key");
-    let key = hsm.key(&at, &public_key).expect("key");
+    let (key, at, public_key) = key(&hsm);
     sign_verified(&*key, b"message").expect("signature");
-    bed.util(&["--delete-token", "--token", "stella"]);
-    bed.add_token("stella", PIN);
+    let delete = ["--delete-token", "--token", "stella"];
+    let done = bed.token.tool("softhsm2-util").args(delete).status();
+    assert!(done.is_ok_and(|done| done.success()));
+    bed.token.add("stella");
     hsm.reload(bed.options()).expect_err("the key is not there");
     let hsm = bed.start();
     let error = hsm.key(&at, &public_key).err().expect("another token");
@@ -62,8 +54,8 @@ fn another_token_of_the_same_label_is_not_taken_for_it() {
 
 #[test]
 fn two_tokens_of_one_label_are_told_apart_by_serial_alone() {
-    let bed = SoftHsm::with_token("stella");
-    bed.add_token("stella", PIN);
+    let bed = Bed::soft();
+    bed.token.add("stella");
     let hsm = bed.start();
     let error = hsm.generate(&token("stella"), "key", p256()).expect_err("two");
     assert!(error.to_string().contains("name one by its serial"), "{error}");
@@ -79,10 +71,9 @@ fn two_tokens_of_one_label_are_told_apart_by_serial_alone() {
 
 #[test]
 fn a_token_that_is_not_there_takes_none_of_the_others_away() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let hsm = bed.start();
-    let (at, public_key) = hsm.generate(&token("stella"), "key", p256()).expect("key");
-    let key = hsm.key(&at, &public_key).expect("key");
+    let (key, ..) = key(&hsm);
     for _ in 0..5 {
         let error = hsm
             .generate(&token("stela"), "key", p256())
@@ -100,7 +91,7 @@ fn a_token_that_is_not_there_takes_none_of_the_others_away() {
 
 #[test]
 fn a_key_is_made_by_slot_and_found_by_token() {
-    let bed = SoftHsm::with_token("stella");
+    let bed = Bed::soft();
     let hsm = bed.start();
     let slots = hsm.slots().expect("slots");
     let slot = slots.iter().find(|slot| slot.label == "stella").expect("slot");

@@ -33,7 +33,7 @@ impl Module {
         let (handle, held) = sessions.with(self, &token, |live| {
             let handle = private_key(live, &token, &at)?;
             let held = public_half(&live.session, handle)?;
-            Ok((handle, held.and_then(|held| held.public_key(algorithm))))
+            Ok((handle, held.public_key(algorithm)))
         })?;
         if let Some(held) = held
             && held != *expected
@@ -41,9 +41,9 @@ impl Module {
             return Err(Failure::new(
                 ErrorClass::KeyMissing,
                 format!(
-                    "the key {} on the token \"{}\" is another: its public key is sha256:{}, not sha256:{}",
+                    "the key {} on the token {} is another: its public key is sha256:{}, not sha256:{}",
                     names(&at),
-                    token.label,
+                    token.name,
                     held.fingerprint(),
                     expected.fingerprint()
                 ),
@@ -78,7 +78,7 @@ impl Module {
             let public = public_half(&live.session, handle)?;
             let algorithm = private
                 .algorithm(configured)
-                .or_else(|| public.as_ref()?.algorithm(configured));
+                .or_else(|| public.algorithm(configured));
             let key_type = match (algorithm, private.key_type) {
                 (Some(algorithm), _) => algorithm.id().to_owned(),
                 (None, Some(other)) => format!("{other}, which this build cannot use"),
@@ -86,7 +86,7 @@ impl Module {
             };
             Ok(Found {
                 token: token.clone(),
-                public_key: algorithm.and_then(|algorithm| public?.public_key(algorithm)),
+                public_key: algorithm.and_then(|algorithm| public.public_key(algorithm)),
                 key_type,
                 label: private.label,
                 id: private.id,
@@ -107,9 +107,9 @@ impl Module {
     /// A key has one number, however often it is opened.
     fn number(&self, key: Key) -> Result<u32, Failure> {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        let known = keys.iter().position(|k| {
-            k.reference == key.reference && k.way == key.way && k.token.serial == key.token.serial
-        });
+        let known = keys
+            .iter()
+            .position(|k| k.reference == key.reference && k.way == key.way && k.token.name == key.token.name);
         let index = known.unwrap_or_else(|| {
             keys.push(Arc::new(key));
             keys.len() - 1
@@ -132,10 +132,7 @@ pub(super) fn private_key(live: &Live, token: &Token, at: &KeyReference) -> Resu
     match found[..] {
         [one] => Ok(one),
         // Who is not logged in sees no private keys.
-        [] if !is_logged_in(session)? => Err(Failure::LoginNeeded {
-            serial: token.serial.clone(),
-        }
-        .into()),
+        [] if !is_logged_in(session)? => Err(Failure::LoginNeeded(token.name.clone()).into()),
         [] => Err(missing(token, format!("has no private key {}", names(at)))),
         [..] => {
             let ids: Vec<String> = found
@@ -157,8 +154,8 @@ pub(super) fn private_key(live: &Live, token: &Token, at: &KeyReference) -> Resu
 }
 
 /// The public object beside the private one, or what the private one tells.
-fn public_half(session: &Session, private: ObjectHandle) -> Result<Option<Attributes>, Trouble> {
-    let held = Attributes::of_private(session, private)?;
+fn public_half(session: &Session, private: ObjectHandle) -> Result<Attributes, Trouble> {
+    let held = Attributes::names(session, private)?;
     let mut found = Vec::new();
     if let Some(id) = &held.id {
         found = public_keys(session, Attribute::Id(id.clone()))?;
@@ -167,8 +164,8 @@ fn public_half(session: &Session, private: ObjectHandle) -> Result<Option<Attrib
         found = public_keys(session, Attribute::Label(label.clone().into_bytes()))?;
     }
     match found[..] {
-        [public] => Ok(Some(Attributes::of_public(session, public)?)),
-        _ => Ok(Some(held)),
+        [public] => Ok(Attributes::of_public(session, public)?),
+        _ => Ok(Attributes::of_private(session, private)?),
     }
 }
 
@@ -181,11 +178,7 @@ fn public_keys(session: &Session, by: Attribute) -> Result<Vec<ObjectHandle>, Tr
 }
 
 fn missing(token: &Token, what: String) -> Trouble {
-    Failure::new(
-        ErrorClass::KeyMissing,
-        format!("the token \"{}\" (serial {}) {what}", token.label, token.serial),
-    )
-    .into()
+    Failure::new(ErrorClass::KeyMissing, format!("the token {} {what}", token.name)).into()
 }
 
 /// `labelled "x" with the id %0A`.

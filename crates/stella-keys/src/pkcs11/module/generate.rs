@@ -31,8 +31,7 @@ impl Module {
             .ok_or(Failure::UnsupportedAlgorithm(algorithm))?;
         let session = self.pkcs11()?.open_rw_session(slot)?;
         if info.login_required() && !is_logged_in(&session)? {
-            let serial = token.serial;
-            return Err(Failure::LoginNeeded { serial });
+            return Err(Failure::LoginNeeded(token.name));
         }
         for class in [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
             let same = [

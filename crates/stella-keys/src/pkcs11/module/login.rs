@@ -8,21 +8,20 @@ use cryptoki::session::{Session, SessionState, UserType};
 use cryptoki::slot::TokenInfo;
 use cryptoki::types::RawAuthPin;
 
-use super::token::{described, pin_state};
+use super::token::pin_state;
 use super::{Module, rv};
 use crate::hsm::{ErrorClass, LoginState};
-use crate::pkcs11::message::{Failure, LoggedIn, Login};
+use crate::pkcs11::message::{Failure, LoggedIn, Login, Token, TokenName};
 
 impl Module {
-    pub(super) fn anchors(&self) -> MutexGuard<'_, BTreeMap<String, Session>> {
+    pub(super) fn anchors(&self) -> MutexGuard<'_, BTreeMap<TokenName, Session>> {
         self.anchors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn login_state(&self, token: &TokenInfo) -> LoginState {
-        let serial = token.serial_number().trim_end();
-        match self.anchors().get(serial).map(is_logged_in) {
+    pub(super) fn login_state(&self, token: &Token, info: &TokenInfo) -> LoginState {
+        match self.anchors().get(&token.name).map(is_logged_in) {
             Some(Ok(true)) => LoginState::LoggedIn,
-            _ if !token.login_required() => LoginState::NotRequired,
+            _ if !info.login_required() => LoginState::NotRequired,
             _ => LoginState::LoggedOut,
         }
     }
@@ -30,46 +29,27 @@ impl Module {
     /// Logs in and keeps a session open that keeps the login.
     pub(super) fn login(&self, login: &Login<'_>) -> Result<LoggedIn, Failure> {
         // Held throughout: one PIN is tried once, whoever else asks.
-        let mut anchors = self.anchors();
-        let serial = login.serial;
-        if let Some(session) = anchors.remove(serial) {
+        let _one = self.logging_in.lock().unwrap_or_else(PoisonError::into_inner);
+        let anchor = self.anchors().remove(&login.token);
+        if let Some(session) = anchor {
             match is_logged_in(&session) {
                 Ok(true) => {
-                    anchors.insert(serial.to_owned(), session);
+                    self.anchors().insert(login.token.clone(), session);
                     return Ok(LoggedIn { before: None });
                 }
                 Ok(false) => drop(session),
                 Err(e) => let_go(session, &e),
             }
         }
-        let (slot, info) = self.resolve_by_serial(serial)?;
+        let (slot, info) = self.resolve(&login.token.clone().into())?;
         let session = self.pkcs11()?.open_ro_session(slot)?;
         let before = pin_state(&info);
         if !is_logged_in(&session)? {
             refuse_to_risk(&info, login)?;
             try_pin(&session, &info, login)?;
         }
-        anchors.insert(serial.to_owned(), session);
+        self.anchors().insert(login.token.clone(), session);
         Ok(LoggedIn { before: Some(before) })
-    }
-
-    fn resolve_by_serial(&self, serial: &str) -> Result<(cryptoki::slot::Slot, TokenInfo), Failure> {
-        let pkcs11 = self.pkcs11()?;
-        let mut failed = None;
-        for slot in self.occupied_slots()? {
-            match pkcs11.get_token_info(slot) {
-                Ok(info) if described(slot, &info).serial == serial => return Ok((slot, info)),
-                Ok(_) => {}
-                Err(e) => failed = Some(Failure::from(e)),
-            }
-        }
-        let gone = || {
-            Failure::new(
-                ErrorClass::Module,
-                format!("the token of serial {serial} is gone"),
-            )
-        };
-        Err(failed.unwrap_or_else(gone))
     }
 }
 

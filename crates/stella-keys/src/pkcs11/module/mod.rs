@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::session::Session;
 
-use super::message::{Configuration, Failure, Token};
+use super::message::{Configuration, Failure, Token, TokenName};
 use crate::hsm::{ErrorClass, KeyReference, ModuleInfo};
 use crate::worker::child::{Answering, Configured, Serve};
 use mechanism::Way;
@@ -27,9 +27,11 @@ pub struct Module {
     /// `None` only once it is finished.
     pkcs11: RwLock<Option<Pkcs11>>,
     configuration: Configuration,
-    /// By serial: one session that keeps the login of its token. When the
+    /// One session that keeps the login of its token. When the
     /// last session with a token is closed, the token logs us out.
-    anchors: Mutex<BTreeMap<String, Session>>,
+    anchors: Mutex<BTreeMap<TokenName, Session>>,
+    /// One login at a time.
+    logging_in: Mutex<()>,
     /// By the numbers that the parent knows.
     keys: RwLock<Vec<Arc<Key>>>,
 }
@@ -61,6 +63,7 @@ impl Module {
             pkcs11: RwLock::new(Some(pkcs11)),
             configuration,
             anchors: Mutex::default(),
+            logging_in: Mutex::new(()),
             keys: RwLock::default(),
         };
         module.occupied_slots()?;

@@ -29,6 +29,11 @@ pub(super) struct Attributes {
 }
 
 impl Attributes {
+    /// By which its other half is found.
+    pub(super) fn names(session: &Session, key: ObjectHandle) -> Result<Self, Error> {
+        Self::read(session, key, &[AttributeType::Id, AttributeType::Label])
+    }
+
     /// Of a private key. Nothing secret is asked for.
     pub(super) fn of_private(session: &Session, key: ObjectHandle) -> Result<Self, Error> {
         let common = Self::read(
@@ -58,15 +63,21 @@ impl Attributes {
 
     pub(super) fn of_public(session: &Session, key: ObjectHandle) -> Result<Self, Error> {
         let mut all = Self::read(session, key, &[AttributeType::KeyType])?;
-        for optional in [
-            AttributeType::EcParams,
-            AttributeType::EcPoint,
-            AttributeType::Value,
-            AttributeType::PublicKeyInfo,
-        ] {
-            if let Ok(read) = session.get_attributes(key, &[optional]) {
-                all.take(read);
-            }
+        let ec = [AttributeType::EcParams, AttributeType::EcPoint];
+        let which: &[AttributeType] = match all.key_type {
+            Some(KeyType::EC | KeyType::EC_EDWARDS) => &ec,
+            Some(KeyType::ML_DSA | KeyType::GOSTR3410) => &[AttributeType::Value],
+            _ => &[AttributeType::EcPoint, AttributeType::Value],
+        };
+        // A token was seen that answers to the whole template with an error.
+        if let Ok(read) = session.get_attributes(key, which) {
+            all.take(read);
+        }
+        if all.ec_point.is_none()
+            && all.value.is_none()
+            && let Ok(read) = session.get_attributes(key, &[AttributeType::PublicKeyInfo])
+        {
+            all.take(read);
         }
         Ok(all)
     }

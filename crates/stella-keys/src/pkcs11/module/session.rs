@@ -11,7 +11,7 @@ use cryptoki::session::Session;
 use super::Module;
 use super::login::{is_logged_in, let_go};
 use crate::hsm::ErrorClass;
-use crate::pkcs11::message::{Failure, Token};
+use crate::pkcs11::message::{Failure, Token, TokenName};
 
 /// What went wrong in a session, and whether to close it.
 pub(super) enum Trouble {
@@ -53,7 +53,7 @@ impl From<Trouble> for Failure {
 }
 
 #[derive(Default)]
-pub(super) struct Sessions(HashMap<String, Live>);
+pub(super) struct Sessions(HashMap<TokenName, Live>);
 
 pub(super) struct Live {
     pub session: Session,
@@ -78,7 +78,7 @@ impl Sessions {
                 Ok(done) => return Ok(done),
                 Err(trouble) => trouble,
             };
-            self.discard(&token.serial, &trouble);
+            self.discard(&token.name, &trouble);
             if !first || trouble.class() != Some(ErrorClass::Session) {
                 return Err(trouble.into());
             }
@@ -88,23 +88,20 @@ impl Sessions {
 
     fn live(&mut self, module: &Module, token: &Token) -> Result<&mut Live, Trouble> {
         let timeout = module.configuration.session_timeout;
-        if self
-            .0
-            .get(&token.serial)
-            .is_some_and(|live| live.used.elapsed() > timeout)
-        {
-            self.0.remove(&token.serial);
+        let good = |live: &Live| live.used.elapsed() <= timeout;
+        if !self.0.get(&token.name).is_some_and(good) {
+            // Closed before another is opened: some tokens have few.
+            self.0.remove(&token.name);
+            self.0.insert(token.name.clone(), open(module, token)?);
         }
-        let live = match self.0.entry(token.serial.clone()) {
-            std::collections::hash_map::Entry::Occupied(live) => live.into_mut(),
-            std::collections::hash_map::Entry::Vacant(place) => place.insert(open(module, token)?),
-        };
+        let gone = || Failure::new(ErrorClass::Session, "the session is gone");
+        let live = self.0.get_mut(&token.name).ok_or_else(gone)?;
         live.used = Instant::now();
         Ok(live)
     }
 
-    fn discard(&mut self, serial: &str, trouble: &Trouble) {
-        let Some(live) = self.0.remove(serial) else { return };
+    fn discard(&mut self, token: &TokenName, trouble: &Trouble) {
+        let Some(live) = self.0.remove(token) else { return };
         if let Trouble::Module(e) = trouble {
             let_go(live.session, e);
         }
@@ -112,11 +109,10 @@ impl Sessions {
 }
 
 fn open(module: &Module, token: &Token) -> Result<Live, Trouble> {
-    let (slot, info) = module.resolve_serial(token)?;
+    let (slot, info) = module.resolve(&token.name.clone().into())?;
     let session = module.pkcs11()?.open_ro_session(slot)?;
     if info.login_required() && !is_logged_in(&session)? {
-        let serial = token.serial.clone();
-        return Err(Failure::LoginNeeded { serial }.into());
+        return Err(Failure::LoginNeeded(token.name.clone()).into());
     }
     Ok(Live {
         session,

@@ -7,7 +7,7 @@ use cryptoki::slot::{Slot as SlotId, TokenInfo};
 use super::Module;
 use super::mechanism::{Way, ways};
 use crate::hsm::{ErrorClass, LoginState, PinState, Slot, TokenSelector};
-use crate::pkcs11::message::{Failure, Token};
+use crate::pkcs11::message::{Failure, Token, TokenName};
 
 impl Module {
     /// Slots with a token in them. None at all means that what is behind the
@@ -52,7 +52,7 @@ impl Module {
                 listed.manufacturer = token.manufacturer_id().trim_end().to_owned();
                 listed.model = token.model().trim_end().to_owned();
                 listed.pin = pin_state(&token);
-                listed.login = self.login_state(&token);
+                listed.login = self.login_state(&described(id, &token), &token);
                 let known = self.ways(id)?;
                 listed.mechanisms = known.iter().map(Way::describe).collect();
             }
@@ -99,13 +99,6 @@ impl Module {
         }
     }
 
-    pub(super) fn resolve_serial(&self, token: &Token) -> Result<(SlotId, TokenInfo), Failure> {
-        self.resolve(&TokenSelector::Token {
-            label: token.label.clone(),
-            serial: Some(token.serial.clone()),
-        })
-    }
-
     pub(super) fn ways(&self, slot: SlotId) -> Result<Vec<Way>, Failure> {
         let list = self.pkcs11()?.get_mechanism_list(slot)?;
         ways(&list, &self.configuration.mechanisms)
@@ -146,8 +139,10 @@ impl Module {
 pub(super) fn described(slot: SlotId, info: &TokenInfo) -> Token {
     Token {
         slot: slot.id(),
-        label: label(info),
-        serial: serial(info),
+        name: TokenName {
+            label: label(info),
+            serial: serial(info),
+        },
         pin: pin_state(info),
     }
 }
