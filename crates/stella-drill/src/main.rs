@@ -1,5 +1,6 @@
 //! `./drill NAME`.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -87,12 +88,19 @@ fn run(drill: &Drill) -> Result<Report> {
             };
             let bar = ProgressBar::new(1).with_style(style());
             println!("{}", hsm::HEAD);
+            let longest = Cell::new((Duration::ZERO, ""));
             let report = hsm::run(&hsm::worker(&drill.exe)?, &plan, &|row, done, of| {
                 bar.suspend(|| println!("{row}"));
+                longest.set(longest.get().max((row.longest, row.fault)));
                 bar.set_length(of);
                 bar.set_position(done);
             });
             bar.finish_and_clear();
+            let (took, fault) = longest.get();
+            println!(
+                "longest request: {} ms of {deadline_ms} ms and 100 ({fault})",
+                took.as_millis()
+            );
             report
         }
     }

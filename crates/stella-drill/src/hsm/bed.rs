@@ -59,8 +59,10 @@ impl Bed {
         let public = public.ok_or_else(|| Stuck("the token does not show the public key".to_owned()))?;
         let failover = Failover::new(
             Primary {
-                hsm: Arc::clone(&primary) as Arc<dyn Hsm>,
-                at: at.clone(),
+                find: {
+                    let (hsm, at, public) = (Arc::clone(&primary), at.clone(), public.clone());
+                    Box::new(move || hsm.key(&at, &public))
+                },
                 public: public.clone(),
             },
             backup.key(&at, &public).map_err(stuck)?,

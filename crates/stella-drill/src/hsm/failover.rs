@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use stella_core::alg::PublicKey;
-use stella_keys::hsm::{Hsm, KeyReference};
 use stella_keys::{Retry, Sign, SignError, sign_verified};
 
 pub struct Failover {
@@ -16,8 +15,7 @@ pub struct Failover {
 }
 
 pub struct Primary {
-    pub hsm: Arc<dyn Hsm>,
-    pub at: KeyReference,
+    pub find: Box<dyn Fn() -> Result<Arc<dyn Sign>, SignError> + Send + Sync>,
     pub public: PublicKey,
 }
 
@@ -85,7 +83,7 @@ impl Failover {
         let key = match known {
             Some(key) => key,
             None => {
-                let key = self.primary.hsm.key(&self.primary.at, &self.primary.public)?;
+                let key = (self.primary.find)()?;
                 self.breaker().key = Some(Arc::clone(&key));
                 key
             }

@@ -1,5 +1,6 @@
 //! Callers that sign all the time, and what became of their requests.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -18,7 +19,7 @@ pub struct Load {
 
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
-    pub error: Option<String>,
+    errors: BTreeMap<String, u64>,
     /// From the first failure of the primary to the next signature.
     pub again: Duration,
     pub longest: Duration,
@@ -29,6 +30,27 @@ pub struct Seen {
     signed_after: bool,
     /// When requests began that the primary signed.
     primary: Option<(Instant, Instant)>,
+}
+
+impl Seen {
+    /// The error that was seen most often; that the drill killed the worker
+    /// only when there was no other.
+    pub fn mostly(&self) -> Option<String> {
+        let told = |error: &str| !error.contains("SIGKILL");
+        let most = self
+            .errors
+            .iter()
+            .max_by_key(|(error, times)| (told(error), **times));
+        most.map(|(error, _)| error.clone())
+    }
+}
+
+/// Each waits for another time.
+fn without_wait(error: &str) -> String {
+    match error.split_once("its next start is in ") {
+        Some((what, _)) => what.trim_end_matches([':', ';', ' ']).to_owned(),
+        None => error.to_owned(),
+    }
 }
 
 impl Load {
@@ -94,7 +116,7 @@ impl Load {
                 let mut seen = self.lock();
                 seen.longest = seen.longest.max(ended - began);
                 if let Some(Err(e)) = &answer.primary {
-                    seen.error.get_or_insert_with(|| e.to_string());
+                    *seen.errors.entry(without_wait(&e.to_string())).or_default() += 1;
                     // It was asked before anybody fell back.
                     seen.failed_first.get_or_insert(began);
                 }
@@ -123,3 +145,68 @@ impl Load {
 
 /// Between two requests of a caller: the drill is about faults, not speed.
 const PAUSE: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests {
+    use stella_keys::hsm::{ErrorClass, HsmError};
+    use stella_keys::software::{SoftwareKey, SoftwareStore};
+    use stella_keys::{Generate, Sign, SignError, StoreDescription};
+
+    use super::super::failover::Primary;
+    use super::*;
+
+    fn key() -> SoftwareKey {
+        SoftwareStore
+            .generate("p256".parse().expect("algorithm"))
+            .expect("key")
+    }
+
+    /// Says that it is one key and signs with another.
+    struct Swapped(SoftwareKey, SoftwareKey);
+
+    impl Sign for Swapped {
+        fn public_key(&self) -> &stella_core::alg::PublicKey {
+            self.0.public_key()
+        }
+
+        fn sign(&self, message: &[u8]) -> std::result::Result<Vec<u8>, SignError> {
+            self.1.sign(message)
+        }
+
+        fn describe(&self) -> StoreDescription {
+            self.1.describe()
+        }
+    }
+
+    fn load(public: &SoftwareKey, backup: impl Sign + 'static) -> Seen {
+        let down = || Err(HsmError::new(ErrorClass::Module, "primary", "it is down").into());
+        let primary = Primary {
+            find: Box::new(down),
+            public: public.public_key().clone(),
+        };
+        let load = Load::new(Arc::new(Failover::new(primary, Arc::new(backup))), 2);
+        load.while_it_runs(|load| {
+            while load.seen().errors.is_empty()
+                || load.seen().signed + load.seen().lost + load.seen().wrong < 10
+            {
+                thread::yield_now();
+            }
+            Ok(load.seen())
+        })
+        .expect("it goes on")
+    }
+
+    /// A drill that could not find a loss would prove nothing.
+    #[test]
+    fn a_request_that_no_key_answers_is_counted_as_lost_and_another_keys_signature_as_wrong() {
+        let right = key();
+        let seen = load(&right, Swapped(key(), key()));
+        assert!(seen.lost >= 10 && seen.signed == 0, "{seen:?}");
+        let seen = load(&right, key());
+        assert!(seen.wrong >= 10 && seen.signed == 0, "{seen:?}");
+        assert_eq!(
+            seen.mostly().as_deref(),
+            Some("the key store is unavailable: HSM unavailable: module \"primary\": it is down")
+        );
+    }
+}

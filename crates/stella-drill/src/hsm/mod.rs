@@ -38,7 +38,7 @@ pub struct Plan {
 #[derive(Debug, Clone)]
 pub struct Row {
     pub fault: &'static str,
-    /// The first that a caller saw of the primary.
+    /// What callers of the primary were told most often.
     pub error: Option<String>,
     /// Of the breaker, at the end of the fault.
     pub open: bool,
@@ -99,7 +99,7 @@ fn one(bed: &Bed, plan: &Plan, fault: &Fault) -> Result<Row> {
         let seen = load.seen();
         Ok(Row {
             fault: fault.name,
-            error: seen.error,
+            error: seen.mostly(),
             open,
             again: seen.again,
             back,
