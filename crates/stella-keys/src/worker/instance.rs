@@ -184,7 +184,9 @@ impl Worker {
             }
         };
         // Without a thread to wait it is let go: it ends by itself.
-        let _ = thread::Builder::new().name("worker retires".to_owned()).spawn(work);
+        let _ = thread::Builder::new()
+            .name("worker retires".to_owned())
+            .spawn(work);
     }
 
     /// It is gone: how, as far as that can be known soon.
