@@ -3,18 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The URI, read. What follows `?` (a module, an object) is kept as it is.
+use stella_keys::hsm::{BadReference, KeyReference};
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyStoreUri {
     Software,
-    Pkcs11Slot {
-        slot: u64,
-        query: Option<String>,
-    },
-    Pkcs11Token {
-        label: String,
-        query: Option<String>,
-    },
+    /// A token, and perhaps a key on it.
+    Pkcs11(KeyReference),
     /// The built-in local HSM.
     LocalHsm {
         name: String,
@@ -26,35 +21,33 @@ pub enum KeyStoreUri {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "\"{0}\" is not a key store: write software://, hsm://pkcs11/slot/N, hsm://pkcs11/token/LABEL, hsm://local/NAME or kms://aws/key/ALIAS"
-)]
-pub struct BadKeyStore(String);
+pub enum BadKeyStore {
+    #[error(
+        "\"{0}\" is not a key store: write software://, hsm://pkcs11/slot/N, hsm://pkcs11/token/LABEL, hsm://local/NAME or kms://aws/key/ALIAS"
+    )]
+    Unknown(String),
+    #[error(transparent)]
+    Pkcs11(#[from] BadReference),
+}
 
 impl FromStr for KeyStoreUri {
     type Err = BadKeyStore;
 
     fn from_str(s: &str) -> Result<Self, BadKeyStore> {
-        let refuse = || BadKeyStore(s.chars().take(128).collect());
-        let (scheme, rest) = s.split_once("://").ok_or_else(refuse)?;
-        let (path, query) = match rest.split_once('?') {
-            Some((path, query)) => (path, Some(query.to_owned())),
-            None => (rest, None),
-        };
+        let refuse = || BadKeyStore::Unknown(s.chars().take(128).collect());
+        if s.starts_with("hsm://pkcs11/") || s.starts_with("pkcs11:") {
+            return Ok(Self::Pkcs11(s.parse()?));
+        }
+        let (scheme, path) = s.split_once("://").ok_or_else(refuse)?;
+        if path.contains('?') {
+            return Err(refuse());
+        }
         let named = |name: &str| (!name.is_empty()).then(|| name.to_owned()).ok_or_else(refuse);
         match (scheme, path.split('/').collect::<Vec<_>>().as_slice()) {
-            ("software", [""]) if query.is_none() => Ok(Self::Software),
-            ("hsm", ["pkcs11", "slot", slot]) => Ok(Self::Pkcs11Slot {
-                slot: slot.parse().map_err(|_| refuse())?,
-                query,
-            }),
-            ("hsm", ["pkcs11", "token", label]) => Ok(Self::Pkcs11Token {
-                label: named(label)?,
-                query,
-            }),
-            ("hsm", ["local", name]) if query.is_none() => Ok(Self::LocalHsm { name: named(name)? }),
+            ("software", [""]) => Ok(Self::Software),
+            ("hsm", ["local", name]) => Ok(Self::LocalHsm { name: named(name)? }),
             // An alias may hold slashes.
-            ("kms", ["aws", "key", key @ ..]) if query.is_none() => Ok(Self::AwsKms {
+            ("kms", ["aws", "key", key @ ..]) => Ok(Self::AwsKms {
                 key: named(&key.join("/"))?,
             }),
             _ => Err(refuse()),
@@ -64,17 +57,11 @@ impl FromStr for KeyStoreUri {
 
 impl fmt::Display for KeyStoreUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (place, query) = match self {
-            Self::Software => ("software://".to_owned(), &None),
-            Self::Pkcs11Slot { slot, query } => (format!("hsm://pkcs11/slot/{slot}"), query),
-            Self::Pkcs11Token { label, query } => (format!("hsm://pkcs11/token/{label}"), query),
-            Self::LocalHsm { name } => (format!("hsm://local/{name}"), &None),
-            Self::AwsKms { key } => (format!("kms://aws/key/{key}"), &None),
-        };
-        f.write_str(&place)?;
-        match query {
-            Some(query) => write!(f, "?{query}"),
-            None => Ok(()),
+        match self {
+            Self::Software => f.write_str("software://"),
+            Self::Pkcs11(reference) => reference.fmt(f),
+            Self::LocalHsm { name } => write!(f, "hsm://local/{name}"),
+            Self::AwsKms { key } => write!(f, "kms://aws/key/{key}"),
         }
     }
 }
@@ -97,12 +84,17 @@ mod tests {
             let uri: KeyStoreUri = text.parse().expect(text);
             assert_eq!(uri.to_string(), text);
         }
+        // Read, and written in the product's own way.
+        let uri: KeyStoreUri = "pkcs11:token=stella;object=fips-a".parse().expect("RFC 7512");
+        assert_eq!(uri.to_string(), "hsm://pkcs11/token/stella?object=fips-a");
         for bad in [
             "",
             "software",
             "software://x",
             "hsm://pkcs11/slot/x",
             "hsm://pkcs11/token/",
+            "hsm://pkcs11/token/stella?objekt=x",
+            "pkcs11:token=stella?pin-value=1234",
             "hsm://",
             "kms://aws/key/",
             "file:///etc/key",

@@ -51,7 +51,7 @@ fn the_runbooks_file_is_read() {
             KeyStoreUri::AwsKms {
                 key: "stellaops-default".into()
             },
-            KeyStoreUri::Pkcs11Slot { slot: 0, query: None },
+            "hsm://pkcs11/slot/0".parse().expect("a key store"),
             KeyStoreUri::Software,
             KeyStoreUri::Software,
             KeyStoreUri::Software
