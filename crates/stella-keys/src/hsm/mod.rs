@@ -19,7 +19,7 @@ use crate::{GenerateError, Sign, SignError};
 
 pub use error::{ErrorClass, HsmError};
 pub use event::{HsmEvent, HsmEvents, Severity, Silent};
-pub use options::{HsmOptions, MechanismInput, VendorMechanism};
+pub use options::{HsmOptions, MechanismInput, ModuleKind, VendorMechanism};
 pub use pin::{Pin, PinMemory, PinMemoryError, VolatilePinMemory};
 pub use reference::{BadReference, KeyReference, ModuleName, TokenSelector};
 pub use report::{

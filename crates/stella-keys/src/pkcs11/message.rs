@@ -111,6 +111,8 @@ pub struct Opened {
     pub token: Token,
     pub mechanism: Mechanism,
     pub input: MechanismInput,
+    /// Its signatures are as the product reads them, not as PKCS#11 has them.
+    pub finished: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -5,7 +5,7 @@
 
 mod input;
 mod key;
-mod message;
+pub(crate) mod message;
 pub(crate) mod module;
 mod requests;
 mod starting;

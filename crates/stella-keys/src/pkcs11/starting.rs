@@ -3,7 +3,8 @@
 use zeroize::Zeroizing;
 
 use super::message::{Configuration, Failure};
-use crate::hsm::{ErrorClass, HsmError, HsmOptions, ModuleName};
+use crate::hsm::{ErrorClass, HsmError, HsmOptions, ModuleKind, ModuleName};
+use crate::local_hsm;
 use crate::worker::{Launch, Make, Role, Timing};
 
 pub(super) struct Starting(pub HsmOptions);
@@ -22,7 +23,11 @@ impl Make for Starting {
     }
 
     fn configuration(&self) -> Zeroizing<Vec<u8>> {
-        Role::Pkcs11(Configuration::from(&self.0)).encode()
+        match self.0.kind {
+            ModuleKind::Pkcs11 => Role::Pkcs11(Configuration::from(&self.0)),
+            ModuleKind::Local => Role::Local(local_hsm::Configuration::from(&self.0)),
+        }
+        .encode()
     }
 
     fn timing(&self) -> Timing {

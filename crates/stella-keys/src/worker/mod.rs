@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::pkcs11;
+use crate::{local_hsm, pkcs11};
 
 pub use frame::Kind;
 pub use instance::{Make, Timing, Worker};
@@ -52,6 +52,7 @@ pub fn run_if_asked() {
 #[derive(Serialize, Deserialize)]
 pub enum Role {
     Pkcs11(pkcs11::Configuration),
+    Local(local_hsm::Configuration),
 }
 
 impl Role {
@@ -64,6 +65,7 @@ impl Role {
 fn configure(body: &[u8]) -> child::Configured {
     match serde_json::from_slice(body) {
         Ok(Role::Pkcs11(configuration)) => pkcs11::module::Module::start(configuration),
+        Ok(Role::Local(configuration)) => local_hsm::module::LocalModule::start(configuration),
         Err(_) => Err(Vec::new()),
     }
 }

@@ -5,6 +5,7 @@ mod faults;
 mod isolation;
 mod keys;
 mod library;
+mod local;
 mod pins;
 mod reload;
 mod restarts;

@@ -64,6 +64,7 @@ impl Module {
             token,
             mechanism: way.describe(),
             input: way.input,
+            finished: false,
         })
     }
 
