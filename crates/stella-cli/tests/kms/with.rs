@@ -3,6 +3,7 @@
 use serde_json::Value;
 use stella_testkit::aws_kms::{ACCESS_KEY, FakeKms, Fault, KeyState, REGION, SECRET_KEY};
 use stella_testkit::binary::{Ran, Stella};
+use stella_testkit::certificate::self_signed;
 
 /// A home whose profiles keep their keys in KMS.
 struct Desk {
@@ -14,8 +15,10 @@ struct Desk {
 impl Desk {
     /// Without any key yet.
     fn new() -> Self {
-        let kms = FakeKms::start();
-        let stella = Stella::new(env!("CARGO_BIN_EXE_stella"));
+        Self::beside(FakeKms::start(), Stella::new(env!("CARGO_BIN_EXE_stella")))
+    }
+
+    fn beside(kms: FakeKms, stella: Stella) -> Self {
         let config = format!(
             "signer:\n  profiles:\n    \
              default: {{algorithm: SHA256-ED25519, keyStore: \"kms://aws/key/stellaops-default\"}}\n    \
@@ -39,13 +42,16 @@ impl Desk {
     fn run(&self, line: &str) -> Ran {
         let config = self.stella.folder().join("signer.yaml");
         let line = format!("--config {} {line}", config.display());
-        self.stella.run_with(
-            &line,
-            &[
-                ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
-                ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
-            ],
-        )
+        let mut environment = vec![
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
+        ];
+        // Without one, what the machine trusts.
+        let trusted = self.stella.folder().join("trusted.pem").display().to_string();
+        if std::path::Path::new(&trusted).exists() {
+            environment.push(("SSL_CERT_FILE", &trusted));
+        }
+        self.stella.run_with(&line, &environment)
     }
 
     fn ok(&self, line: &str) -> Ran {
@@ -117,6 +123,31 @@ fn keys_are_made_in_kms_and_what_they_sign_passes() {
         descriptions.contains(&"Stella signing key key-fips".to_owned()),
         "{descriptions:?}"
     );
+}
+
+#[test]
+fn kms_is_spoken_to_inside_tls_and_only_if_its_certificate_is_trusted() {
+    let stella = Stella::new(env!("CARGO_BIN_EXE_stella"));
+    let folder = stella.folder().to_owned();
+    self_signed(&folder, "kms", "critical,CA:FALSE");
+    let kms = FakeKms::start_with_tls(&folder.join("kms.pem"), &folder.join("kms.key"));
+    let desk = Desk::beside(kms, stella);
+
+    self_signed(&folder, "trusted", "critical,CA:FALSE");
+    desk.run("keys generate --profile fips --key-id fips-1")
+        .ends(6)
+        .says("invalid peer certificate");
+    assert!(desk.kms.requests().is_empty(), "nothing was sent");
+
+    desk.stella.file("trusted.pem", "");
+    desk.run("keys generate --profile fips --key-id fips-1")
+        .ends(1)
+        .says("this machine trusts no authority for TLS: install ca-certificates");
+
+    std::fs::copy(folder.join("kms.pem"), folder.join("trusted.pem")).expect("copied");
+    desk.key("fips", "fips-1");
+    desk.ok(&format!("{SIGN} --profile fips"));
+    desk.ok("verify attestation --last").says("PASS");
 }
 
 #[test]
@@ -241,6 +272,25 @@ fn while_kms_is_out_statements_are_recorded_and_signed_when_it_is_back() {
     desk.ok("attest retry --failed")
         .says("1 signed, 0 still unsigned");
     desk.ok("db verify");
+}
+
+#[test]
+fn the_role_of_a_container_is_enough_and_without_any_credentials_it_says_so() {
+    let desk = Desk::new();
+    let config = desk.stella.folder().join("signer.yaml");
+    let generate = format!(
+        "--config {} keys generate --profile default --key-id key-1",
+        config.display()
+    );
+    let nobody = ("AWS_EC2_METADATA_DISABLED", "true");
+    desk.stella
+        .run_with(&generate, &[nobody])
+        .ends(1)
+        .says("no credentials")
+        .says("aws sts get-caller-identity");
+    let agent = format!("{}/credentials", desk.kms.endpoint());
+    let role = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", agent.as_str());
+    desk.stella.run_with(&generate, &[nobody, role]).ends(0);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::hsm::{
     PinState, Slot, TokenSelector,
 };
 use crate::pkcs11::message::{
-    ASK, Failure, Found, Generated, LOGIN, LoggedIn, Login, Opened, Request, SIGN, Token,
+    ASK, Failure, Found, Generated, LOGIN, LoggedIn, Login, Opened, Request, SIGN, Token, TokenName,
 };
 use crate::worker::child::{Answering, Configured, Serve};
 use crate::worker::{DONE, FAILED, Kind};
@@ -94,9 +94,8 @@ impl LocalModule {
         }
         Ok(Token {
             slot: SLOT,
-            label: state.name.to_string(),
             pin: pin_state(&state),
-            serial: state.serial,
+            name: name(&state),
         })
     }
 
@@ -104,9 +103,7 @@ impl LocalModule {
         let vault = self.vault.read().unwrap_or_else(PoisonError::into_inner);
         match &*vault {
             Some(vault) => Ok(Arc::clone(vault)),
-            None => Err(Failure::LoginNeeded {
-                serial: self.state()?.serial,
-            }),
+            None => Err(Failure::LoginNeeded(name(&self.state()?))),
         }
     }
 
@@ -216,10 +213,10 @@ impl LocalModule {
             return Ok(LoggedIn { before: None });
         }
         let state = self.state()?;
-        if state.serial != login.serial {
+        if name(&state) != login.token {
             return Err(Failure::new(
                 ErrorClass::Module,
-                format!("the token of serial {} is gone", login.serial),
+                format!("the token {} is gone", login.token),
             ));
         }
         let before = pin_state(&state);
@@ -339,6 +336,13 @@ fn label(at: &KeyReference) -> Result<KeyId, Failure> {
             format!("\"{label}\" names no key of a local HSM: write hsm://local/NAME?object=KEY"),
         )
     })
+}
+
+fn name(state: &TokenState) -> TokenName {
+    TokenName {
+        label: state.name.to_string(),
+        serial: state.serial.clone(),
+    }
 }
 
 fn pin_state(state: &TokenState) -> PinState {

@@ -56,7 +56,7 @@ impl Bed {
     }
 
     pub fn options(&self) -> HsmOptions {
-        let mut options = HsmOptions::new("primary".parse().expect("name"), self.token.module());
+        let mut options = HsmOptions::new(name("primary"), self.token.module());
         options.pin = Some(pin(self.token.pin()));
         options.env = self.token.environment().iter().cloned().collect();
         options.program = Some(env!("CARGO_BIN_EXE_stella-keys-worker").into());
@@ -100,6 +100,10 @@ impl HsmEvents for Log {
             .unwrap_or_else(PoisonError::into_inner)
             .push(event.clone());
     }
+}
+
+pub fn name(text: &str) -> ModuleName {
+    text.parse().expect("name")
 }
 
 pub fn pin(text: &str) -> Pin {
@@ -146,3 +150,6 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
     panic!("{what}: not within half a minute");
 }
+
+/// Of tokens that are made here, and not by a vendor's tool.
+pub const PIN: &str = "1234-right";
