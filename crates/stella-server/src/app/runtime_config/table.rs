@@ -324,6 +324,18 @@ pub const SETTINGS: &[Setting] = &[
         |s| span(s.trust.max_bundle_lifetime),
         "no trust bundle is good for longer: as long, a revocation may be missing from it",
     ),
+    in_file(
+        "doctor.check_timeout",
+        Kind::Duration,
+        |s| span(s.doctor.check_timeout),
+        "how long one check of the doctor may take",
+    ),
+    in_file(
+        "doctor.clock_tolerance",
+        Kind::Duration,
+        |s| span(s.doctor.clock_tolerance),
+        "how far the clock may be behind the last event before the doctor calls it wrong",
+    ),
 ];
 
 /// Sections of the file that hold names of the operator's own.
