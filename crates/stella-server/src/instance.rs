@@ -171,6 +171,8 @@ impl Instance {
             settings,
             trust: trust::Trust::default(),
             signers: signers::Signers::new(sealer),
+            modules: Default::default(),
+            doctor: Default::default(),
             queued: Default::default(),
             target: Target {
                 place: home.path().display().to_string(),

@@ -34,9 +34,18 @@ struct Tables {
     head_moves: u32,
     /// The next change of trust takes effect, and nobody hears of it.
     loses_an_answer: bool,
+    /// Nothing more is written.
+    full: bool,
 }
 
 impl MemoryStore {
+    #[allow(dead_code, reason = "each test binary uses its own part of it")]
+    pub fn full() -> Self {
+        let store = Self::default();
+        store.tables().full = true;
+        store
+    }
+
     pub fn move_key(&self, times: u32) {
         self.tables().key_moves = times;
     }
@@ -502,6 +511,9 @@ impl Upkeep for MemoryStore {
     }
 
     async fn probe(&self) -> Result<()> {
+        if self.tables().full {
+            return Err(StoreError::Unavailable("database or disk is full".to_owned()));
+        }
         Ok(())
     }
 }

@@ -84,6 +84,8 @@ impl World {
             settings,
             trust: Trust::default(),
             signers: Signers::new(Some(sealer)),
+            modules: Default::default(),
+            doctor: Default::default(),
             queued: Default::default(),
             target: Target {
                 place: "test".to_owned(),

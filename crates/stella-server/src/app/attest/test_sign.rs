@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use stella_core::api::attestations::{TestSign, TestSigned};
 use stella_core::dsse;
-use stella_core::trust::{KeyRecord, KeyState, TrustState};
+use stella_core::trust::{KeyRecord, KeyState, OwnKey, TrustState};
 use stella_keys::Retry;
 
 use super::sign::NoSignature;
@@ -23,6 +23,28 @@ impl App {
             .own()
             .ok_or_else(|| Error::conflict("key.external", format!("{} only verifies here", key.id)))?;
         caller.may_use(&own.profile)?;
+        match self.try_key(key, own).await? {
+            Ok(signed) => Ok(signed),
+            Err(why) => {
+                self.log_no_signature(&why, "", &caller.identity).await;
+                Err(unsigned(why))
+            }
+        }
+    }
+
+    /// The same without a caller, for those who look after the instance.
+    pub(crate) async fn probe_key(&self, key: &KeyRecord) -> Result<TestSigned> {
+        let own = key
+            .own()
+            .ok_or_else(|| Error::conflict("key.external", format!("{} only verifies here", key.id)))?;
+        self.try_key(key, own).await?.map_err(unsigned)
+    }
+
+    async fn try_key(
+        &self,
+        key: &KeyRecord,
+        own: &OwnKey,
+    ) -> Result<std::result::Result<TestSigned, NoSignature>> {
         let signer = self.signer(key).await?;
         let description = signer.describe();
         let mut nonce = [0_u8; 32];
@@ -33,16 +55,14 @@ impl App {
             .await;
         let milliseconds = started.elapsed().as_secs_f64() * 1_000.0;
         if let Err(e) = outcome {
-            let why = NoSignature {
+            return Ok(Err(NoSignature {
                 code: e.code(),
                 reason: format!("signing failed: {}: {e}", key.id),
                 next: "stella keys verify --operation sign".to_owned(),
                 retry: Retry::AfterOperator,
-            };
-            self.log_no_signature(&why, "", &caller.identity).await;
-            return Err(Error::unavailable(why.code, why.reason).next(why.next));
+            }));
         }
-        Ok(TestSigned {
+        Ok(Ok(TestSigned {
             ok: true,
             key_id: key.id.to_string(),
             profile: own.profile.to_string(),
@@ -51,7 +71,7 @@ impl App {
             mechanism: description.mechanism,
             slot: description.slot,
             milliseconds,
-        })
+        }))
     }
 
     fn key_to_test<'a>(&self, trust: &'a TrustState, request: &TestSign) -> Result<&'a KeyRecord> {
@@ -72,4 +92,8 @@ impl App {
         self.active(trust, &profile)
             .map_err(|why| Error::conflict(why.code, why.reason).next(why.next))
     }
+}
+
+fn unsigned(why: NoSignature) -> Error {
+    Error::unavailable(why.code, why.reason).next(why.next)
 }
