@@ -1,7 +1,9 @@
-//! `crypto hsm`: the PKCS#11 modules of the configuration, one file a command.
+//! The PKCS#11 modules of the configuration, and the keys on their tokens.
 
 mod error;
+mod key;
 mod modules;
+mod take;
 
 use std::sync::Arc;
 
@@ -10,7 +12,8 @@ use stella_keys::hsm::{Hsm, HsmError};
 use crate::app::error::{Error, Result};
 
 pub use error::{likely_cause, mend};
-pub use modules::Modules;
+pub(in crate::app) use key::MadeOnToken;
+pub use modules::{Modules, OpenModule};
 
 /// Asks a module, off the async threads: it may take as long as its deadline.
 pub(crate) async fn ask<T: Send + 'static>(
