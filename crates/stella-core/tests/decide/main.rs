@@ -145,6 +145,7 @@ fn compromise(effective: &str, since: Option<&str>) -> Revocation {
 fn refused<T: std::fmt::Debug>(outcome: Result<T, Refusal>, code: &str, next: &str) {
     let refusal = outcome.expect_err(code);
     assert_eq!(refusal.code, code, "{refusal}");
+    assert_eq!(refusal.to_string(), refusal.message);
     let command = refusal.next.unwrap_or_default();
     assert!(
         command.contains(next) && command.starts_with("stella "),
@@ -326,4 +327,63 @@ fn only_a_pending_key_that_an_anchor_holds_takes_over_by_itself() {
     assert_eq!(key::activate_on_trust(op.state(), &fips, OVERLAP, op.now), []);
     op.add_key(one(1), "fips-2").expect("added");
     assert_eq!(op.key("fips-2"), KeyState::Active);
+}
+
+/// Who pinned the root with one feed key must have time to pin the next.
+#[test]
+fn the_last_feed_key_is_not_retired() {
+    let mut op = Operator::new();
+    let feed = |id: &str, n: usize, now| NewOwnKey {
+        key_type: KeyType::Feed,
+        ..new_own(id, n, "default", now)
+    };
+    op.generate("signing", 0, "default");
+    let first = key::enter_own(op.state(), feed("feed-1", 1, op.now), op.now).expect("entered");
+    op.record(first);
+    let next = "stella keys generate --type feed";
+    refused(
+        key::retire(op.state(), &key_id("feed-1"), op.now),
+        "key.active",
+        next,
+    );
+    let second = key::enter_own(op.state(), feed("feed-2", 2, op.now), op.now).expect("entered");
+    op.record(second);
+    for id in ["feed-1", "feed-2"] {
+        assert_eq!(op.state().keys[&key_id(id)].state(op.now), KeyState::Active);
+    }
+    let retired = key::retire(op.state(), &key_id("feed-1"), op.now).expect("a successor is there");
+    assert_eq!(op.record(retired), 1);
+    assert_eq!(
+        op.state().keys[&key_id("feed-1")].state(op.now),
+        KeyState::Retired
+    );
+    let again = key::retire(op.state(), &key_id("feed-1"), op.now);
+    assert_eq!(again.expect("done already"), []);
+    refused(
+        key::retire(op.state(), &key_id("feed-2"), op.now),
+        "key.active",
+        next,
+    );
+    refused(
+        key::retire(op.state(), &key_id("signing"), op.now),
+        "key.active",
+        "stella keys generate --profile default",
+    );
+}
+
+#[test]
+fn a_key_that_has_an_end_is_active_until_then() {
+    let ending = |end: Timestamp| {
+        let mut op = Operator::new();
+        let new = NewOwnKey {
+            not_after: Some(end),
+            ..new_own("key-1", 0, "default", op.now)
+        };
+        let events = key::enter_own(op.state(), new, op.now).expect("entered");
+        op.record(events);
+        op.state().active_key(&profile("default"), op.now).is_some()
+    };
+    let micro = Duration::from_micros(1);
+    assert!(ending(at(START).saturating_add(micro)));
+    assert!(!ending(at(START)));
 }

@@ -94,6 +94,32 @@ fn an_anchor_that_knows_an_earlier_start_keeps_it() {
     assert_eq!((end_of(&op, 1), end_of(&op, 2)), (Some(at(start)), None));
 }
 
+/// Nor does what the key as a whole knows better.
+#[test]
+fn a_key_that_knows_an_earlier_start_keeps_it() {
+    let mut op = before_rotation();
+    let start = "2024-12-01T00:00:00Z";
+    let known = EventBody::KeyRevoked {
+        anchor_id: None,
+        key_id: key_id("key-2024"),
+        reason: RevokeReason::Compromise,
+        effective_at: at(start),
+        compromised_since: Some(at(start)),
+        note: None,
+    };
+    op.record(vec![known]);
+    let vague = compromise(ROTATION, None);
+    refused(
+        op.revoke(Scope::All, "key-2024", &vague),
+        "key.revocation-loosened",
+        "stella keys show",
+    );
+    let told = op.revoke(one(2), "key-2024", &vague).expect("told");
+    assert_eq!(told.anchors, [anchor_id(1), anchor_id(2)]);
+    let end = op.state().keys[&key_id("key-2024")].end.clone();
+    assert_eq!(end.expect("ended").compromised_since, Some(at(start)));
+}
+
 #[test]
 fn a_compromised_key_keeps_no_anchor_alive() {
     let mut op = before_rotation();
