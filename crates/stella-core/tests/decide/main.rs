@@ -372,18 +372,56 @@ fn the_last_feed_key_is_not_retired() {
 }
 
 #[test]
-fn a_key_that_has_an_end_is_active_until_then() {
-    let ending = |end: Timestamp| {
+fn a_key_signs_from_its_activation_until_its_end() {
+    let entered = |end: Option<Timestamp>, standby: bool| {
         let mut op = Operator::new();
         let new = NewOwnKey {
-            not_after: Some(end),
+            not_after: end,
+            standby,
             ..new_own("key-1", 0, "default", op.now)
         };
         let events = key::enter_own(op.state(), new, op.now).expect("entered");
         op.record(events);
-        op.state().active_key(&profile("default"), op.now).is_some()
+        op
     };
     let micro = Duration::from_micros(1);
-    assert!(ending(at(START).saturating_add(micro)));
-    assert!(!ending(at(START)));
+    let end = at(START).saturating_add(micro);
+    let signs = |op: &Operator, now| op.state().keys[&key_id("key-1")].may_sign(now);
+    let ending = entered(Some(end), false);
+    assert_eq!(ending.key("key-1"), KeyState::Active);
+    assert!(signs(&ending, at(START)) && !signs(&ending, end));
+    assert!(signs(&entered(None, false), end));
+    assert!(!signs(&entered(None, true), at(START)), "it stands by");
+    let late = entered(Some(at(START)), false);
+    assert_eq!(late.key("key-1"), KeyState::Pending, "it never could");
+}
+
+/// A successor that may not sign any more is none.
+#[test]
+fn a_feed_key_past_its_end_keeps_the_other_one() {
+    let mut op = Operator::new();
+    let end = at(START).saturating_add(Duration::from_secs(1));
+    for (id, n, not_after) in [("feed-1", 1, None), ("feed-2", 2, Some(end))] {
+        let new = NewOwnKey {
+            key_type: KeyType::Feed,
+            not_after,
+            ..new_own(id, n, "default", op.now)
+        };
+        let events = key::enter_own(op.state(), new, op.now).expect("entered");
+        op.record(events);
+    }
+    let retire = |now| key::retire(op.state(), &key_id("feed-1"), now);
+    assert_eq!(retire(op.now).expect("feed-2 may sign").len(), 1);
+    refused(retire(end), "key.active", "stella keys generate --type feed");
+}
+
+#[test]
+fn types_and_states_of_keys_are_written_as_they_are_called() {
+    let types = KeyType::ALL.map(|t| t.to_string());
+    assert_eq!(types, ["signing", "log", "timestamp", "feed"]);
+    let states = KeyState::ALL.map(|s| s.to_string()).join(" ");
+    assert_eq!(
+        states,
+        "pending standby active retiring retired revoked compromised external"
+    );
 }

@@ -109,11 +109,10 @@ fn a_key_that_knows_an_earlier_start_keeps_it() {
     };
     op.record(vec![known]);
     let vague = compromise(ROTATION, None);
-    refused(
-        op.revoke(Scope::All, "key-2024", &vague),
-        "key.revocation-loosened",
-        "stella keys show",
-    );
+    let everywhere = op.revoke(Scope::All, "key-2024", &vague);
+    let said = everywhere.as_ref().expect_err("refused").to_string();
+    assert!(said.contains("can be moved earlier but not taken back"), "{said}");
+    refused(everywhere, "key.revocation-loosened", "stella keys show");
     let told = op.revoke(one(2), "key-2024", &vague).expect("told");
     assert_eq!(told.anchors, [anchor_id(1), anchor_id(2)]);
     let end = op.state().keys[&key_id("key-2024")].end.clone();
@@ -489,4 +488,20 @@ proptest! {
         }
         prop_assert_eq!(TrustState::fold(&op.log.events).expect("a log"), op.log.state);
     }
+}
+
+#[test]
+fn a_reason_is_one_of_the_list_which_a_typing_error_shows() {
+    for reason in RevokeReason::ALL {
+        assert_eq!(reason.to_string().parse(), Ok(reason));
+    }
+    let said = "compromised"
+        .parse::<RevokeReason>()
+        .expect_err("no reason")
+        .to_string();
+    assert!(
+        RevokeReason::ALL.iter().all(|r| said.contains(r.as_str())),
+        "{said}"
+    );
+    assert!(said.starts_with("\"compromised\" is not"), "{said}");
 }
