@@ -330,3 +330,31 @@ fn the_fold_itself_takes_no_revocation_back() {
     let worded = [say(rotated, 9, None), say(RevokeReason::PolicyViolation, 8, None)];
     assert_eq!(end(&worded), (RevokeReason::PolicyViolation, day(8), None));
 }
+
+/// Looking back, the log is read as far as it was written then, in pieces.
+#[test]
+fn the_state_of_a_moment_knows_nothing_that_was_recorded_later() {
+    let mut op = before_rotation();
+    op.generate("key-2025", 1, "default");
+    let events = op.log.events.clone();
+    let early = events.iter().filter(|e| e.recorded_at == at(START)).count();
+    assert!(early > 0 && early < events.len());
+    let micro = Duration::from_micros(1);
+    let rotation = at(ROTATION);
+    for (moment, known, more) in [
+        (at(START).saturating_sub(micro), 0, false),
+        (at(START), early, false),
+        (rotation.saturating_sub(micro), early, false),
+        (rotation, events.len(), true),
+        (rotation.saturating_add(micro), events.len(), true),
+    ] {
+        let mut state = TrustState::default();
+        assert_eq!(state.catch_up(&events, moment), Ok(more), "{moment}");
+        assert_eq!(state, TrustState::fold(&events[..known]).expect("a log"));
+    }
+    let mut pieces = TrustState::default();
+    for piece in events.chunks(2) {
+        assert_eq!(pieces.catch_up(piece, rotation), Ok(true));
+    }
+    assert_eq!(pieces, *op.state());
+}
