@@ -358,3 +358,42 @@ fn the_state_of_a_moment_knows_nothing_that_was_recorded_later() {
     }
     assert_eq!(pieces, *op.state());
 }
+
+/// Keys and anchors that were carried elsewhere are the state they came from,
+/// and the log goes on after it.
+#[test]
+fn a_state_put_together_again_is_the_one_it_was() {
+    let op = before_rotation();
+    let state = op.state();
+    let again = TrustState::assemble(
+        state.head,
+        at(START),
+        state.keys.values().cloned().collect(),
+        state.anchors.values().cloned().collect(),
+    );
+    assert_eq!(again.as_ref(), Ok(state));
+    let mut again = again.expect("the same");
+    let mut next = event(state.head + 1, EventBody::ConfigUnset { key: "a".to_owned() });
+    next.recorded_at = at(START).saturating_sub(Duration::from_micros(1));
+    assert_eq!(again.apply(&next), Err(Corrupt::BackInTime(next.sequence)));
+    next.recorded_at = at(START);
+    assert_eq!(again.apply(&next), Ok(()));
+}
+
+#[test]
+fn of_the_anchors_that_match_the_one_that_decides_comes_first() {
+    let mut op = Operator::new();
+    for (n, pattern) in [
+        (1, "*"),
+        (2, "pkg:npm/left-pad"),
+        (3, "pkg:npm/*"),
+        (4, "pkg:pypi/*"),
+    ] {
+        op.create_anchor(n, pattern, &[]);
+    }
+    let name = subject_name(PURL);
+    let found: Vec<_> = op.state().matching(&name).iter().map(|a| a.id).collect();
+    assert_eq!(found, [2, 3, 1].map(anchor_id));
+    let deciding: Vec<_> = op.state().deciding(&name).iter().map(|a| a.id).collect();
+    assert_eq!(deciding, [anchor_id(2)]);
+}
