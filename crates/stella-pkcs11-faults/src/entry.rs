@@ -43,9 +43,17 @@ pub unsafe extern "C" fn C_GetInterface(
         return CKR_ARGUMENTS_BAD;
     }
     let Ok(get) = &target.library.C_GetInterface else {
-        // No interface: the caller goes on with C_GetFunctionList.
+        // The target is older than interfaces: one around its list of version
+        // 2, for there are callers who read whatever they are given.
+        let mut functions = target.functions;
+        replace(&mut functions);
+        let only = CK_INTERFACE {
+            pInterfaceName: c"PKCS 11".as_ptr().cast_mut().cast(),
+            pFunctionList: ptr::from_mut(Box::leak(Box::new(functions))).cast(),
+            flags: 0,
+        };
         // SAFETY: not null, and the caller's.
-        unsafe { *interface = ptr::null_mut() };
+        unsafe { *interface = Box::leak(Box::new(only)) };
         return CKR_OK;
     };
     // SAFETY: the caller's arguments as they came; then what the target says
