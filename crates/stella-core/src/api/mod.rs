@@ -9,6 +9,7 @@ pub mod anchors;
 pub mod attestations;
 pub mod audit;
 pub mod crypto;
+pub mod doctor;
 pub mod keys;
 pub mod problem;
 pub mod proofs;

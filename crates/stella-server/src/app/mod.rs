@@ -40,6 +40,8 @@ pub struct App {
     pub settings: Settings,
     pub trust: trust::Trust,
     pub signers: signers::Signers,
+    pub modules: crypto::hsm::Modules,
+    pub doctor: crate::doctor::Turn,
     /// Told of what was recorded for the queue to sign at once.
     pub queued: tokio::sync::Notify,
     /// What `status` says this instance is.

@@ -5,10 +5,11 @@ use std::str::FromStr;
 
 use stella_keys::hsm::{BadReference, KeyReference};
 
+/// The URI, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyStoreUri {
     Software,
-    /// A token, and perhaps a key on it.
+    /// A token, or one key on it.
     Pkcs11(KeyReference),
     /// The built-in local HSM.
     LocalHsm {
@@ -21,33 +22,47 @@ pub enum KeyStoreUri {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadKeyStore {
-    #[error(
-        "\"{0}\" is not a key store: write software://, hsm://pkcs11/slot/N, hsm://pkcs11/token/LABEL, hsm://local/NAME or kms://aws/key/ALIAS"
-    )]
-    Unknown(String),
-    #[error(transparent)]
-    Pkcs11(#[from] BadReference),
+#[error(
+    "\"{text}\" is not a key store{why}: write software://, hsm://pkcs11/slot/N, hsm://pkcs11/token/LABEL, hsm://local/NAME or kms://aws/key/ALIAS"
+)]
+pub struct BadKeyStore {
+    text: String,
+    /// Empty, or ` (reason)`.
+    why: String,
 }
 
 impl FromStr for KeyStoreUri {
     type Err = BadKeyStore;
 
     fn from_str(s: &str) -> Result<Self, BadKeyStore> {
-        let refuse = || BadKeyStore::Unknown(s.chars().take(128).collect());
-        if s.starts_with("hsm://pkcs11/") || s.starts_with("pkcs11:") {
-            return Ok(Self::Pkcs11(s.parse()?));
+        let refused = |why: String| BadKeyStore {
+            text: s
+                .split('?')
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .take(128)
+                .collect(),
+            why,
+        };
+        let refuse = || refused(String::new());
+        if s.starts_with("pkcs11:") || s.starts_with("hsm://pkcs11/") {
+            return s
+                .parse()
+                .map(Self::Pkcs11)
+                .map_err(|e: BadReference| refused(format!(" ({})", e.why())));
         }
-        let (scheme, path) = s.split_once("://").ok_or_else(refuse)?;
-        if path.contains('?') {
-            return Err(refuse());
-        }
+        let (scheme, rest) = s.split_once("://").ok_or_else(refuse)?;
+        let (path, query) = match rest.split_once('?') {
+            Some((path, query)) => (path, Some(query.to_owned())),
+            None => (rest, None),
+        };
         let named = |name: &str| (!name.is_empty()).then(|| name.to_owned()).ok_or_else(refuse);
         match (scheme, path.split('/').collect::<Vec<_>>().as_slice()) {
-            ("software", [""]) => Ok(Self::Software),
-            ("hsm", ["local", name]) => Ok(Self::LocalHsm { name: named(name)? }),
+            ("software", [""]) if query.is_none() => Ok(Self::Software),
+            ("hsm", ["local", name]) if query.is_none() => Ok(Self::LocalHsm { name: named(name)? }),
             // An alias may hold slashes.
-            ("kms", ["aws", "key", key @ ..]) => Ok(Self::AwsKms {
+            ("kms", ["aws", "key", key @ ..]) if query.is_none() => Ok(Self::AwsKms {
                 key: named(&key.join("/"))?,
             }),
             _ => Err(refuse()),
@@ -59,7 +74,7 @@ impl fmt::Display for KeyStoreUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Software => f.write_str("software://"),
-            Self::Pkcs11(reference) => reference.fmt(f),
+            Self::Pkcs11(at) => at.fmt(f),
             Self::LocalHsm { name } => write!(f, "hsm://local/{name}"),
             Self::AwsKms { key } => write!(f, "kms://aws/key/{key}"),
         }
@@ -84,17 +99,19 @@ mod tests {
             let uri: KeyStoreUri = text.parse().expect(text);
             assert_eq!(uri.to_string(), text);
         }
-        // Read, and written in the product's own way.
-        let uri: KeyStoreUri = "pkcs11:token=stella;object=fips-a".parse().expect("RFC 7512");
-        assert_eq!(uri.to_string(), "hsm://pkcs11/token/stella?object=fips-a");
+        let uri: KeyStoreUri = "pkcs11:token=stella;object=a".parse().expect("RFC 7512");
+        assert_eq!(uri.to_string(), "hsm://pkcs11/token/stella?object=a");
+        let secret: BadKeyStore = "pkcs11:token=a?pin-value=1234"
+            .parse::<KeyStoreUri>()
+            .expect_err("a PIN");
+        assert!(secret.to_string().contains("pinFile"), "{secret}");
+        assert!(!secret.to_string().contains("1234"), "{secret}");
         for bad in [
             "",
             "software",
             "software://x",
             "hsm://pkcs11/slot/x",
             "hsm://pkcs11/token/",
-            "hsm://pkcs11/token/stella?objekt=x",
-            "pkcs11:token=stella?pin-value=1234",
             "hsm://",
             "kms://aws/key/",
             "file:///etc/key",

@@ -2,6 +2,7 @@
 //!
 //! Precedence: flag, environment, runtime setting, file, default.
 
+mod doctor;
 mod document;
 mod duration;
 mod error;
@@ -29,6 +30,7 @@ use stella_core::alg::Algorithm;
 use stella_core::id::{KeyId, ProfileName};
 use stella_core::verify::VerifyPolicy;
 
+pub use doctor::DoctorSettings;
 pub use document::snake;
 pub use error::ConfigError;
 pub use hsm::{HsmModule, HsmSession, HsmSettings};
@@ -57,6 +59,7 @@ pub struct Settings {
     pub trust: TrustSettings,
     pub hsm: HsmSettings,
     pub kms: KmsSettings,
+    pub doctor: DoctorSettings,
     /// Where each value that is no default came from.
     pub origins: Origins,
 }
@@ -226,6 +229,7 @@ impl Default for Settings {
             trust: TrustSettings::default(),
             hsm: HsmSettings::default(),
             kms: KmsSettings::default(),
+            doctor: DoctorSettings::default(),
             origins: Origins::default(),
         }
     }

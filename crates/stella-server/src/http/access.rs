@@ -107,6 +107,7 @@ pub const TABLE: &[(Method, &str, Access)] = &[
     ),
     (Method::POST, "/v1/trust/bundle", Needs(P::ExportTrust)),
     (Method::GET, "/v1/trust/root", Needs(P::ReadKeys)),
+    (Method::GET, "/v1/doctor", Needs(P::ReadStatus)),
     (Method::GET, "/v1/status", Needs(P::ReadStatus)),
     (Method::GET, "/v1/logs", Needs(P::ReadAudit)),
     (Method::POST, "/v1/db/verify", Needs(P::ManageConfig)),

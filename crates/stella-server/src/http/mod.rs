@@ -7,6 +7,7 @@ pub mod attestations;
 pub mod audit;
 pub mod config;
 pub mod crypto;
+pub mod doctor;
 pub mod extract;
 pub mod health;
 pub mod keys;
@@ -86,6 +87,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(proofs::bundle))
         .routes(routes!(trust::bundle))
         .routes(routes!(trust::root))
+        .routes(routes!(doctor::examine))
         .routes(routes!(status::status))
         .routes(routes!(status::logs))
         .routes(routes!(status::db_verify))

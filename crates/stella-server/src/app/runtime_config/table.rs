@@ -363,6 +363,18 @@ pub const SETTINGS: &[Setting] = &[
         |s| span(s.kms.aws.connect_timeout),
         "how long AWS KMS may take to accept a connection",
     ),
+    in_file(
+        "doctor.check_timeout",
+        Kind::Duration,
+        |s| span(s.doctor.check_timeout),
+        "how long one check of the doctor may take",
+    ),
+    in_file(
+        "doctor.clock_tolerance",
+        Kind::Duration,
+        |s| span(s.doctor.clock_tolerance),
+        "how far the clock may be behind the last event before the doctor calls it wrong",
+    ),
 ];
 
 /// Sections of the file that hold names of the operator's own.

@@ -1,0 +1,26 @@
+//! The PKCS#11 modules of the configuration, and the keys on their tokens.
+
+mod error;
+mod key;
+mod modules;
+mod take;
+
+use std::sync::Arc;
+
+use stella_keys::hsm::{Hsm, HsmError};
+
+use crate::app::error::{Error, Result};
+
+pub use error::{likely_cause, mend};
+pub(in crate::app) use key::MadeOnToken;
+pub use modules::{Modules, OpenModule};
+
+/// Asks a module, off the async threads: it may take as long as its deadline.
+pub(crate) async fn ask<T: Send + 'static>(
+    module: Arc<dyn Hsm>,
+    question: impl FnOnce(&dyn Hsm) -> std::result::Result<T, HsmError> + Send + 'static,
+) -> Result<std::result::Result<T, HsmError>> {
+    tokio::task::spawn_blocking(move || question(module.as_ref()))
+        .await
+        .map_err(|e| Error::internal(format!("asking a module broke off: {e}")))
+}
