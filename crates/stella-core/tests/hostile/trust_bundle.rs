@@ -410,6 +410,36 @@ fn a_root_names_feed_keys_and_is_signed_by_enough_of_its_own() {
 }
 
 #[test]
+fn a_root_names_no_more_keys_and_no_greater_number_than_every_reader_takes() {
+    let named = |keys: usize| {
+        let keys: Vec<usize> = (0..keys).collect();
+        root_content(1 << 53, &keys).to_payload().expect("a payload")
+    };
+    let parsed = |payload: &[u8]| code(TrustRoot::parse(&signed(ROOT_PAYLOAD_TYPE, payload, &[0])));
+    assert_eq!(parsed(&named(16)), Code::Ok);
+    assert_eq!(parsed(&named(17)), Code::TrustRootInvalid);
+    let text = String::from_utf8(named(16)).expect("text");
+    let greater = text.replace("9007199254740992", "9007199254740993");
+    assert_ne!(greater, text);
+    assert_eq!(parsed(greater.as_bytes()), Code::TrustRootInvalid);
+}
+
+/// Neither one name for two keys nor two names for one.
+#[test]
+fn a_root_names_each_key_once() {
+    let mut names = root_content(3, &[FEED, OTHER_FEED]);
+    names.feed_keys[1].id = names.feed_keys[0].id.clone();
+    let mut material = root_content(3, &[FEED, OTHER_FEED]);
+    material.feed_keys[1].public_key = material.feed_keys[0].public_key.clone();
+    for content in [names, material] {
+        assert_eq!(
+            code(TrustRoot::parse(&signed_root(&content, &[FEED]))),
+            Code::TrustRootInvalid
+        );
+    }
+}
+
+#[test]
 fn a_root_gives_way_only_to_a_later_one_that_it_signed() {
     let made = |number, keys: &[usize], by: &[usize]| {
         TrustRoot::parse(&signed_root(&root_content(number, keys), by)).expect("a root")
