@@ -2,6 +2,7 @@
 
 mod cold;
 mod figures;
+mod hsm;
 mod verify;
 
 use std::path::PathBuf;
@@ -49,6 +50,18 @@ enum Name {
         #[arg(long, default_value = "benches/peers")]
         scripts: PathBuf,
     },
+    /// Signing through a module's worker, beside the module itself
+    Hsm {
+        /// How long each contender runs in a round
+        #[arg(long, default_value_t = 200)]
+        turn_ms: u64,
+    },
+    #[command(hide = true)]
+    RawModule {
+        module: PathBuf,
+        label: String,
+        pin: String,
+    },
     #[command(hide = true)]
     Peak {
         #[arg(last = true)]
@@ -57,6 +70,7 @@ enum Name {
 }
 
 fn main() -> ExitCode {
+    stella_keys::worker::run_if_asked();
     let bench = Bench::parse();
     let done = match bench.name {
         Name::Verify {
@@ -73,6 +87,11 @@ fn main() -> ExitCode {
             peers,
             scripts,
         }),
+        Name::Hsm { turn_ms } => hsm::run(&hsm::Effort {
+            rounds: bench.rounds.max(1),
+            turn: Duration::from_millis(turn_ms),
+        }),
+        Name::RawModule { module, label, pin } => hsm::raw_module(&module, &label, &pin),
         Name::Peak { command } => cold::print_peak(&command),
     };
     match done {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use stella_testkit::binary::Stella;
+use stella_testkit::certificate::self_signed;
 
 /// Killed when the test ends, however it ends.
 struct Serving {
@@ -56,28 +57,6 @@ impl Drop for Serving {
 /// Self-signed, for this machine.
 fn certificate(folder: &Path, name: &str) {
     self_signed(folder, name, "critical,CA:FALSE");
-}
-
-fn self_signed(folder: &Path, name: &str, constraints: &str) {
-    let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-        ])
-        .args(["-nodes", "-subj", "/CN=stella", "-days", "2"])
-        .args(["-addext", &format!("basicConstraints={constraints}")])
-        .args(["-addext", "subjectAltName=IP:127.0.0.1"])
-        .arg("-keyout")
-        .arg(folder.join(format!("{name}.key")))
-        .arg("-out")
-        .arg(folder.join(format!("{name}.pem")))
-        .output()
-        .expect("openssl runs");
-    assert!(made.status.success(), "{made:?}");
 }
 
 fn with_tls(certificate: &str, key: &str) -> String {

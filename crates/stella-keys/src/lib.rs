@@ -12,7 +12,10 @@ pub mod aws_kms;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod entropy;
+mod guarded;
 pub mod hsm;
+pub mod local_hsm;
+pub mod pkcs11;
 pub mod software;
 pub mod worker;
 

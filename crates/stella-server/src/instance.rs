@@ -329,7 +329,7 @@ fn no_first_key(settings: &Settings) -> Option<String> {
     };
     (signers::scheme(&profile.key_store) != "software").then(|| {
         format!(
-            "no key was made: this build makes none in {}, the store of profile default",
+            "no key was made: the keys of profile default are in {}; stella keys generate --profile default",
             profile.key_store
         )
     })

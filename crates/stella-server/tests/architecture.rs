@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Every line of code below these folders, with its place.
 fn lines(folder: &str) -> Vec<(PathBuf, usize, String)> {
@@ -134,6 +135,73 @@ fn imports_run_one_way() {
             assert!(!depends, "{crate_name} must not depend on {name}");
         }
     }
+}
+
+/// The crates that the program is built from.
+fn crates_of_the_program(features: &[&str]) -> Vec<String> {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--package",
+            "stella-cli",
+            "--locked",
+            "--edges",
+            "normal,build",
+        ])
+        .args(["--prefix", "none", "--format", "{p}"])
+        .args(features)
+        .current_dir(workspace())
+        .output()
+        .expect("cargo runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let mut crates: Vec<String> = text
+        .lines()
+        .map(|l| l.split(" (").next().unwrap_or(l).to_owned())
+        .filter(|l| !l.is_empty())
+        .collect();
+    crates.sort();
+    crates.dedup();
+    crates
+}
+
+#[test]
+fn the_sdk_of_aws_is_built_for_its_feature_alone() {
+    let of_aws = |crates: &[String]| {
+        let sdk = crates
+            .iter()
+            .filter(|c| c.starts_with("aws-") && !c.starts_with("aws-lc-"));
+        sdk.cloned().collect::<Vec<_>>()
+    };
+    let without = of_aws(&crates_of_the_program(&[]));
+    assert!(without.is_empty(), "{without:?}");
+    let with = crates_of_the_program(&["--features", "aws-kms"]);
+    assert!(
+        of_aws(&with).iter().any(|c| c.starts_with("aws-sdk-kms ")),
+        "{with:?}"
+    );
+    // One TLS stack, one provider of its cryptography.
+    for once in ["rustls", "aws-lc-rs", "hyper", "h2"] {
+        let versions = with.iter().filter(|c| c.split(' ').next() == Some(once)).count();
+        assert_eq!(versions, 1, "{once}: {with:?}");
+    }
+    let others = [
+        "ring",
+        "openssl",
+        "openssl-sys",
+        "native-tls",
+        "boring",
+        "s2n-tls",
+    ];
+    let found: Vec<_> = with
+        .iter()
+        .filter(|c| c.split(' ').next().is_some_and(|name| others.contains(&name)))
+        .collect();
+    assert!(found.is_empty(), "{found:?}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #[cfg(feature = "aws-kms")]
 pub mod aws_kms;
 pub mod binary;
+pub mod certificate;
 pub mod token;
 
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -23,6 +23,9 @@ struct Made {
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<Key>,
     anchor_id: String,
+    /// What the person should know, such as why there is no key.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
 }
 
 impl Init {
@@ -37,6 +40,7 @@ impl Init {
             home: made.home.display().to_string(),
             key: made.key,
             anchor_id: made.anchor_id,
+            notes: made.notes,
         };
         context.printer.answer(&made, |page| {
             page.line(format!("made a home in {}", made.home));
@@ -46,6 +50,9 @@ impl Init {
                 for note in &key.notes {
                     page.field("  note", note);
                 }
+            }
+            for note in &made.notes {
+                page.field("  note", note);
             }
             page.field("  anchor", format!("{} (test:*, for type test)", made.anchor_id));
             let next = match &made.key {

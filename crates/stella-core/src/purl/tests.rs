@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -188,6 +189,7 @@ fn patterns_match_what_they_say() {
     for case in &file.patterns {
         let p = pattern(&case.pattern);
         assert_eq!(p.to_string(), case.canonical);
+        assert_eq!(p.is_universal(), case.canonical == "*");
         for hit in &case.matches {
             assert!(p.matches(&name(hit)), "{p} must match {hit}");
         }
@@ -220,6 +222,27 @@ fn the_narrowest_pattern_wins_alone() {
         let last = patterns.len() - 1;
         assert_eq!(most_specific(twice, &subject), [last, last + patterns.len()]);
     }
+}
+
+#[test]
+fn a_name_is_shown_ordered_and_hashed_as_its_canonical_text() {
+    let parsed = |text: &str| -> Purl { text.parse().expect(text) };
+    let a = parsed("PKG:NPM/%61");
+    assert_eq!(format!("{a}|{a:>11}|{a:?}"), "pkg:npm/a|  pkg:npm/a|pkg:npm/a");
+    let plain = name("a");
+    assert_eq!(format!("{plain}|{plain:>3}"), "a|  a");
+    let all = pattern("PKG:npm/*");
+    assert_eq!(format!("{all:>10}|{all:?}"), " pkg:npm/*|\"pkg:npm/*\"");
+    let mut names = [parsed("pkg:pypi/a"), parsed("pkg:npm/b"), a.clone()];
+    names.sort();
+    assert_eq!(
+        names.map(|n| n.to_string()),
+        ["pkg:npm/a", "pkg:npm/b", "pkg:pypi/a"]
+    );
+    assert!(a < parsed("pkg:npm/b"));
+    let hash = |purl: &Purl| BuildHasherDefault::<DefaultHasher>::default().hash_one(purl);
+    assert_eq!(hash(&a), hash(&parsed("pkg:npm/a")));
+    assert_ne!(hash(&a), hash(&parsed("pkg:npm/b")));
 }
 
 #[test]

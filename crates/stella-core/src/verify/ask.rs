@@ -177,3 +177,127 @@ fn in_past(flag: &str, asked: Timestamp, present: Timestamp) -> Result<(), BadQu
     let message = format!("{flag} {asked} is in the future; it is {present} now");
     Err(BadQuestion::new("time.in-future", message).next("simulate a later verifier with --now"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PRESENT: &str = "2025-06-01T00:00:00Z";
+    const HEX: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time")
+    }
+
+    fn asked(set: impl FnOnce(&mut Times)) -> Result<Moments, BadQuestion> {
+        let mut times = Times {
+            at_time: None,
+            as_of: None,
+            now: None,
+            min_time_evidence: None,
+        };
+        set(&mut times);
+        Moments::parse(&times, at(PRESENT))
+    }
+
+    fn text(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    #[test]
+    fn a_question_is_read_whole() {
+        let digests = || BTreeMap::from([("sha256".to_owned(), HEX.to_owned())]);
+        let types = ["cyclonedx".to_owned(), "openvex".to_owned()];
+        let wanted = Wanted::parse(digests(), Some("pkg:npm/a@1"), &types).expect("a question");
+        assert_eq!(wanted.name.as_ref().map(ToString::to_string), text("pkg:npm/a@1"));
+        assert_eq!(wanted.types.len(), 2);
+        let artifact = wanted.artifact.expect("an artifact");
+        assert_eq!(artifact.digest.to_string(), format!("sha256:{HEX}"));
+        assert_eq!(
+            (artifact.name, artifact.require_types),
+            (wanted.name, wanted.types)
+        );
+
+        let nothing = Wanted::parse(BTreeMap::new(), None, &[]).expect("a question");
+        assert!(nothing.artifact.is_none() && nothing.name.is_none() && nothing.types.is_empty());
+        let weak = BTreeMap::from([("sha1".to_owned(), "00".repeat(20))]);
+        for (digests, purl, types, code) in [
+            (weak, None, vec![], "digest.weak"),
+            (
+                BTreeMap::from([("sha256".to_owned(), "00".to_owned())]),
+                None,
+                vec![],
+                "digest.syntax",
+            ),
+            (digests(), Some("pkg:"), vec![], "purl.syntax"),
+            (digests(), None, vec!["sbon".to_owned()], "predicate.unknown"),
+        ] {
+            let refused = Wanted::parse(digests, purl, &types).expect_err(code);
+            assert_eq!(refused.code, code);
+        }
+    }
+
+    #[test]
+    fn the_present_is_the_latest_to_ask_about_and_the_earliest_to_simulate() {
+        for present in [PRESENT, "now", "2025-06-01"] {
+            assert_eq!(
+                asked(|t| t.as_of = text(present)).expect("the present").as_of,
+                Some(at(PRESENT))
+            );
+            assert_eq!(
+                asked(|t| t.now = text(present)).expect("the present").now,
+                Some(at(PRESENT))
+            );
+        }
+        let (before, after) = ("2025-05-31T23:59:59.999999Z", "2025-06-01T00:00:00.000001Z");
+        assert_eq!(
+            asked(|t| t.as_of = text(before)).expect("past").as_of,
+            Some(at(before))
+        );
+        assert_eq!(
+            asked(|t| t.now = text(after)).expect("later").now,
+            Some(at(after))
+        );
+
+        let past = asked(|t| t.now = text(before)).expect_err("past");
+        assert_eq!(past.code, "time.in-past");
+        assert_eq!(
+            past.next,
+            Some(format!("ask what was known then with --as-of {before}"))
+        );
+        let future = asked(|t| t.as_of = text(after)).expect_err("future");
+        assert_eq!(future.code, "time.in-future");
+        assert_eq!(future.next, text("simulate a later verifier with --now"));
+        // What was known then knew nothing of later.
+        let later = asked(|t| (t.as_of, t.at_time) = (text(before), text(PRESENT)));
+        assert_eq!(later.expect_err("later").code, "time.in-future");
+    }
+
+    #[test]
+    fn two_presents_are_none() {
+        let both = asked(|t| (t.as_of, t.now) = (text(PRESENT), text(PRESENT)));
+        assert_eq!(both.expect_err("both").code, "time.conflict");
+        for wrong in ["yesterday", "2025-6-1", "2025-06-01T00:00:00"] {
+            assert_eq!(
+                asked(|t| t.at_time = text(wrong)).expect_err(wrong).code,
+                "time.syntax"
+            );
+        }
+        let claimed = asked(|t| t.min_time_evidence = text("claimed"));
+        assert_eq!(claimed.expect_err("never counts").code, "time.class");
+    }
+
+    #[test]
+    fn a_plain_question_names_no_moment_and_no_class() {
+        assert!(asked(|_| {}).expect("plain").are_plain());
+        let sets: [fn(&mut Times); 4] = [
+            |t| t.as_of = text(PRESENT),
+            |t| t.now = text(PRESENT),
+            |t| t.at_time = text(PRESENT),
+            |t| t.min_time_evidence = text("recorded"),
+        ];
+        for set in sets {
+            assert!(!asked(set).expect("a question").are_plain());
+        }
+    }
+}

@@ -154,7 +154,7 @@ pub fn judge(
             None => of_parts(judge_subjects(v, &statement, budget), now),
         },
     };
-    if !answer.artifact_bound && !wanted.types.is_empty() {
+    if !answer.artifact_bound {
         require(&mut answer, &wanted.types);
     }
     answer
@@ -323,8 +323,7 @@ pub fn assemble(judged: &ArtifactJudgement, now: Timestamp) -> VerdictReport {
     let telling = judged
         .attestations
         .iter()
-        .filter(|c| c.judgement.code == judged.code)
-        .min_by_key(|c| (!c.counts, c.judgement.code.gravity()));
+        .find(|c| c.judgement.code == judged.code);
     let mut answer = VerdictReport {
         verdict: judged.verdict.to_string(),
         code: judged.code.to_string(),

@@ -128,3 +128,32 @@ pub fn next(report: &VerdictReport, code: Code) -> Option<String> {
     let subject = command::word(&report.subject);
     Some(text.replace("explain NAME", &format!("explain {subject}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is shown is a command that can be pasted.
+    #[test]
+    fn the_command_that_mends_it_names_what_it_is_about() {
+        let now = Timestamp::from_secs(1);
+        let about = |code: Code, subject: &str| {
+            let mut report = of_one(&stopped(subject.to_owned(), Check::stop("anchor", code, "")), now);
+            report.anchor_id = Some("a1".to_owned());
+            report.attestation_id = Some("b2".to_owned());
+            next(&report, code)
+        };
+        let says = |code, text: &str| {
+            let said = about(code, "pkg:npm/a@1").unwrap_or_default();
+            assert!(said.contains(text), "{said}");
+        };
+        says(Code::AnchorDisabled, "stella anchor show a1 ");
+        says(Code::KeyExpired, "stella attest resign b2");
+        says(Code::SignatureInvalid, "stella attest integrity-check b2 ");
+        says(Code::KeyRevoked, "stella attest show b2 --details");
+        says(Code::AnchorNone, "stella anchor explain pkg:npm/a@1 ");
+        let hostile = about(Code::AnchorNone, "a; rm -rf ~").unwrap_or_default();
+        assert!(hostile.contains("explain 'a; rm -rf ~' "), "{hostile}");
+        assert_eq!(about(Code::Ok, "a"), None, "there is nothing to mend");
+    }
+}

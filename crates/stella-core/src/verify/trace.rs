@@ -95,3 +95,36 @@ impl fmt::Display for Check {
         write!(f, "{} {:<11} {}", self.status.symbol(), self.name, self.detail)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_check_shows_how_it_ended() {
+        let shown = [
+            Check::pass("key", "a"),
+            Check::warn("key", Code::SubjectUnbound, "b"),
+            Check::stop("key", Code::KeyRevoked, "c"),
+            Check::stop("key", Code::TimeNotProven, "d"),
+            Check::stop("key", Code::Ok, "e"),
+            Check::skip("key", "f"),
+        ];
+        let lines = shown.each_ref().map(ToString::to_string);
+        let expected = ["✓", "!", "✗", "?", "✓", "–"].iter().zip('a'..);
+        let expected: Vec<_> = expected.map(|(s, d)| format!("{s} key         {d}")).collect();
+        assert_eq!(lines.to_vec(), expected);
+        let codes = shown.map(|c| c.code);
+        assert_eq!(
+            codes,
+            [
+                None,
+                Some(Code::SubjectUnbound),
+                Some(Code::KeyRevoked),
+                Some(Code::TimeNotProven),
+                Some(Code::Ok),
+                None
+            ]
+        );
+    }
+}

@@ -1,6 +1,7 @@
 //! What an attacker hands in: bytes that are no statement, signatures that
 //! are none, names that are not theirs. Nothing of it passes or panics.
 
+mod document;
 mod gate;
 #[path = "../support/offline.rs"]
 mod offline;

@@ -135,6 +135,16 @@ fn a_sound_proof_passes_and_shows_every_part() {
             .iter()
             .all(|c| c.status == CheckStatus::Pass && (c.name != "member" || !c.children.is_empty()))
     );
+    let told: Vec<_> = judgement.trace.iter().map(|c| c.detail.clone()).collect();
+    let spine = Spine::parse(good_spine().payload(), &ProofLimits::default()).expect("a spine");
+    let listed = members().into_iter().zip(KINDS).zip(1..);
+    let members = listed.map(|((m, kind), n)| format!("{n} of 3, {kind}, sha256:{}", m.pae_digest()));
+    let head = [
+        format!("sha256:{}, computed: none was asked for", good().address()),
+        format!("lists 3 about {PURL}"),
+        format!("sha256:{} over the 3 listed", spine.root),
+    ];
+    assert_eq!(told, head.into_iter().chain(members).collect::<Vec<_>>());
     let asked = Asked {
         address: Some(good().address()),
         digest: Some(digest()),

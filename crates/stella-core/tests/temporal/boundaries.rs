@@ -6,7 +6,7 @@ use stella_core::evidence::{Bound, Ledger, TimeClass, TimeEvidence};
 use stella_core::time::Timestamp;
 use stella_core::trust::anchor::AnchorPolicy;
 use stella_core::trust::{EventBody, RevokeReason};
-use stella_core::verify::time::InFuture;
+use stella_core::verify::time::{Accepting, InFuture, bounds};
 use stella_core::verify::{Budget, Code, Moment, SignatureCase};
 
 use crate::support::{
@@ -308,6 +308,98 @@ fn a_moment_before_the_key_existed_is_no_evidence_about_it() {
     let codes = around(created)
         .map(|when| judged(&bench, Moment::at(at(NOW)), |c| c.evidence = vec![recorded(when)]));
     assert_eq!(codes, [Code::TimeNotProven, Code::Ok, Code::Ok]);
+}
+
+/// Whatever says it, a clock that was never set says nothing, and nobody has
+/// seen the future.
+#[test]
+fn times_that_cannot_be_are_no_evidence() {
+    let mut bench = rotated(None, Some(END));
+    bench
+        .trust
+        .keys
+        .get_mut(&key_id("k"))
+        .expect("the key")
+        .created_at = None;
+    let held = |c: &mut SignatureCase, bound| {
+        c.evidence = vec![
+            TimeEvidence {
+                recorded_at: at(ADDED),
+                bound,
+                ..recorded(at(ADDED))
+            },
+            TimeEvidence {
+                recorded_at: at(ADDED),
+                ..attested(bound, Some(Duration::ZERO))
+            },
+        ];
+    };
+    let [_, _, later] = around(NOW);
+    for unset in [Timestamp::MIN, Timestamp::from_micros(0), later] {
+        let code = judged(&bench, Moment::at(at(NOW)), |c| held(c, Bound::ExistedBy(unset)));
+        assert_eq!(code, Code::TimeNotProven, "{unset}");
+    }
+    let code = judged(&bench, Moment::at(at(NOW)), |c| {
+        held(c, Bound::ExistedBy(at(ADDED)))
+    });
+    assert_eq!(code, Code::Ok);
+    let accepting = Accepting {
+        floor: TimeClass::Recorded,
+        operators: 1,
+        authorities: &bench.authorities,
+        own_operator: "self",
+        not_before: None,
+    };
+    let made_after = |when| bounds(&[], Ledger::Signed { at: when }, at(NOW), accepting).made_after;
+    assert_eq!(made_after(Timestamp::from_micros(0)), None);
+    assert_eq!(made_after(at(ADDED)), Some(at(ADDED)));
+}
+
+/// Either class does where the anchor asks for what this server noted; its own
+/// word does not do where it asks for a witness.
+#[test]
+fn the_class_that_an_anchor_requires_must_be_there() {
+    let codes = |required: TimeClass, evidence: Vec<TimeEvidence>| {
+        let mut bench = rotated(None, None);
+        let anchor = bench.trust.anchors.get_mut(&anchor_id(1)).expect("the anchor");
+        anchor.policy.require_evidence = Some(required);
+        judged(&bench, Moment::at(at(NOW)), |c| c.evidence = evidence)
+    };
+    let noted = || vec![recorded(at(END))];
+    let witnessed = || vec![attested(Bound::ExistedBy(at(END)), None)];
+    assert_eq!(codes(TimeClass::Recorded, noted()), Code::Ok);
+    assert_eq!(codes(TimeClass::Recorded, witnessed()), Code::Ok);
+    assert_eq!(codes(TimeClass::Recorded, vec![]), Code::EvidenceRequired);
+    assert_eq!(codes(TimeClass::Attested, noted()), Code::EvidenceRequired);
+    assert_eq!(codes(TimeClass::Attested, witnessed()), Code::Ok);
+}
+
+/// The thief of a key may have had the server's clock as well, unless its
+/// owner says that the server keeps its own.
+#[test]
+fn the_servers_own_record_of_a_stolen_key_counts_only_where_that_is_set() {
+    let mut log = log(None, None);
+    log.record(
+        at("2025-03-01T00:00:00Z"),
+        [EventBody::KeyRevoked {
+            anchor_id: Some(anchor_id(1)),
+            key_id: key_id("k"),
+            reason: RevokeReason::Compromise,
+            effective_at: at("2025-03-01T00:00:00Z"),
+            compromised_since: Some(at(END)),
+            note: None,
+        }],
+    );
+    let mut bench = Bench::new(log.state);
+    let before = || recorded(at("2025-01-01T00:00:00Z"));
+    let noted = |bench: &Bench| judged(bench, Moment::at(at(NOW)), |c| c.evidence = vec![before()]);
+    assert_eq!(noted(&bench), Code::TimeNotProven);
+    let witnessed = judged(&bench, Moment::at(at(NOW)), |c| {
+        c.evidence = vec![attested(Bound::ExistedBy(at("2025-01-01T00:00:00Z")), None)];
+    });
+    assert_eq!(witnessed, Code::Ok);
+    bench.policy.recorded_for_compromise = true;
+    assert_eq!(noted(&bench), Code::Ok);
 }
 
 /// Looking back, nothing counts that came to hand later.

@@ -1,11 +1,14 @@
 //! What the trace says, word for word: who is paged reads this and nothing else.
 
-use stella_core::evidence::{Bound, Ledger};
+use stella_core::evidence::{Bound, Ledger, TimeClass};
+use stella_core::statement::{Statement, StatementLimits, Subject};
 use stella_core::trust::{EventBody, RevokeReason};
 use stella_core::verify::{Budget, Code, Moment, SignatureCase};
 
 use crate::boundaries::{END, NOW, attested, judged, recorded, rotated};
-use crate::support::{Bench, PURL, at, key_id, open, payload, signature, subject_name};
+use crate::support::{
+    Bench, PURL, anchor_id, at, digest, entered, key_id, open, payload, signature, subject_name,
+};
 
 /// Time, key and ledger, as they stand in the trace.
 fn told(bench: &Bench, moment: Moment, tell: impl FnOnce(&mut SignatureCase)) -> Vec<String> {
@@ -160,7 +163,7 @@ fn stolen() -> Bench {
     log.record(
         at("2025-03-01T00:00:00Z"),
         [EventBody::KeyRevoked {
-            anchor_id: Some(crate::support::anchor_id(1)),
+            anchor_id: Some(anchor_id(1)),
             key_id: key_id("k"),
             reason: RevokeReason::Compromise,
             effective_at: at("2025-03-01T00:00:00Z"),
@@ -169,6 +172,112 @@ fn stolen() -> Bench {
         }],
     );
     Bench::new(log.state)
+}
+
+#[test]
+fn a_missing_class_of_evidence_is_told() {
+    let mut bench = rotated(None, None);
+    let anchor = bench.trust.anchors.get_mut(&anchor_id(1)).expect("the anchor");
+    anchor.policy.require_evidence = Some(TimeClass::Attested);
+    let noted = recorded(at("2025-01-01T00:00:00Z"));
+    assert_eq!(
+        told(&bench, now(), |c| c.evidence = vec![noted])[1],
+        "key the class of time evidence that this anchor requires is missing"
+    );
+}
+
+/// The asker names a time after the end, and nothing shows that it was made
+/// only then.
+#[test]
+fn an_asserted_time_after_the_end_says_when_that_was() {
+    let asked = Moment::asserting(at(NOW), at("2025-03-01T00:00:00Z")).expect("not in the future");
+    let bench = rotated(None, Some(END));
+    let ended = "key revoked in this anchor 2025-02-01T00:00:00Z (annual-rotation)";
+    assert_eq!(told(&bench, asked, |_| {})[1], ended);
+    let earlier = Ledger::Signed {
+        at: at("2025-01-01T00:00:00Z"),
+    };
+    assert_eq!(told(&bench, asked, |c| c.ledger = earlier)[1], ended);
+}
+
+#[test]
+fn a_statement_says_what_is_in_it_and_how_many_keys_counted() {
+    let mut log = crate::boundaries::log(None, None);
+    log.record(
+        at("2024-07-01T00:00:00Z"),
+        [
+            EventBody::KeyImported(entered("other", 1, None, Some("mine"))),
+            EventBody::KeyAdded {
+                anchor_id: anchor_id(1),
+                key_id: key_id("other"),
+                added_at: at("2024-07-01T00:00:00Z"),
+                expires_at: None,
+            },
+        ],
+    );
+    let whole = |bench: &Bench, payload: &[u8], keys: &[usize]| -> Vec<String> {
+        let cases = keys.iter().map(|n| signature(*n, payload)).collect();
+        let judged = open(payload, cases).judge(bench.at(at(NOW)), &subject_name(PURL), &mut Budget::new(10));
+        let lines = judged.trace.iter().map(ToString::to_string);
+        lines
+            .map(|l| l.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect()
+    };
+    let mut bench = Bench::new(log.state);
+    let one = payload(Some(PURL), "https://slsa.dev/provenance/v1");
+    assert_eq!(
+        whole(&bench, &one, &[0])[..3],
+        [
+            format!(
+                "✓ envelope 1 signature over {} bytes of application/vnd.in-toto+json",
+                one.len()
+            ),
+            "✓ statement in-toto v1, 1 subject".to_owned(),
+            "✓ anchor 00000000 pkg:npm/*, policy v1.0.2".to_owned(),
+        ]
+    );
+    let subject = |name: &str| Subject {
+        name: Some(name.to_owned()),
+        digest: digest(),
+    };
+    let subjects = [subject(PURL), subject("pkg:npm/right-pad@1.0.0")];
+    let two = Statement::build(
+        &subjects,
+        "https://slsa.dev/provenance/v1",
+        "{}",
+        &StatementLimits::default(),
+    )
+    .expect("a statement");
+    let anchor = bench.trust.anchors.get_mut(&anchor_id(1)).expect("the anchor");
+    anchor.policy.threshold = 2;
+    let lines = whole(&bench, &two, &[0, 1]);
+    assert_eq!(
+        lines[..2],
+        [
+            format!(
+                "✓ envelope 2 signatures over {} bytes of application/vnd.in-toto+json",
+                two.len()
+            ),
+            "✓ statement in-toto v1, 2 subjects".to_owned(),
+        ]
+    );
+    assert_eq!(
+        lines[3..],
+        [
+            "✓ signature signature 1 of 2",
+            "✓ signature signature 2 of 2",
+            "✓ threshold 2 of 2 distinct keys",
+        ]
+    );
+    assert_eq!(
+        whole(&bench, &two, &[0, 0]).last().map(String::as_str),
+        Some("✗ threshold 1 of 2 distinct keys")
+    );
+    assert!(
+        !whole(&Bench::new(crate::boundaries::log(None, None).state), &two, &[0])
+            .iter()
+            .any(|l| l.contains("threshold"))
+    );
 }
 
 #[test]

@@ -129,6 +129,13 @@ impl Caller {
 
     /// Region and credentials as the tools of AWS find them.
     async fn connect(&self) -> Result<Client, Failure> {
+        // Without any, the SDK goes on and says only that it trusts nobody.
+        if rustls_native_certs::load_native_certs().certs.is_empty() {
+            return Err(Failure::new(
+                Kind::Unexpected,
+                "this machine trusts no authority for TLS: install ca-certificates, or name a file with SSL_CERT_FILE",
+            ));
+        }
         let mut loader = aws_config::defaults(BehaviorVersion::latest());
         if let Some(region) = &self.options.region {
             loader = loader.region(Region::new(region.clone()));
@@ -137,7 +144,9 @@ impl Caller {
             let files = EnvConfigFiles::builder()
                 .with_file(EnvConfigFileKind::Credentials, file)
                 .build();
-            let provider = ProfileFileCredentialsProvider::builder().profile_files(files.clone());
+            let provider = ProfileFileCredentialsProvider::builder()
+                .profile_files(files.clone())
+                .profile_name("default");
             loader = loader.profile_files(files).credentials_provider(provider.build());
         }
         let found = loader.load().await;

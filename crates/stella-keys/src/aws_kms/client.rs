@@ -12,7 +12,7 @@ use super::call::{Caller, Repeat};
 use super::failure::{Failure, Kind};
 use super::mechanism::{self, Input, Mechanism};
 use super::mu::mu;
-use super::runtime::Runtime;
+use super::runtime::{NoAnswer, Runtime};
 use super::{Alias, AwsKmsOptions, FoundKey, KmsKeyRef, StartError};
 use crate::{GenerateError, Sign, SignError, StoreDescription};
 
@@ -179,7 +179,12 @@ impl AwsKms {
         let at_most = caller.request_timeout();
         self.runtime
             .wait(async move { caller.call(repeat, request).await }, at_most + GRACE)
-            .unwrap_or_else(|| Err(Failure::timed_out(at_most)))
+            .unwrap_or_else(|no_answer| {
+                Err(match no_answer {
+                    NoAnswer::TimedOut => Failure::timed_out(at_most),
+                    NoAnswer::BrokeOff => Failure::new(Kind::Unexpected, "the SDK of AWS broke off"),
+                })
+            })
     }
 }
 

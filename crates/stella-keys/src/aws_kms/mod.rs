@@ -35,6 +35,9 @@ pub use absent::{AwsKms, AwsKmsKey};
 pub use client::{AwsKms, AwsKmsKey};
 pub use reference::{Alias, BadKmsKeyRef, KmsKeyRef};
 
+/// Whether a store can be started at all.
+pub const IN_THIS_BUILD: bool = cfg!(feature = "aws-kms");
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsKmsOptions {
     /// Without one, what the environment and the profile files of AWS say.
@@ -81,7 +84,9 @@ impl StartError {
     /// What mends it.
     pub fn next(&self) -> &'static str {
         match self {
-            Self::NotInThisBuild => "cargo build --release --features aws-kms",
+            Self::NotInThisBuild => {
+                "install a stella that has it, or build one: cargo build --release -p stella-cli --features aws-kms"
+            }
             Self::Thread(_) => "raise the limit of threads and processes (ulimit -u), then repeat",
         }
     }

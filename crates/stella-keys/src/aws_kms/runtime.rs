@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::io;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
@@ -33,21 +33,46 @@ impl Runtime {
         })
     }
 
-    /// What the future gives, or `None` when it takes longer than `at_most`.
+    /// What the future gives.
     pub fn wait<T: Send + 'static>(
         &self,
         future: impl Future<Output = T> + Send + 'static,
         at_most: Duration,
-    ) -> Option<T> {
+    ) -> Result<T, NoAnswer> {
         let (answer, answered) = mpsc::sync_channel(1);
         let task = self.handle.spawn(async move {
             // Whoever asked may be gone: then it is nobody's.
             let _ = answer.send(future.await);
         });
-        let got = answered.recv_timeout(at_most).ok();
-        if got.is_none() {
-            task.abort();
-        }
-        got
+        answered.recv_timeout(at_most).map_err(|why| match why {
+            RecvTimeoutError::Timeout => {
+                task.abort();
+                NoAnswer::TimedOut
+            }
+            RecvTimeoutError::Disconnected => NoAnswer::BrokeOff,
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoAnswer {
+    TimedOut,
+    /// It panicked. The thread and the other requests go on.
+    BrokeOff,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_panics_is_told_from_one_that_hangs_and_harms_no_other() {
+        let runtime = Runtime::start().expect("a runtime");
+        let long = Duration::from_secs(60);
+        let broke_off = runtime.wait(async { panic!("on purpose") }, long);
+        assert_eq!(broke_off, Err::<(), _>(NoAnswer::BrokeOff));
+        let hung = runtime.wait(std::future::pending::<()>(), Duration::from_millis(10));
+        assert_eq!(hung, Err(NoAnswer::TimedOut));
+        assert_eq!(runtime.wait(async { 7 }, long), Ok(7));
     }
 }

@@ -12,12 +12,14 @@ mod report;
 use std::sync::Arc;
 
 use stella_core::alg::{Algorithm, PublicKey};
+use stella_core::dsse;
 
+use crate::entropy::{Entropy, EntropyError};
 use crate::{GenerateError, Sign, SignError};
 
 pub use error::{ErrorClass, HsmError};
 pub use event::{HsmEvent, HsmEvents, Severity, Silent};
-pub use options::{HsmOptions, MechanismInput, VendorMechanism};
+pub use options::{HsmOptions, MechanismInput, ModuleKind, VendorMechanism};
 pub use pin::{Pin, PinMemory, PinMemoryError, VolatilePinMemory};
 pub use reference::{BadReference, KeyReference, ModuleName, TokenSelector};
 pub use report::{
@@ -79,3 +81,13 @@ pub trait Hsm: Send + Sync {
     /// What is known without asking the module.
     fn status(&self) -> HsmStatus;
 }
+
+/// What is signed to see whether a key signs: a nonce under a payload type of
+/// its own, which no verifier takes for anything else.
+pub fn probe_message(entropy: &mut dyn Entropy) -> Result<Vec<u8>, EntropyError> {
+    let mut nonce = [0; 32];
+    entropy.fill(&mut nonce)?;
+    Ok(dsse::pae(PROBE_PAYLOAD_TYPE, &nonce))
+}
+
+pub const PROBE_PAYLOAD_TYPE: &str = "application/vnd.stella.probe.v1";

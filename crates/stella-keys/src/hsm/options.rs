@@ -12,7 +12,8 @@ use super::{ModuleName, Pin};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HsmOptions {
     pub name: ModuleName,
-    /// The vendor's PKCS#11 library.
+    pub kind: ModuleKind,
+    /// The vendor's PKCS#11 library, or the folder of a local HSM.
     pub library: PathBuf,
     /// The PIN of the user, for every token of the module. Without one, what
     /// needs a login fails with the class [`Auth`](super::ErrorClass::Auth).
@@ -45,6 +46,7 @@ impl HsmOptions {
     pub fn new(name: ModuleName, library: impl Into<PathBuf>) -> Self {
         Self {
             name,
+            kind: ModuleKind::Pkcs11,
             library: library.into(),
             pin: None,
             env: BTreeMap::new(),
@@ -60,6 +62,22 @@ impl HsmOptions {
             program: None,
         }
     }
+
+    /// The local HSM of this name, in this folder.
+    pub fn local(name: ModuleName, folder: impl Into<PathBuf>) -> Self {
+        Self {
+            kind: ModuleKind::Local,
+            ..Self::new(name, folder)
+        }
+    }
+}
+
+/// What runs in the worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModuleKind {
+    Pkcs11,
+    /// The [local HSM](crate::local_hsm) of the module's name.
+    Local,
 }
 
 /// A mechanism by its number, as the vendor documents it.

@@ -20,6 +20,7 @@ use crate::{Generate, GenerateError, Sign, SignError, StoreDescription};
 use scheme::{Pair, PrivateScheme};
 
 pub use import::ImportError;
+pub(crate) use sealed::SealedBytes;
 pub use sealed::{OpenError, SealError, SealedKey, Sealer};
 pub use sealing::{PassphraseParams, SealingKey, SealingKeyError};
 

@@ -103,6 +103,59 @@ impl Sealer {
     }
 }
 
+/// Bytes under a sealing key, with the nonce that they need.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SealedBytes {
+    nonce: Base64Bytes,
+    ciphertext: Base64Bytes,
+}
+
+impl Sealer {
+    pub(crate) fn seal(
+        &self,
+        plain: &[u8],
+        associated_data: &[u8],
+        entropy: &mut dyn Entropy,
+    ) -> Result<SealedBytes, SealError> {
+        let mut nonce = [0; NONCE_LEN];
+        entropy.fill(&mut nonce)?;
+        // Reserved in full: a vector that grew would leave plain text behind.
+        let capacity = plain.len() + AES_256_GCM_SIV.tag_len();
+        let mut in_out = Zeroizing::new(Vec::with_capacity(capacity));
+        in_out.extend_from_slice(plain);
+        self.key
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(associated_data),
+                &mut *in_out,
+            )
+            .map_err(|_| SealError::Internal)?;
+        Ok(SealedBytes {
+            nonce: Base64Bytes(nonce.to_vec()),
+            ciphertext: Base64Bytes(std::mem::take(&mut *in_out)),
+        })
+    }
+
+    pub(crate) fn open(
+        &self,
+        sealed: &SealedBytes,
+        associated_data: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        let corrupt = |why: &str| OpenError::Corrupt(why.to_owned());
+        let nonce = Nonce::try_assume_unique_for_key(&sealed.nonce.0)
+            .map_err(|_| corrupt("its nonce has not 12 bytes"))?;
+        let mut in_out = Zeroizing::new(sealed.ciphertext.0.clone());
+        let len = self
+            .key
+            .open_in_place(nonce, Aad::from(associated_data), in_out.as_mut_slice())
+            .map_err(|_| corrupt("it does not decrypt, a part of it was changed"))?
+            .len();
+        in_out.truncate(len);
+        Ok(in_out)
+    }
+}
+
 impl SealedKey {
     pub fn key_id(&self) -> &KeyId {
         &self.key_id
@@ -148,27 +201,15 @@ impl SoftwareKey {
         entropy: &mut dyn Entropy,
     ) -> Result<SealedKey, SealError> {
         let algorithm = self.algorithm();
-        let mut nonce = [0; NONCE_LEN];
-        entropy.fill(&mut nonce)?;
-        // Reserved in full: a vector that grew would leave plain text behind.
-        let capacity = self.pkcs8.len() + AES_256_GCM_SIV.tag_len();
-        let mut in_out = Zeroizing::new(Vec::with_capacity(capacity));
-        in_out.extend_from_slice(&self.pkcs8);
-        sealer
-            .key
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(associated_data(key_id, algorithm)),
-                &mut *in_out,
-            )
-            .map_err(|_| SealError::Internal)?;
+        let SealedBytes { nonce, ciphertext } =
+            sealer.seal(&self.pkcs8, &associated_data(key_id, algorithm), entropy)?;
         Ok(SealedKey {
             version: VERSION,
             key_id: key_id.clone(),
             algorithm,
             sealed_by: sealer.id.clone(),
-            nonce: Base64Bytes(nonce.to_vec()),
-            ciphertext: Base64Bytes(std::mem::take(&mut *in_out)),
+            nonce,
+            ciphertext,
         })
     }
 
@@ -194,23 +235,14 @@ impl SoftwareKey {
                 ours: sealer.id.clone(),
             });
         }
-        let corrupt = |why: &str| OpenError::Corrupt(why.to_owned());
-        let nonce = Nonce::try_assume_unique_for_key(&sealed.nonce.0)
-            .map_err(|_| corrupt("its nonce has not 12 bytes"))?;
-        let mut in_out = Zeroizing::new(sealed.ciphertext.0.clone());
-        let len = sealer
-            .key
-            .open_in_place(
-                nonce,
-                Aad::from(associated_data(key_id, algorithm)),
-                in_out.as_mut_slice(),
-            )
-            .map_err(|_| corrupt("it does not decrypt, a part of it was changed"))?
-            .len();
-        in_out.truncate(len);
+        let bytes = SealedBytes {
+            nonce: sealed.nonce.clone(),
+            ciphertext: sealed.ciphertext.clone(),
+        };
+        let pkcs8 = sealer.open(&bytes, &associated_data(key_id, algorithm))?;
         scheme::of(algorithm)
-            .and_then(|scheme| Self::from_pkcs8(algorithm, scheme, in_out))
-            .ok_or_else(|| corrupt("it does not hold a private key of this algorithm"))
+            .and_then(|scheme| Self::from_pkcs8(algorithm, scheme, pkcs8))
+            .ok_or_else(|| OpenError::Corrupt("it does not hold a private key of this algorithm".to_owned()))
     }
 }
 

@@ -4,17 +4,17 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use rustix::fs::OFlags;
 use stella_core::digest::Sha256;
 use zeroize::Zeroizing;
 
 use crate::entropy::{Entropy, EntropyError};
+use crate::guarded::{self, OpenGuarded, Unsafe};
 
 /// The file in the home.
 pub const FILE_NAME: &str = "sealing.key";
@@ -50,12 +50,8 @@ pub enum SealingKeyError {
     Missing(PathBuf),
     #[error("there is a sealing key at {} already, it is not replaced", .0.display())]
     Exists(PathBuf),
-    #[error("{} is not a plain file, a sealing key is read from nothing else", .0.display())]
-    NotAPlainFile(PathBuf),
-    #[error("{path} belongs to user {owner}, this process runs as user {user}: run it as user {owner}, or chown {user} {path}", path = .path.display())]
-    WrongOwner { path: PathBuf, owner: u32, user: u32 },
-    #[error("others than its owner may use {path} (mode {mode:04o}): run chmod 600 {path}", path = .path.display())]
-    TooOpen { path: PathBuf, mode: u32 },
+    #[error(transparent)]
+    Unsafe(Unsafe),
     #[error("{} does not hold a sealing key: restore it from a copy", .0.display())]
     Malformed(PathBuf),
     #[error("cannot {act} {}", .path.display())]
@@ -76,13 +72,23 @@ impl SealingKeyError {
         match self {
             Self::Missing(_) => "sealing-key.missing",
             Self::Exists(_) => "sealing-key.exists",
-            Self::NotAPlainFile(_) => "sealing-key.not-a-plain-file",
-            Self::WrongOwner { .. } => "sealing-key.wrong-owner",
-            Self::TooOpen { .. } => "sealing-key.too-open",
+            Self::Unsafe(Unsafe::NotAPlainFile(_)) => "sealing-key.not-a-plain-file",
+            Self::Unsafe(Unsafe::WrongOwner { .. }) => "sealing-key.wrong-owner",
+            Self::Unsafe(Unsafe::TooOpen { .. }) => "sealing-key.too-open",
             Self::Malformed(_) => "sealing-key.malformed",
             Self::Io { .. } => "sealing-key.io",
             Self::Entropy(_) => "sealing-key.entropy",
             Self::Passphrase(_) => "sealing-key.passphrase",
+        }
+    }
+}
+
+impl From<OpenGuarded> for SealingKeyError {
+    fn from(e: OpenGuarded) -> Self {
+        match e {
+            OpenGuarded::Missing(path) => Self::Missing(path),
+            OpenGuarded::Unsafe(e) => Self::Unsafe(e),
+            OpenGuarded::Io { act, path, source } => Self::Io { act, path, source },
         }
     }
 }
@@ -114,7 +120,7 @@ impl SealingKey {
     /// Reads the file in this folder. It never makes one.
     pub fn read(home: &Path) -> Result<Self, SealingKeyError> {
         let path = home.join(FILE_NAME);
-        let mut file = open_guarded(&path)?;
+        let mut file = guarded::open(&path)?;
         // One byte more than the longest file there is, so that a longer one
         // shows.
         let mut text = Zeroizing::new(Vec::with_capacity(FILE_LEN + 1));
@@ -183,46 +189,6 @@ fn parse(text: &[u8]) -> Option<SealingKey> {
     Some(SealingKey(key))
 }
 
-/// Checks the file that was opened, not the name: the name may change hands
-/// in between.
-fn open_guarded(path: &Path) -> Result<File, SealingKeyError> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path);
-    let file = match opened {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            return Err(SealingKeyError::Missing(path.to_owned()));
-        }
-        Err(e) if e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
-            return Err(SealingKeyError::NotAPlainFile(path.to_owned()));
-        }
-        Err(e) => return Err(failed("open", path, e)),
-    };
-    let found = file.metadata().map_err(|source| failed("read", path, source))?;
-    if !found.is_file() {
-        return Err(SealingKeyError::NotAPlainFile(path.to_owned()));
-    }
-    let user = rustix::process::geteuid().as_raw();
-    if found.uid() != user {
-        return Err(SealingKeyError::WrongOwner {
-            path: path.to_owned(),
-            owner: found.uid(),
-            user,
-        });
-    }
-    let mode = found.mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(SealingKeyError::TooOpen {
-            path: path.to_owned(),
-            mode,
-        });
-    }
-    Ok(file)
-}
-
 fn write_new(part: &Path, key: &[u8; 32]) -> Result<(), SealingKeyError> {
     let mut text = Zeroizing::new(String::with_capacity(FILE_LEN));
     text.push_str(PREFIX);
@@ -258,7 +224,7 @@ fn failed(act: &'static str, path: &Path, source: io::Error) -> SealingKeyError 
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     use tempfile::TempDir;
 

@@ -27,6 +27,9 @@ pub trait Make: Send + Sync {
     /// What is reported as hanging when it does not start.
     fn start_function(&self) -> &'static str;
 
+    /// What it was about to do when it ends before it is ready.
+    fn start_task(&self) -> String;
+
     /// From what a worker answered that would not be configured.
     fn refusal(&self, body: &[u8]) -> HsmError;
 }
@@ -111,7 +114,11 @@ impl Worker {
                 worker_killed: true,
                 ..HsmError::new(ErrorClass::TimedOut, name.as_str(), "")
             },
-            Err(NoAnswer::Broken) => worker.post_mortem(),
+            Err(NoAnswer::Broken) => {
+                let mut error = worker.post_mortem();
+                error.detail = format!("{} while it was to {}", error.detail, make.start_task());
+                error
+            }
         };
         worker.kill(&result.to_string());
         Err(result)

@@ -20,6 +20,11 @@ mod supervisor;
 
 use std::process::ExitCode;
 
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::{local_hsm, pkcs11};
+
 pub use frame::Kind;
 pub use instance::{Make, Timing, Worker};
 pub use link::{Answer, Link, NoAnswer};
@@ -43,9 +48,26 @@ pub fn run_if_asked() {
     }
 }
 
-/// From the first frame to what the worker is to be.
-fn configure(_body: &[u8]) -> child::Configured {
-    Err(Vec::new())
+/// What a worker is told to be: the content of the first frame.
+#[derive(Serialize, Deserialize)]
+pub enum Role {
+    Pkcs11(pkcs11::Configuration),
+    Local(local_hsm::Configuration),
+}
+
+impl Role {
+    pub fn encode(&self) -> Zeroizing<Vec<u8>> {
+        // Of these types it cannot fail, and an empty frame is refused.
+        Zeroizing::new(serde_json::to_vec(self).unwrap_or_default())
+    }
+}
+
+fn configure(body: &[u8]) -> child::Configured {
+    match serde_json::from_slice(body) {
+        Ok(Role::Pkcs11(configuration)) => pkcs11::module::Module::start(configuration),
+        Ok(Role::Local(configuration)) => local_hsm::module::LocalModule::start(configuration),
+        Err(_) => Err(Vec::new()),
+    }
 }
 
 /// No command of the product begins like this.

@@ -174,6 +174,7 @@ fn start(launch: &Launch, stdin: UnixStream) -> io::Result<(Arc<Process>, Child)
 fn describe(status: ExitStatus) -> String {
     match (status.signal(), status.code()) {
         (Some(6), _) => "aborted (SIGABRT)".to_owned(),
+        (Some(7), _) => "crashed (SIGBUS)".to_owned(),
         (Some(9), _) => "was killed (SIGKILL)".to_owned(),
         (Some(11), _) => "crashed (SIGSEGV)".to_owned(),
         (Some(signal), _) => format!("ended by signal {signal}"),

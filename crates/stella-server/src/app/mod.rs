@@ -3,6 +3,7 @@
 pub mod anchors;
 pub mod attest;
 pub mod audit;
+pub mod aws_kms;
 pub mod caller;
 pub mod crypto;
 pub mod error;

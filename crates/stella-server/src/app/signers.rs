@@ -9,13 +9,14 @@ use stella_keys::Sign;
 use stella_keys::software::{SealedKey, Sealer, SoftwareKey};
 use tokio::sync::RwLock;
 
-use crate::app::App;
 use crate::app::error::{Error, Result};
+use crate::app::{App, aws_kms};
 
 /// Opened keys are kept: a key's material never changes under its id.
 pub struct Signers {
     /// Present where software keys can be sealed and opened here.
     pub sealer: Option<Arc<Sealer>>,
+    pub kms: aws_kms::Started,
     open: RwLock<HashMap<KeyId, Arc<dyn Sign>>>,
 }
 
@@ -23,6 +24,7 @@ impl Signers {
     pub fn new(sealer: Option<Sealer>) -> Self {
         Self {
             sealer: sealer.map(Arc::new),
+            kms: aws_kms::Started::default(),
             open: RwLock::default(),
         }
     }
@@ -35,6 +37,7 @@ impl Signers {
     /// Opened keys are opened again when they are next needed.
     pub async fn forget(&self) {
         self.open.write().await.clear();
+        self.kms.forget();
     }
 
     pub fn sealer(&self) -> Result<&Sealer> {
@@ -68,6 +71,7 @@ impl App {
         };
         let signer: Arc<dyn Sign> = match scheme(&own.store) {
             "software" => Arc::new(self.open_software(key).await?),
+            "kms" => self.open_in_kms(key, &own.store)?,
             _ => return Err(unsupported(&own.store)),
         };
         if signer.public_key() != &key.public_key {

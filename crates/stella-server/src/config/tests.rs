@@ -93,7 +93,7 @@ hsm:
   modules:
     primary: {libraryPath: /usr/lib/softhsm/libsofthsm2.so, pinFile: /run/secrets/pin, env: {SOFTHSM2_CONF: /etc/softhsm2.conf}, session: {timeout: 300s, keepalive: true, keepaliveInterval: 60s}, requestTimeout: 5s, signers: 4}
     backup: {libraryPath: /lib/b.so, pinFile: /run/b}
-kms: {aws: {region: eu-central-1, endpoint: null, requestsPerSecond: 500}}
+kms: {aws: {region: eu-central-1, endpoint: null, requestsPerSecond: 500, credentialsFile: /run/secrets/aws, requestTimeout: 2s}}
 "#,
     )
     .expect("all of it");
@@ -121,8 +121,35 @@ kms: {aws: {region: eu-central-1, endpoint: null, requestsPerSecond: 500}}
     );
     let modules: Vec<_> = settings.hsm.modules.iter().map(|m| m.name.as_str()).collect();
     assert_eq!(modules, ["primary", "backup"], "the first is the default");
-    let aws = settings.kms.aws.expect("aws");
+    let aws = settings.kms.aws;
+    assert_eq!(aws.region.as_deref(), Some("eu-central-1"));
     assert_eq!((aws.endpoint, aws.requests_per_second), (None, 500));
+    assert_eq!(aws.credentials_file, Some("/run/secrets/aws".into()));
+    assert_eq!(aws.request_timeout, Duration::from_secs(2));
+}
+
+#[test]
+fn what_is_to_be_signed_leaves_this_machine_encrypted_or_not_at_all() {
+    let read = |endpoint: &str| settings(&format!("kms: {{aws: {{endpoint: \"{endpoint}\"}}}}\n"));
+    for good in [
+        "https://vpce-1.kms.eu-central-1.vpce.amazonaws.com",
+        "http://127.0.0.1:4566",
+        "http://localhost:4566/",
+        "http://[::1]:4566",
+    ] {
+        let settings = read(good).expect(good);
+        assert_eq!(settings.kms.aws.endpoint.as_deref(), Some(good));
+    }
+    for bad in [
+        "http://kms.example.com",
+        "http://127.0.0.1.example.com",
+        "https://",
+        "kms.example.com",
+        "ftp://127.0.0.1",
+    ] {
+        let error = read(bad).expect_err(bad).to_string();
+        assert!(error.contains("kms.aws.endpoint must be an https://"), "{error}");
+    }
 }
 
 #[test]

@@ -1,16 +1,21 @@
 //! As much of HTTP/1.1 as the SDK speaks: one thread a connection.
 
-use std::io::{self, BufReader, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::io::{self, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use super::rules::{self, Refusal};
-use super::{Fault, Request, Shared, sigv4};
+use super::{ACCESS_KEY, Fault, Request, SECRET_KEY, Shared, sigv4};
 
 pub(super) struct Incoming {
+    method: String,
     headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
@@ -23,24 +28,45 @@ impl Incoming {
     }
 }
 
-pub(super) fn serve(listener: &TcpListener, shared: &Arc<Shared>) {
+pub(super) fn serve(listener: &TcpListener, tls: Option<&Arc<ServerConfig>>, shared: &Arc<Shared>) {
     for stream in listener.incoming().map_while(Result::ok) {
         if shared.is_over() {
             return;
         }
-        let shared = Arc::clone(shared);
+        let (shared, tls) = (Arc::clone(shared), tls.cloned());
         // What goes wrong on a connection is the client's to find out.
-        std::thread::spawn(move || connection(&stream, &shared).ok());
+        std::thread::spawn(move || match tls {
+            None => connection(stream, &shared).ok(),
+            Some(tls) => {
+                let server = ServerConnection::new(tls).ok()?;
+                connection(StreamOwned::new(server, stream), &shared).ok()
+            }
+        });
     }
 }
 
-fn connection(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
+/// With certificate and key from PEM files.
+pub(super) fn tls(certificate: &Path, key: &Path) -> Arc<ServerConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let certificate = CertificateDer::from_pem_file(certificate).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_file(key).expect("a key");
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|config| {
+            config
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate], key)
+        });
+    Arc::new(config.expect("a pair that fits"))
+}
+
+fn connection(stream: impl Read + Write, shared: &Shared) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
     while let Some(request) = read(&mut reader)? {
         let Some((status, body)) = answer(&request, shared) else {
-            return stream.shutdown(Shutdown::Both);
+            return Ok(());
         };
-        let mut out = stream;
+        let out = reader.get_mut();
         write!(
             out,
             "HTTP/1.1 {status} .\r\ncontent-type: application/x-amz-json-1.1\r\nx-amzn-requestid: 1\r\n\
@@ -48,6 +74,7 @@ fn connection(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
             body.len()
         )?;
         out.write_all(&body)?;
+        out.flush()?;
     }
     Ok(())
 }
@@ -67,6 +94,7 @@ fn read(reader: &mut impl io::BufRead) -> io::Result<Option<Incoming>> {
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
     let mut request = Incoming {
+        method: line.split(' ').next().unwrap_or_default().to_owned(),
         headers,
         body: Vec::new(),
     };
@@ -78,6 +106,9 @@ fn read(reader: &mut impl io::BufRead) -> io::Result<Option<Incoming>> {
 
 /// Status and body; `None` to close the connection.
 fn answer(request: &Incoming, shared: &Shared) -> Option<(u16, Vec<u8>)> {
+    if request.method == "GET" {
+        return Some((200, role().to_string().into_bytes()));
+    }
     let target = request.header("x-amz-target").unwrap_or_default();
     let operation = target.strip_prefix("TrentService.").unwrap_or_default();
     let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
@@ -120,6 +151,16 @@ fn answer(request: &Incoming, shared: &Shared) -> Option<(u16, Vec<u8>)> {
     Some(match done {
         Ok(answer) => (200, answer.to_string().into_bytes()),
         Err(refusal) => refusal.written(),
+    })
+}
+
+/// As the agent beside a container hands out the credentials of its role.
+fn role() -> Value {
+    json!({
+        "AccessKeyId": ACCESS_KEY,
+        "SecretAccessKey": SECRET_KEY,
+        "Token": "of the session",
+        "Expiration": "2100-01-01T00:00:00Z",
     })
 }
 

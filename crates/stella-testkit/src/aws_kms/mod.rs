@@ -8,6 +8,7 @@ mod sigv4;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,7 @@ pub const ACCOUNT: &str = "111122223333";
 
 /// Ends, with all its keys, when it is dropped.
 pub struct FakeKms {
+    endpoint: String,
     address: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -101,6 +103,15 @@ struct Shared {
 
 impl FakeKms {
     pub fn start() -> Self {
+        Self::serving(None)
+    }
+
+    /// With certificate and key from PEM files.
+    pub fn start_with_tls(certificate: &Path, key: &Path) -> Self {
+        Self::serving(Some(http::tls(certificate, key)))
+    }
+
+    fn serving(tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let shared = Arc::new(Shared {
@@ -108,12 +119,17 @@ impl FakeKms {
             over: Default::default(),
         });
         let served = Arc::clone(&shared);
-        std::thread::spawn(move || http::serve(&listener, &served));
-        Self { address, shared }
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        std::thread::spawn(move || http::serve(&listener, tls.as_ref(), &served));
+        Self {
+            endpoint: format!("{scheme}://{address}"),
+            address,
+            shared,
+        }
     }
 
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        self.endpoint.clone()
     }
 
     /// For the next requests, one after the other.

@@ -105,10 +105,10 @@ impl Link {
     }
 
     pub fn start_tunnel(&self) {
-        let listen = format!("TCP-LISTEN:{},bind=127.0.0.1,reuseaddr,fork", self.port);
+        let listen = format!("TCP-LISTEN:{},bind=127.0.0.1,reuseaddr,nodelay,fork", self.port);
         let far = format!("UNIX-CONNECT:{}", self.far().display());
         let near = format!("UNIX-LISTEN:{},fork", self.near().display());
-        let connect = format!("TCP:127.0.0.1:{}", self.port);
+        let connect = format!("TCP:127.0.0.1:{},nodelay", self.port);
         let mut tunnel = self.tunnel.lock().expect("the tunnel");
         tunnel.push(start(tied("socat").args([listen, far])));
         tunnel.push(start(tied("socat").args([near, connect])));

@@ -113,13 +113,18 @@ fn remark(context: &Context, attestation: &Attestation) {
     }
 }
 
-/// Unsigned is safe, but not done.
+/// Unsigned is safe, but not done; and what was set aside never will be.
 fn exit_of<'a>(attestations: impl IntoIterator<Item = &'a Attestation>, accept_recorded: bool) -> Exit {
-    if accept_recorded || attestations.into_iter().all(|a| a.state == "signed") {
-        Exit::Done
-    } else {
-        Exit::Recorded
+    let mut exit = Exit::Done;
+    for attestation in attestations {
+        match attestation.state.as_str() {
+            "signed" => {}
+            "failed" => return Exit::Failed,
+            _ if accept_recorded => {}
+            _ => exit = Exit::Recorded,
+        }
     }
+    exit
 }
 
 /// `last` is the last one by this identity.

@@ -7,6 +7,7 @@ use stella_core::id::{AttestationId, ProfileName};
 use stella_core::time::Timestamp;
 use stella_core::trust::TrustState;
 use stella_core::verify::Verdict;
+use stella_keys::Retry;
 use stella_store::{AttestationRow, IdempotencyRow, Inserted, NewAttestation, Outcome, Requested};
 
 use super::sign::{MAX_TRIES, NoSignature, RETRY};
@@ -255,6 +256,8 @@ impl App {
     fn mending(&self, why: Option<&NoSignature>, row: &AttestationRow) -> String {
         let embedded = row.attempts.next_at.is_none() && !self.repeats_by_itself();
         match why {
+            // It is signed by nobody, however often it is tried.
+            Some(why) if why.retry == Retry::Never => why.next.clone(),
             None if row.attempts.count == 0 && !embedded => format!("stella attest wait {}", row.id),
             Some(why) if !why.next.contains(RETRY) => format!("{}, then {RETRY}", why.next),
             Some(why) if why.next != RETRY => why.next.clone(),

@@ -15,6 +15,7 @@ mod withdraw;
 pub use create::{CreateOptions, Wait};
 pub use list::AttestationQuery;
 pub(crate) use statement::read_subject;
+pub(in crate::app) use test_sign::PROBE_PAYLOAD_TYPE;
 
 use stella_core::api::attestations::{Attestation, SubjectInput, Withdrawn};
 use stella_core::id::AttestationId;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use stella_core::alg::Algorithm;
 use stella_core::digest::Sha256;
 use stella_core::dsse::{self, Envelope, EnvelopeSignature, IN_TOTO_PAYLOAD_TYPE};
 use stella_core::id::ProfileName;
@@ -12,8 +13,8 @@ use stella_core::trust::{KeyRecord, TrustState};
 use stella_keys::{Retry, Sign, SignError, VerifiedSignature, sign_verified};
 use stella_store::{Attempt, AttestationState, LedgerKey, LogRow, Signed, SignedHere};
 
-use crate::app::App;
 use crate::app::error::{Error, ErrorKind, Result};
+use crate::app::{App, aws_kms};
 
 /// How often a key is chosen anew when it changes while it signs.
 pub(super) const MAX_TRIES: usize = 8;
@@ -81,7 +82,7 @@ impl App {
         let digest = Sha256::of(&pae);
         let signature = match self.sign_within_deadline(signer, pae).await {
             Ok(signature) => signature,
-            Err(e) => return Ok(Err(refused(&key.id, &e))),
+            Err(e) => return Ok(Err(self.refused(trust, key, &e))),
         };
         let ledger = LedgerKey {
             pae: digest,
@@ -194,28 +195,65 @@ impl App {
         })
     }
 
+    fn refused(&self, trust: &TrustState, key: &KeyRecord, error: &SignError) -> NoSignature {
+        let text = error.to_string();
+        let text = text.strip_prefix("signing failed: ").unwrap_or(&text);
+        NoSignature {
+            code: error.code(),
+            reason: match error {
+                SignError::MessageTooLarge { .. } => {
+                    format!("signing failed: {}: {text} ({})", key.id, aws_kms::WHY_LIMITED)
+                }
+                _ => format!("signing failed: {}: {text}", key.id),
+            },
+            next: match error.retry() {
+                Retry::Later => RETRY.to_owned(),
+                Retry::AfterOperator => {
+                    "stella attest test-sign, then stella attest retry --failed".to_owned()
+                }
+                Retry::Never => self.profiles_that_can(trust, error),
+            },
+            retry: error.retry(),
+        }
+    }
+
+    /// Which profiles would sign what this key never will.
+    fn profiles_that_can(&self, trust: &TrustState, error: &SignError) -> String {
+        let now = self.not_before(trust);
+        let takes = |store: &str, algorithm: Algorithm| {
+            let limit = aws_kms::message_limit(store, algorithm);
+            !matches!(error, SignError::MessageTooLarge { actual, .. } if limit.is_some_and(|l| l < *actual))
+        };
+        let mut able = Vec::new();
+        let mut without_key = Vec::new();
+        for (name, profile) in &self.settings.profiles {
+            match trust.active_key(name, now).map(|key| (key, key.own())) {
+                Some((key, Some(own))) if takes(&own.store, key.public_key.algorithm()) => {
+                    able.push(name.as_str())
+                }
+                None if takes(&profile.key_store, profile.algorithm) => without_key.push(name.as_str()),
+                _ => {}
+            }
+        }
+        match (able.as_slice(), without_key.as_slice()) {
+            ([], []) => {
+                "give a profile a key store that can sign it, then stella attest create --profile".to_owned()
+            }
+            ([], [first, ..]) => {
+                format!("stella keys generate --profile {first}, then stella attest create --profile {first}")
+            }
+            ([only], _) => format!("stella attest create --profile {only}"),
+            ([first, rest @ ..], _) => {
+                format!("stella attest create --profile {first} (or {})", rest.join(", "))
+            }
+        }
+    }
+
     fn backoff(&self, attempts: u32) -> Duration {
         let settings = &self.settings.signing;
         settings
             .retry_first
             .saturating_mul(1_u32.checked_shl(attempts.min(16)).unwrap_or(u32::MAX))
             .min(settings.retry_max)
-    }
-}
-
-fn refused(key: &stella_core::id::KeyId, error: &SignError) -> NoSignature {
-    let text = error.to_string();
-    let text = text.strip_prefix("signing failed: ").unwrap_or(&text);
-    NoSignature {
-        code: error.code(),
-        reason: format!("signing failed: {key}: {text}"),
-        next: match error.retry() {
-            Retry::Later => RETRY.to_owned(),
-            Retry::AfterOperator => "stella attest test-sign, then stella attest retry --failed".to_owned(),
-            Retry::Never => {
-                "stella attest create --profile with a profile whose key store can sign it".to_owned()
-            }
-        },
-        retry: error.retry(),
     }
 }

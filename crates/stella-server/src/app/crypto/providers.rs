@@ -2,6 +2,7 @@
 
 use stella_core::alg;
 use stella_core::api::crypto::{Algorithm, Providers};
+use stella_keys::aws_kms;
 
 use crate::app::App;
 
@@ -13,6 +14,12 @@ impl App {
     }
 }
 
+fn stores(algorithm: alg::Algorithm) -> Vec<String> {
+    let kms = aws_kms::IN_THIS_BUILD && aws_kms::has(algorithm);
+    let stores = [Some("software"), kms.then_some("aws-kms")];
+    stores.into_iter().flatten().map(str::to_owned).collect()
+}
+
 /// The software store has every algorithm of the core; a test there holds it to that.
 fn available(algorithm: alg::Algorithm) -> Algorithm {
     let scheme = algorithm.scheme();
@@ -21,7 +28,7 @@ fn available(algorithm: alg::Algorithm) -> Algorithm {
         short_names: scheme.short_names().iter().map(|&n| n.to_owned()).collect(),
         provider: scheme.provider().to_owned(),
         standard: scheme.standard().to_owned(),
-        stores: vec!["software".to_owned()],
+        stores: stores(algorithm),
         sign: true,
         verify: true,
         unaudited: scheme.unaudited(),

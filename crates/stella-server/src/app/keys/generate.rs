@@ -1,6 +1,6 @@
 //! `keys generate`.
 
-use stella_core::alg::Algorithm;
+use stella_core::alg::{Algorithm, PublicKey};
 use stella_core::api::keys::{GenerateKey, Key};
 use stella_core::id::{KeyId, ProfileName};
 use stella_core::time::Timestamp;
@@ -12,7 +12,7 @@ use stella_store::SealedKeyRow;
 
 use crate::app::error::{Error, Result};
 use crate::app::trust::Decision;
-use crate::app::{App, Caller, signers, values};
+use crate::app::{App, Caller, aws_kms, signers, values};
 use crate::config::Profile;
 
 impl App {
@@ -28,20 +28,10 @@ impl App {
             None => fresh_id(&state, &stem(key_type, &profile_name), self.now())?,
         };
         check_free(&state, &id, None)?;
-        if signers::scheme(&profile.key_store) != "software" {
-            return Err(signers::unsupported(&profile.key_store));
-        }
-        let mut entropy = self.key_entropy();
-        let key = SoftwareKey::generate(profile.algorithm, &mut entropy)
-            .map_err(|e| Error::unavailable(e.code(), e.to_string()))?;
-        let sealed = key
-            .seal(self.signers.sealer()?, &id, &mut entropy)
-            .map_err(|e| Error::unavailable(e.code(), e.to_string()))?;
-        let row = SealedKeyRow {
-            key_id: id.clone(),
-            blob: sealed
-                .to_bytes()
-                .map_err(|e| Error::unavailable(e.code(), e.to_string()))?,
+        let made = match signers::scheme(&profile.key_store) {
+            "software" => self.make_in_software(&id, profile)?,
+            "kms" => self.make_in_kms(&state, &id, profile).await?.into(),
+            _ => return Err(signers::unsupported(&profile.key_store)),
         };
         let max_age = i32::try_from(profile.max_age_months).unwrap_or(i32::MAX);
         let ((), state) = self
@@ -49,16 +39,16 @@ impl App {
                 let new = NewOwnKey {
                     key_id: id.clone(),
                     key_type,
-                    public_key: key.public_key().clone(),
+                    public_key: made.public_key.clone(),
                     profile: profile_name.clone(),
-                    store: profile.key_store.clone(),
+                    store: made.store.clone(),
                     created_at: now,
                     not_after: Some(now.plus_months(max_age)),
                     standby: request.standby,
-                    imported: false,
+                    imported: made.existed,
                 };
                 let mut decision = Decision::new(enter_own(state, new, now)?, ());
-                decision.sealed_keys.push(row.clone());
+                decision.sealed_keys.extend(made.sealed.clone());
                 Ok(decision)
             })
             .await?;
@@ -67,6 +57,25 @@ impl App {
             .get(&id)
             .ok_or_else(|| Error::internal("the new key is not in the state"))?;
         Ok(super::view(record, &state, self.now()))
+    }
+
+    fn make_in_software(&self, id: &KeyId, profile: &Profile) -> Result<MadeKey> {
+        let mut entropy = self.key_entropy();
+        let key = SoftwareKey::generate(profile.algorithm, &mut entropy)
+            .map_err(|e| Error::unavailable(e.code(), e.to_string()))?;
+        let sealed = key
+            .seal(self.signers.sealer()?, id, &mut entropy)
+            .and_then(|sealed| sealed.to_bytes())
+            .map_err(|e| Error::unavailable(e.code(), e.to_string()))?;
+        Ok(MadeKey {
+            public_key: key.public_key().clone(),
+            store: profile.key_store.clone(),
+            existed: false,
+            sealed: Some(SealedKeyRow {
+                key_id: id.clone(),
+                blob: sealed,
+            }),
+        })
     }
 
     /// The profile asked for, or the one of the algorithm; they must agree.
@@ -111,6 +120,27 @@ impl App {
 
     pub(crate) fn key_entropy(&self) -> impl stella_keys::entropy::Entropy + use<> {
         KeyEntropy(std::sync::Arc::clone(&self.entropy))
+    }
+}
+
+/// A key that a store holds, not entered yet.
+struct MadeKey {
+    public_key: PublicKey,
+    /// Where this very key is, for ever.
+    store: String,
+    existed: bool,
+    /// Of a store that has no memory of its own.
+    sealed: Option<SealedKeyRow>,
+}
+
+impl From<aws_kms::ForProfile> for MadeKey {
+    fn from(key: aws_kms::ForProfile) -> Self {
+        Self {
+            public_key: key.found.public_key,
+            store: key.found.at.uri(),
+            existed: key.existed,
+            sealed: None,
+        }
     }
 }
 

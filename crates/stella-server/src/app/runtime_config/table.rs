@@ -86,7 +86,10 @@ const fn in_file(
 }
 
 fn tls_file(settings: &Settings, which: fn(&TlsFiles) -> &PathBuf) -> String {
-    let file = settings.server.tls.as_ref().map(which);
+    path(settings.server.tls.as_ref().map(which))
+}
+
+fn path(file: Option<&PathBuf>) -> String {
     file.map(|f| f.display().to_string()).unwrap_or_default()
 }
 
@@ -325,6 +328,42 @@ pub const SETTINGS: &[Setting] = &[
         "no trust bundle is good for longer: as long, a revocation may be missing from it",
     ),
     in_file(
+        "kms.aws.region",
+        Kind::Text,
+        |s| s.kms.aws.region.clone().unwrap_or_default(),
+        "where the keys of AWS KMS are; without it as the tools of AWS find it (AWS_REGION, profile, machine)",
+    ),
+    in_file(
+        "kms.aws.endpoint",
+        Kind::Text,
+        |s| s.kms.aws.endpoint.clone().unwrap_or_default(),
+        "another address than the region's own, such as a VPC endpoint's; https, or http on this machine",
+    ),
+    in_file(
+        "kms.aws.credentials_file",
+        Kind::Text,
+        |s| path(s.kms.aws.credentials_file.as_ref()),
+        "a credentials file of AWS; without it, credentials are found as the tools of AWS find them",
+    ),
+    in_file(
+        "kms.aws.requests_per_second",
+        ANY,
+        |s| s.kms.aws.requests_per_second.to_string(),
+        "how much of the account's quota this instance may use",
+    ),
+    in_file(
+        "kms.aws.request_timeout",
+        Kind::Duration,
+        |s| span(s.kms.aws.request_timeout),
+        "how long one signature by AWS KMS may take, repetitions included; never longer than signing.deadline allows",
+    ),
+    in_file(
+        "kms.aws.connect_timeout",
+        Kind::Duration,
+        |s| span(s.kms.aws.connect_timeout),
+        "how long AWS KMS may take to accept a connection",
+    ),
+    in_file(
         "doctor.check_timeout",
         Kind::Duration,
         |s| span(s.doctor.check_timeout),
@@ -339,7 +378,7 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 /// Sections of the file that hold names of the operator's own.
-pub const NAMED_SECTIONS: [&str; 3] = ["profiles", "hsm", "kms"];
+pub const NAMED_SECTIONS: [&str; 2] = ["profiles", "hsm"];
 
 /// Whole days as a number, anything else as what it is.
 fn days(overlap: Duration) -> String {

@@ -1,0 +1,13 @@
+//! Keys on real tokens, behind a worker that is killed, hung and replaced.
+
+mod bed;
+mod faults;
+mod isolation;
+mod keys;
+mod library;
+mod local;
+mod pins;
+mod reload;
+mod restarts;
+mod tokens;
+mod vendors;

@@ -1,0 +1,94 @@
+//! No PIN is tried twice by itself.
+
+use stella_keys::hsm::{Hsm, PinMemory};
+use stella_keys::sign_verified;
+
+use super::bed::{Bed, p256, pin, token};
+
+#[test]
+fn a_refused_pin_is_tried_once_whatever_is_restarted() {
+    let bed = Bed::soft();
+    let (at, public_key) = bed
+        .start()
+        .generate(&token("stella"), "key", p256())
+        .expect("key");
+    let mut options = bed.options();
+    options.pin = Some(pin("1234-wrong"));
+    for round in 0..3 {
+        let hsm = bed.start_with(options.clone());
+        for _ in 0..5 {
+            let error = hsm.key(&at, &public_key).err().expect("no login");
+            assert_eq!(error.code(), "signer.unauthenticated");
+            let text = error.to_string();
+            assert!(!text.contains("1234"), "{text}");
+        }
+        // A refused PIN does not speak against the module.
+        assert_eq!(hsm.status().restarts, 0, "round {round}");
+        assert_eq!(bed.log.count("pin.refused"), 1, "round {round}");
+    }
+}
+
+#[test]
+fn many_callers_try_a_wrong_pin_once_between_them() {
+    let bed = Bed::soft();
+    let (at, public_key) = bed
+        .start()
+        .generate(&token("stella"), "key", p256())
+        .expect("key");
+    let mut options = bed.options();
+    options.pin = Some(pin("1234-wrong"));
+    let hsm = bed.start_with(options);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let error = hsm.key(&at, &public_key).err().expect("no login");
+                assert_eq!(error.code(), "signer.unauthenticated");
+            });
+        }
+    });
+    assert_eq!(bed.log.count("pin.refused"), 1);
+}
+
+#[test]
+fn an_operator_may_force_a_pin_and_a_right_one_clears_the_memory() {
+    let bed = Bed::soft();
+    let hsm = bed.start();
+    let (at, public_key) = hsm.generate(&token("stella"), "key", p256()).expect("key");
+    let serial = hsm
+        .slots()
+        .expect("slots")
+        .iter()
+        .find(|s| s.label == "stella")
+        .expect("slot")
+        .serial
+        .clone();
+    // Somebody mistook the right PIN for a refused one.
+    bed.pins
+        .remember_refused(&serial, &pin(bed.token.pin()))
+        .expect("memory");
+    let hsm = bed.start();
+    let refused = hsm.verify_pin(&token("stella"), false).expect_err("remembered");
+    assert_eq!(refused.code(), "hsm.unauthenticated");
+    assert!(
+        refused.to_string().contains("refused this PIN before"),
+        "{refused}"
+    );
+    let report = hsm.verify_pin(&token("stella"), true).expect("right");
+    assert_eq!(report.token_serial, serial);
+    assert!(!report.after.count_low);
+    sign_verified(&*hsm.key(&at, &public_key).expect("key"), b"message").expect("signature");
+}
+
+#[test]
+fn a_module_without_a_pin_says_so() {
+    let bed = Bed::soft();
+    let mut options = bed.options();
+    options.pin = None;
+    let error = bed
+        .start_with(options)
+        .generate(&token("stella"), "key", p256())
+        .expect_err("no PIN");
+    assert_eq!(error.code(), "key-store.unauthenticated");
+    assert!(error.to_string().contains("no PIN configured"), "{error}");
+    assert_eq!(bed.log.count("pin.refused"), 0);
+}

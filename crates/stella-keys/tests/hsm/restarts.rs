@@ -1,0 +1,144 @@
+//! Workers that die or hang under load: every request is answered, every
+//! signature that comes back verifies, and signing goes on.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use stella_keys::hsm::{Hsm, WorkerState};
+use stella_keys::pkcs11::Pkcs11;
+use stella_keys::{Retry, SignError, sign_verified};
+
+use super::bed::{Bed, eventually, key, signal};
+
+#[test]
+fn a_worker_that_is_killed_again_and_again_loses_no_request() {
+    let bed = Bed::soft();
+    let hsm = bed.start();
+    let faults = under_load(&hsm, |round| {
+        signal(pid(&hsm), if round % 2 == 0 { "KILL" } else { "ABRT" });
+    });
+    assert!(hsm.status().restarts >= 3);
+    for error in faults {
+        assert!(matches!(error, SignError::Unavailable(_)), "{error}");
+        assert_eq!(error.retry(), Retry::Later);
+    }
+}
+
+#[test]
+fn a_worker_that_hangs_is_killed_and_those_who_wait_hear_of_it() {
+    let bed = Bed::soft();
+    let mut options = bed.options();
+    options.request_timeout = Duration::from_millis(400);
+    let hsm = bed.start_with(options);
+    let faults = under_load(&hsm, |_| signal(pid(&hsm), "STOP"));
+    assert!(faults.iter().any(|e| matches!(e, SignError::TimedOut(_))));
+    let text = hsm.status().last_error.expect("error").1.to_string();
+    assert!(text.starts_with("HSM unavailable: module \"primary\""), "{text}");
+    for error in faults {
+        assert_eq!(error.retry(), Retry::Later);
+    }
+}
+
+#[test]
+fn a_worker_that_hangs_while_it_starts_is_killed_too() {
+    let bed = Bed::soft();
+    let mut options = bed.options();
+    // It is started and never answers.
+    options.program = Some(bed.script("sleep 1000"));
+    options.start_timeout = Duration::from_millis(200);
+    let hsm = bed.start_with(options);
+    let error = hsm.slots().expect_err("hangs");
+    assert_eq!(error.code(), "hsm.timed-out");
+    let text = error.to_string();
+    assert!(
+        text.contains("did not answer C_Initialize within 200 ms (worker killed)"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_worker_that_ends_at_once_is_not_started_in_a_hot_loop() {
+    let bed = Bed::soft();
+    let mut options = bed.options();
+    options.program = Some(bed.script("echo 'the library is cursed' >&2; exit 3"));
+    options.restart_backoff = Duration::from_secs(600);
+    options.max_restart_backoff = Duration::from_secs(600);
+    let hsm = bed.start_with(options);
+    for _ in 0..100 {
+        assert_eq!(hsm.slots().expect_err("ended").code(), "hsm.unavailable");
+    }
+    let error = hsm.slots().expect_err("ended").to_string();
+    assert!(
+        error.contains("ended with exit code 3") && error.contains("next start is in"),
+        "{error}"
+    );
+    assert!(matches!(hsm.status().state, WorkerState::Waiting { .. }));
+    // The first failure is answered at once, the second with a wait.
+    assert_eq!(hsm.status().restarts, 1);
+    assert_eq!(bed.log.count("worker.said"), 2);
+}
+
+#[test]
+fn a_worker_that_dies_while_nobody_asks_is_back_before_somebody_does() {
+    let bed = Bed::soft();
+    let hsm = bed.start();
+    let (key, ..) = key(&hsm);
+    sign_verified(&*key, b"message").expect("signature");
+    let first = pid(&hsm);
+    signal(first, "KILL");
+    eventually("another worker runs", || {
+        let status = hsm.status();
+        status.state == WorkerState::Running && status.pid != Some(first)
+    });
+    sign_verified(&*key, b"message").expect("signature");
+}
+
+/// Eight callers sign all the while, and `fault` is called three times, each
+/// after signing went on. Answers what callers heard besides signatures.
+fn under_load(hsm: &Pkcs11, fault: impl Fn(u32)) -> Vec<SignError> {
+    let (key, ..) = key(hsm);
+    let (over, signed) = (AtomicBool::new(false), AtomicU32::new(0));
+    thread::scope(|scope| {
+        let callers: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut faults = Vec::new();
+                    while !over.load(Ordering::Relaxed) {
+                        match sign_verified(&*key, b"message") {
+                            Ok(_) => {
+                                signed.fetch_add(1, Ordering::Relaxed);
+                            }
+                            Err(e) => {
+                                faults.push(e);
+                                thread::sleep(Duration::from_millis(5));
+                            }
+                        }
+                    }
+                    faults
+                })
+            })
+            .collect();
+        for round in 0..3 {
+            let so_far = signed.load(Ordering::Relaxed);
+            eventually("signing goes on", || signed.load(Ordering::Relaxed) > so_far + 50);
+            fault(round);
+            let so_far = signed.load(Ordering::Relaxed);
+            eventually("signing goes on", || signed.load(Ordering::Relaxed) > so_far + 50);
+        }
+        over.store(true, Ordering::Relaxed);
+        callers
+            .into_iter()
+            .flat_map(|caller| caller.join().expect("caller"))
+            .collect()
+    })
+}
+
+fn pid(hsm: &Pkcs11) -> u32 {
+    let mut pid = None;
+    eventually("a worker runs", || {
+        pid = hsm.status().pid;
+        pid.is_some()
+    });
+    pid.expect("pid")
+}

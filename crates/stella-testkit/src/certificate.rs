@@ -1,0 +1,27 @@
+//! Certificates for this machine.
+
+use std::path::Path;
+use std::process::Command;
+
+/// `NAME.pem` and `NAME.key` in the folder, for 127.0.0.1.
+pub fn self_signed(folder: &Path, name: &str, constraints: &str) {
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+        ])
+        .args(["-nodes", "-subj", "/CN=stella", "-days", "2"])
+        .args(["-addext", &format!("basicConstraints={constraints}")])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1"])
+        .arg("-keyout")
+        .arg(folder.join(format!("{name}.key")))
+        .arg("-out")
+        .arg(folder.join(format!("{name}.pem")))
+        .output()
+        .expect("openssl runs");
+    assert!(made.status.success(), "{made:?}");
+}
