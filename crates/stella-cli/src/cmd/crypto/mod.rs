@@ -1,5 +1,6 @@
 //! `crypto ...`.
 
+mod hsm;
 mod providers;
 
 use super::later::Later;
@@ -8,8 +9,9 @@ super::verbs! {
     /// What can sign and verify with which algorithm
     #[command(subcommand)]
     Providers(providers::Verb),
-    #[command(hide = true)]
-    Hsm(Later),
+    /// Hardware security modules: are they there, and do they sign
+    #[command(subcommand)]
+    Hsm(hsm::Verb),
     #[command(hide = true)]
     Cert(Later),
 }

@@ -1,7 +1,15 @@
 //! `crypto hsm`: the PKCS#11 modules of the configuration, one file a command.
 
 mod error;
+mod examine;
+mod fault;
+mod logs;
 mod modules;
+mod pin;
+mod reconnect;
+mod status;
+mod tokens;
+mod used;
 
 use std::sync::Arc;
 
@@ -10,7 +18,9 @@ use stella_keys::hsm::{Hsm, HsmError};
 use crate::app::error::{Error, Result};
 
 pub use error::{likely_cause, mend};
-pub use modules::Modules;
+pub use examine::Examination;
+pub use modules::{Modules, OpenModule};
+pub(crate) use used::UsedKey;
 
 /// Asks a module, off the async threads: it may take as long as its deadline.
 pub(crate) async fn ask<T: Send + 'static>(
