@@ -10,6 +10,7 @@ pub mod config;
 pub mod doctor;
 pub mod entropy;
 pub mod home;
+pub mod hsm;
 pub mod http;
 pub mod instance;
 pub mod logging;

@@ -56,6 +56,11 @@ pub fn scheme(uri: &str) -> &str {
     uri.split_once("://").map_or(uri, |(scheme, _)| scheme)
 }
 
+/// The command that looks into a store which does not sign.
+pub fn diagnosis(uri: &str) -> Option<&'static str> {
+    (scheme(uri) == "hsm").then_some("stella doctor --check check.crypto.hsm-availability")
+}
+
 impl App {
     /// Something that signs with this key. What it signs must go through
     /// [`stella_keys::sign_verified`].
@@ -72,6 +77,7 @@ impl App {
         let signer: Arc<dyn Sign> = match scheme(&own.store) {
             "software" => Arc::new(self.open_software(key).await?),
             "kms" => self.open_in_kms(key, &own.store)?,
+            "hsm" => self.open_on_token(key, &own.store)?,
             _ => return Err(unsupported(&own.store)),
         };
         if signer.public_key() != &key.public_key {

@@ -26,6 +26,7 @@ struct Tables {
     verdicts: HashMap<(AnchorId, AttestationId), VerdictRow>,
     proofs: Vec<ProofRow>,
     tokens: Vec<TokenRow>,
+    pins: Vec<RefusedPin>,
     log: Vec<LogRow>,
     /// How often yet the key counts as changed since it was chosen.
     key_moves: u32,
@@ -433,6 +434,27 @@ impl TokenStore for MemoryStore {
 
     async fn note_token_used(&self, _: TokenId, _: Timestamp) -> Result<()> {
         Ok(())
+    }
+}
+
+#[async_trait]
+impl PinStore for MemoryStore {
+    async fn refused_pins(&self, token_serial: &str) -> Result<Vec<RefusedPin>> {
+        let tables = self.tables();
+        let pins = tables.pins.iter().filter(|p| p.token_serial == token_serial);
+        Ok(pins.cloned().collect())
+    }
+
+    async fn remember_refused_pin(&self, pin: RefusedPin) -> Result<()> {
+        self.tables().pins.push(pin);
+        Ok(())
+    }
+
+    async fn forget_refused_pins(&self, token_serial: &str) -> Result<u64> {
+        let mut tables = self.tables();
+        let before = tables.pins.len();
+        tables.pins.retain(|p| p.token_serial != token_serial);
+        Ok((before - tables.pins.len()) as u64)
     }
 }
 

@@ -135,6 +135,7 @@ impl World {
             algorithm: None,
             key_type: None,
             standby: false,
+            key_store: None,
         };
         self.app.generate_key(&self.owner, request).await.expect("a key");
     }

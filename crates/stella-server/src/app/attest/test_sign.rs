@@ -1,6 +1,7 @@
 //! `attest test-sign`: a nonce under a payload type of its own, never the
 //! caller's bytes.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use stella_core::api::attestations::{TestSign, TestSigned};
@@ -10,7 +11,7 @@ use stella_keys::Retry;
 
 use super::sign::NoSignature;
 use crate::app::error::{Error, Result};
-use crate::app::{App, Caller, values};
+use crate::app::{App, Caller, signers, values};
 
 /// No verifier of statements accepts this.
 pub const PROBE_PAYLOAD_TYPE: &str = "application/vnd.stella.probe.v1";
@@ -46,22 +47,25 @@ impl App {
         own: &OwnKey,
     ) -> Result<std::result::Result<TestSigned, NoSignature>> {
         let signer = self.signer(key).await?;
-        let description = signer.describe();
         let mut nonce = [0_u8; 32];
         self.entropy.fill(&mut nonce)?;
         let started = Instant::now();
         let outcome = self
-            .sign_within_deadline(signer, dsse::pae(PROBE_PAYLOAD_TYPE, &nonce))
+            .sign_within_deadline(Arc::clone(&signer), dsse::pae(PROBE_PAYLOAD_TYPE, &nonce))
             .await;
         let milliseconds = started.elapsed().as_secs_f64() * 1_000.0;
         if let Err(e) = outcome {
             return Ok(Err(NoSignature {
                 code: e.code(),
                 reason: format!("signing failed: {}: {e}", key.id),
-                next: "stella keys verify --operation sign".to_owned(),
+                next: signers::diagnosis(&own.store)
+                    .unwrap_or("stella keys verify --operation sign")
+                    .to_owned(),
                 retry: Retry::AfterOperator,
             }));
         }
+        // A token's mechanism and slot are known once it has signed.
+        let description = signer.describe();
         Ok(Ok(TestSigned {
             ok: true,
             key_id: key.id.to_string(),

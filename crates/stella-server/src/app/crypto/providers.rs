@@ -16,7 +16,12 @@ impl App {
 
 fn stores(algorithm: alg::Algorithm) -> Vec<String> {
     let kms = aws_kms::IN_THIS_BUILD && aws_kms::has(algorithm);
-    let stores = [Some("software"), kms.then_some("aws-kms")];
+    let pkcs11 = BY_STANDARD_MECHANISM.contains(&algorithm.id());
+    let stores = [
+        Some("software"),
+        pkcs11.then_some("pkcs11"),
+        kms.then_some("aws-kms"),
+    ];
     stores.into_iter().flatten().map(str::to_owned).collect()
 }
 
@@ -39,3 +44,7 @@ fn available(algorithm: alg::Algorithm) -> Algorithm {
         }),
     }
 }
+
+/// What PKCS#11 itself has a mechanism for; a token may have others, by
+/// numbers of its vendor (`hsm.modules.NAME.mechanisms`).
+const BY_STANDARD_MECHANISM: [&str; 3] = ["SHA256-ECDSA-P256", "SHA256-ED25519", "ML-DSA-65"];

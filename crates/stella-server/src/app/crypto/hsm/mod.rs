@@ -1,13 +1,16 @@
-//! `crypto hsm`: the PKCS#11 modules of the configuration, one file a command.
+//! The PKCS#11 modules of the configuration, the keys on their tokens, and
+//! `crypto hsm`, one file a command.
 
 mod error;
 mod examine;
 mod fault;
+mod key;
 mod logs;
 mod modules;
 mod pin;
 mod reconnect;
 mod status;
+mod take;
 mod tokens;
 mod used;
 
@@ -19,6 +22,7 @@ use crate::app::error::{Error, Result};
 
 pub use error::{likely_cause, mend};
 pub use examine::Examination;
+pub(in crate::app) use key::MadeOnToken;
 pub use modules::{Modules, OpenModule};
 pub(crate) use used::UsedKey;
 

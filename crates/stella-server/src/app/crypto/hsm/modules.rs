@@ -44,7 +44,7 @@ impl Modules {
     }
 
     /// As it is to be run now.
-    pub(crate) fn options(&self, settings: &HsmModule) -> Result<HsmOptions> {
+    pub fn options(&self, settings: &HsmModule) -> Result<HsmOptions> {
         match &self.opener {
             Some(opener) => opener.options(settings),
             None => Err(not_in_this_build(settings)),
