@@ -16,6 +16,7 @@ mod guarded;
 pub mod hsm;
 pub mod local_hsm;
 pub mod pkcs11;
+pub mod pool;
 pub mod software;
 pub mod worker;
 

@@ -24,7 +24,7 @@ impl Desk {
              default: {{algorithm: SHA256-ED25519, keyStore: \"kms://aws/key/stellaops-default\"}}\n    \
              fips: {{algorithm: ecdsa-p256, keyStore: \"kms://aws/key/alias/stellaops-fips\"}}\n    \
              pqc: {{algorithm: ml-dsa-65, keyStore: \"kms://aws/key/stellaops-pqc\"}}\n\
-             kms: {{aws: {{region: {REGION}, endpoint: \"{}\", requestTimeout: 3s}}}}\n",
+             kms: {{aws: {{region: {REGION}, endpoint: \"{}\", requestTimeout: 3s, connectTimeout: 3s}}}}\n",
             kms.endpoint()
         );
         stella.file("signer.yaml", config);
@@ -340,7 +340,7 @@ fn a_kms_that_hangs_is_named_before_the_callers_own_deadline() {
     desk.key("default", "key-default");
     let config = desk.stella.folder().join("signer.yaml");
     let mut text = std::fs::read_to_string(&config).expect("the file");
-    text.push_str("signing: {deadline: 1s}\n");
+    text.push_str("signing: {deadline: 3s}\n");
     std::fs::write(&config, text).expect("written");
     desk.kms.always(Some(Fault::Hang));
     desk.run(SIGN)

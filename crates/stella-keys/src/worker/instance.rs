@@ -169,11 +169,12 @@ impl Worker {
         self.link.break_off();
     }
 
-    /// Lets it answer what it was asked, then lets it end, then makes it.
+    /// Lets it answer who has it in hand, then lets it end, then makes it.
+    /// Whoever asks it holds a reference, also before the question is sent.
     pub fn retire(self: Arc<Self>, timing: Timing) {
         let work = move || {
-            let drained = Instant::now() + timing.request;
-            while self.link.in_flight() > 0 && Instant::now() < drained {
+            let drained = Instant::now() + timing.request.max(timing.start);
+            while Arc::strong_count(&self) > 1 && Instant::now() < drained {
                 thread::sleep(DRAIN_STEP);
             }
             self.end.because("was replaced");

@@ -54,6 +54,26 @@ fn a_lost_session_is_mended_without_the_caller_noticing() {
 }
 
 #[test]
+fn lost_sessions_and_a_lost_login_are_mended_with_one_login() {
+    let (_bed, faults, hsm, key) = signing(PATIENT);
+    for rule in ["C_SignInit close-all 1", "C_SignInit log-out 1"] {
+        faults.set(&format!("{rule}\nC_Login count"));
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..10 {
+                        sign_verified(&*key, b"message").unwrap_or_else(|e| panic!("{rule}: {e}"));
+                    }
+                });
+            }
+        });
+        assert!(faults.used(0) > 0);
+        assert_eq!(faults.used(1), 1, "{rule}");
+    }
+    assert_eq!(hsm.status().restarts, 0);
+}
+
+#[test]
 fn a_session_that_is_lost_for_good_is_reported_after_one_more_try() {
     let (_bed, faults, hsm, key) = signing(PATIENT);
     faults.set("C_SignInit rv 0xB3");

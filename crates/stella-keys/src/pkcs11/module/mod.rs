@@ -55,7 +55,12 @@ impl Module {
     fn initialize(configuration: Configuration) -> Result<Self, Failure> {
         let path = configuration.library.display();
         let pkcs11 = Pkcs11::new(&configuration.library).map_err(|e| match Failure::from(e) {
-            Failure::Pkcs11 { class, detail, .. } => Failure::new(class, format!("{path}: {detail}")),
+            Failure::Pkcs11 { class, detail, .. } => {
+                // What the loader says of a file that it passes over.
+                let passed_over = detail.contains("No such file") && configuration.library.is_file();
+                let hint = if passed_over { PASSED_OVER } else { "" };
+                Failure::new(class, format!("{path}: {detail}{hint}"))
+            }
             other => other,
         })?;
         pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))?;
@@ -116,3 +121,6 @@ impl Serve for Module {
         }
     }
 }
+
+const PASSED_OVER: &str = "; the file is there: it is for another kind of machine, or a library that it needs is not \
+                           there (ldd names it)";
