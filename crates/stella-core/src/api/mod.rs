@@ -10,6 +10,7 @@ pub mod attestations;
 pub mod audit;
 pub mod crypto;
 pub mod doctor;
+pub mod hsm;
 pub mod keys;
 pub mod local_hsm;
 pub mod problem;

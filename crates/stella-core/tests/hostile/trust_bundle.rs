@@ -534,6 +534,7 @@ fn a_bundle_comes_back_as_it_was() {
             json,
             max_subjects: 5,
         },
+        max_members: 7,
     };
     before.authorities.extend([authority("tsa-1", "tsa.example")]);
     let after = TrustBundle::read_unchecked(&signed_bundle(&before)).expect("reads");

@@ -32,6 +32,7 @@ use stella_core::verify::VerifyPolicy;
 
 pub use doctor::DoctorSettings;
 pub use document::snake;
+pub use duration::fixed as duration;
 pub use error::ConfigError;
 pub use hsm::{HsmModule, HsmSession, HsmSettings, LocalHsm};
 pub use key_store::{BadKeyStore, KeyStoreUri};

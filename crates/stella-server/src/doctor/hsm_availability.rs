@@ -3,12 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use stella_core::alg::PublicKey;
-use stella_core::trust::{KeyState, TrustState};
 use stella_keys::hsm::{HsmError, KeyReference, Probe, Slot};
 
 use super::{Check, Finding};
-use crate::app::crypto::hsm::{ask, likely_cause, mend};
+use crate::app::crypto::hsm::{UsedKey, ask, likely_cause, mend};
 use crate::app::{App, Permission, Result};
 use crate::config::HsmModule;
 
@@ -19,28 +17,11 @@ pub const CHECK: Check = Check {
     examine: |app| Box::pin(examine(app)),
 };
 
-/// A key that signs, or would.
-#[derive(Clone)]
-struct Used {
-    id: String,
-    at: KeyReference,
-    public_key: PublicKey,
-}
-
 async fn examine(app: Arc<App>) -> Result<Vec<Finding>> {
     let trust = app.trust_head().await?;
-    let used = used(&app, &trust);
-    let mut findings = unconfigured(&app, &used);
+    let mut findings = unconfigured(&app, &app.keys_in_modules(&trust));
     for module in &app.settings.hsm.modules {
-        let default = app.settings.hsm.modules.first() == Some(module);
-        let keys: Vec<Used> = used
-            .iter()
-            .filter(|key| match &key.at.module {
-                Some(name) => name.as_str() == module.name,
-                None => default,
-            })
-            .cloned()
-            .collect();
+        let keys = app.keys_in(&trust, module);
         findings.extend(reached(&app, module, keys).await?);
     }
     if findings.is_empty() {
@@ -49,29 +30,13 @@ async fn examine(app: Arc<App>) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-fn used(app: &App, trust: &TrustState) -> Vec<Used> {
-    let now = app.not_before(trust);
-    trust
-        .keys
-        .values()
-        .filter(|key| matches!(key.state(now), KeyState::Active | KeyState::Standby))
-        .filter_map(|key| {
-            Some(Used {
-                id: key.id.to_string(),
-                at: key.own()?.store.parse().ok()?,
-                public_key: key.public_key.clone(),
-            })
-        })
-        .collect()
-}
-
 /// Modules that a profile or a key names and the configuration does not.
-fn unconfigured(app: &App, used: &[Used]) -> Vec<Finding> {
+fn unconfigured(app: &App, used: &[UsedKey]) -> Vec<Finding> {
     let profiles = app.settings.profiles.iter().filter_map(|(name, profile)| {
         let at: KeyReference = profile.key_store.parse().ok()?;
         Some((format!("profile {name}"), at.module))
     });
-    let keys = used.iter().map(|key| (key.id.clone(), key.at.module.clone()));
+    let keys = used.iter().map(|key| (key.id.to_string(), key.at.module.clone()));
     let missing: BTreeSet<(String, String)> = profiles
         .chain(keys)
         .filter_map(|(who, module)| {
@@ -92,7 +57,7 @@ fn unconfigured(app: &App, used: &[Used]) -> Vec<Finding> {
         .collect()
 }
 
-async fn reached(app: &App, settings: &HsmModule, keys: Vec<Used>) -> Result<Vec<Finding>> {
+async fn reached(app: &App, settings: &HsmModule, keys: Vec<UsedKey>) -> Result<Vec<Finding>> {
     let name = &settings.name;
     let module = match app.module(settings) {
         Ok(module) => module,
@@ -116,7 +81,7 @@ async fn reached(app: &App, settings: &HsmModule, keys: Vec<Used>) -> Result<Vec
         return Ok(findings);
     }
     for key in keys {
-        let id = key.id.clone();
+        let id = key.id.to_string();
         let checked = ask(Arc::clone(&module), move |module| {
             module.check(Some((&key.at, &key.public_key)))
         });

@@ -2,6 +2,7 @@
 //! store: the doctor, and the modules that hold keys.
 
 mod doctor;
+mod hsm;
 mod module;
 #[allow(dead_code)]
 #[path = "../support/mod.rs"]
@@ -65,6 +66,15 @@ impl Api {
     /// An active key of the profile `fips` whose private half is said to be
     /// in this store.
     async fn held_elsewhere(&self, id: &str, store: &str) {
+        self.enter(id, store, false).await;
+        self.world.activate(id).await;
+    }
+
+    async fn held_on_standby(&self, id: &str, store: &str) {
+        self.enter(id, store, true).await;
+    }
+
+    async fn enter(&self, id: &str, store: &str, standby: bool) {
         let now = self.world.now().parse().expect("a time");
         self.world
             .append(vec![EventBody::KeyGenerated(KeyEntered {
@@ -76,11 +86,10 @@ impl Api {
                     profile: "fips".parse().expect("a profile"),
                     store: store.to_owned(),
                     not_after: None,
-                    standby: false,
+                    standby,
                 }),
             })])
             .await;
-        self.world.activate(id).await;
     }
 }
 

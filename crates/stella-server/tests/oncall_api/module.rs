@@ -5,15 +5,19 @@ use std::time::Duration;
 
 use stella_core::alg::{Algorithm, PublicKey};
 use stella_keys::hsm::{
-    ErrorClass, FoundKey, Hsm, HsmError, HsmOptions, HsmStatus, KeyReference, LoginState, ModuleInfo,
-    ModuleName, PinReport, PinState, Probe, ProbedKey, Slot, TokenSelector, WorkerState,
+    ErrorClass, FoundKey, Hsm, HsmError, HsmOptions, HsmStatus, KeyReference, LoginState, Mechanism,
+    ModuleInfo, ModuleName, Pin, PinReport, PinState, Probe, ProbedKey, Slot, TokenSelector, WorkerState,
 };
 use stella_keys::software::SoftwareKey;
 use stella_keys::{GenerateError, Sign, SignError};
+use stella_server::app::crypto::hsm::OpenModule;
+use stella_server::config::HsmModule;
 
 pub struct Module {
     name: ModuleName,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
+    /// Of the instance that is meant to try it.
+    pin: Option<Pin>,
 }
 
 #[derive(Default)]
@@ -21,13 +25,39 @@ pub struct State {
     pub down: Option<HsmError>,
     pub pin: PinState,
     pub asked: Vec<&'static str>,
+    /// What the token would accept, if it is not anything.
+    pub right_pin: Option<Pin>,
+    pub reloaded_with: Option<HsmOptions>,
+    pub no_token: bool,
+}
+
+/// Opens every module as this one; its PIN file says 1234.
+pub struct Opener(pub Arc<Module>);
+
+impl OpenModule for Opener {
+    fn options(&self, settings: &HsmModule) -> stella_server::app::Result<HsmOptions> {
+        let name = settings.name.parse().expect("a module's name");
+        let mut options = HsmOptions::new(name, settings.library_path.clone());
+        options.pin = Some(Pin::new(b"1234".to_vec()));
+        options.session_timeout = settings.session.timeout;
+        Ok(options)
+    }
+
+    fn open(&self, options: HsmOptions) -> Arc<dyn Hsm> {
+        Arc::new(Module {
+            name: self.0.name.clone(),
+            state: Arc::clone(&self.0.state),
+            pin: options.pin,
+        })
+    }
 }
 
 impl Module {
     pub fn named(name: &str) -> Arc<Self> {
         Arc::new(Self {
             name: name.parse().expect("a module's name"),
-            state: Mutex::default(),
+            state: Arc::default(),
+            pin: None,
         })
     }
 
@@ -80,7 +110,11 @@ impl Hsm for Module {
     }
 
     fn slots(&self) -> Result<Vec<Slot>, HsmError> {
+        let no_token = self.state().no_token;
         self.answer("slots", |pin| {
+            if no_token {
+                return Vec::new();
+            }
             vec![Slot {
                 id: 7,
                 description: "a slot".to_owned(),
@@ -104,7 +138,11 @@ impl Hsm for Module {
             description: "a library".to_owned(),
             library_version: "2.6".to_owned(),
             cryptoki_version: "2.40".to_owned(),
-            mechanisms: Vec::new(),
+            mechanisms: vec![Mechanism {
+                algorithm: "SHA256-ECDSA-P256".parse().expect("an algorithm"),
+                mechanism: "CKM_ECDSA".to_owned(),
+                generates: true,
+            }],
         })
     }
 
@@ -123,6 +161,15 @@ impl Hsm for Module {
     }
 
     fn verify_pin(&self, _: &TokenSelector, force: bool) -> Result<PinReport, HsmError> {
+        let right = self.state().right_pin.clone();
+        if right.is_some() && right != self.pin {
+            self.state().asked.push("wrong-pin");
+            return Err(HsmError {
+                function: Some("C_Login".into()),
+                ckr: Some("CKR_PIN_INCORRECT".into()),
+                ..HsmError::new(ErrorClass::Auth, self.name.as_str(), "the token refused the PIN")
+            });
+        }
         self.answer(if force { "force-pin" } else { "pin" }, |pin| PinReport {
             token_label: "stella".to_owned(),
             token_serial: "c0ffee".to_owned(),
@@ -132,8 +179,10 @@ impl Hsm for Module {
         })
     }
 
-    fn reload(&self, _: HsmOptions) -> Result<(), HsmError> {
-        self.answer("reload", |_| ())
+    fn reload(&self, options: HsmOptions) -> Result<(), HsmError> {
+        self.answer("reload", |_| ())?;
+        self.state().reloaded_with = Some(options);
+        Ok(())
     }
 
     fn status(&self) -> HsmStatus {

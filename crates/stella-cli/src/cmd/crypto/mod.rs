@@ -1,5 +1,6 @@
 //! `crypto ...`.
 
+mod hsm;
 mod local_hsm;
 mod providers;
 
@@ -12,8 +13,9 @@ super::verbs! {
     /// Keys in a process of our own: making one, its PIN
     #[command(subcommand, name = "local-hsm")]
     LocalHsm(local_hsm::Verb),
-    #[command(hide = true)]
-    Hsm(Later),
+    /// Hardware security modules: are they there, and do they sign
+    #[command(subcommand)]
+    Hsm(hsm::Verb),
     #[command(hide = true)]
     Cert(Later),
 }

@@ -51,6 +51,14 @@ impl Modules {
         }
     }
 
+    /// Another instance, beside the one that is in use.
+    pub(crate) fn another(&self, settings: &HsmModule, options: HsmOptions) -> Result<Arc<dyn Hsm>> {
+        match &self.opener {
+            Some(opener) => Ok(opener.open(options)),
+            None => Err(not_in_this_build(settings)),
+        }
+    }
+
     fn get_or_open(&self, settings: &HsmModule) -> Result<Arc<dyn Hsm>> {
         if let Some(module) = self.get(&settings.name) {
             return Ok(module);
@@ -98,6 +106,7 @@ impl App {
 
     /// The module itself.
     pub(crate) fn module(&self, settings: &HsmModule) -> Result<Arc<dyn Hsm>> {
-        self.modules.get_or_open(settings)
+        let trust = self.trust.last_known();
+        self.modules.get_or_open(&self.as_set(&trust, settings))
     }
 }
