@@ -11,6 +11,7 @@ pub mod audit;
 pub mod crypto;
 pub mod doctor;
 pub mod keys;
+pub mod local_hsm;
 pub mod problem;
 pub mod proofs;
 pub mod status;

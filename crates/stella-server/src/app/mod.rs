@@ -8,6 +8,7 @@ pub mod caller;
 pub mod crypto;
 pub mod error;
 pub mod keys;
+pub mod local_hsm;
 pub mod logs;
 mod page;
 pub mod proof;

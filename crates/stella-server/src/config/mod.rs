@@ -33,7 +33,7 @@ use stella_core::verify::VerifyPolicy;
 pub use doctor::DoctorSettings;
 pub use document::snake;
 pub use error::ConfigError;
-pub use hsm::{HsmModule, HsmSession, HsmSettings};
+pub use hsm::{HsmModule, HsmSession, HsmSettings, LocalHsm};
 pub use key_store::{BadKeyStore, KeyStoreUri};
 pub use kms::{AwsKms, KmsSettings};
 pub use load::{Sources, load, parse};

@@ -1,5 +1,6 @@
 //! `crypto ...`.
 
+mod local_hsm;
 mod providers;
 
 use super::later::Later;
@@ -8,6 +9,9 @@ super::verbs! {
     /// What can sign and verify with which algorithm
     #[command(subcommand)]
     Providers(providers::Verb),
+    /// Keys in a process of our own: making one, its PIN
+    #[command(subcommand, name = "local-hsm")]
+    LocalHsm(local_hsm::Verb),
     #[command(hide = true)]
     Hsm(Later),
     #[command(hide = true)]

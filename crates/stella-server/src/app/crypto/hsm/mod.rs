@@ -12,7 +12,7 @@ use stella_keys::hsm::{Hsm, HsmError};
 use crate::app::error::{Error, Result};
 
 pub use error::{likely_cause, mend};
-pub(in crate::app) use key::MadeOnToken;
+pub(in crate::app) use key::{MadeOnToken, TokenKey, not_made};
 pub use modules::{Modules, OpenModule};
 
 /// Asks a module, off the async threads: it may take as long as its deadline.
