@@ -111,7 +111,7 @@ impl Link {
                 inbox.leading = true;
                 drop(inbox);
                 let own = self.lead(id, deadline);
-                self.stop_leading();
+                self.stop_leading(id);
                 if let Some(answer) = own {
                     return answer;
                 }
@@ -196,10 +196,13 @@ impl Link {
         own
     }
 
-    fn stop_leading(&self) {
+    /// Another goes on reading: not the caller of `id`, who may have waited
+    /// long enough.
+    fn stop_leading(&self, id: u64) {
         let mut inbox = self.inbox();
         inbox.leading = false;
-        let next = inbox.waiting.values().next().map(Arc::clone);
+        let other = inbox.waiting.iter().find(|(waiting, _)| **waiting != id);
+        let next = other.map(|(_, waiter)| Arc::clone(waiter));
         drop(inbox);
         if let Some(next) = next {
             next.thread.unpark();
@@ -336,6 +339,34 @@ mod tests {
         });
         drop(link);
         far.join().expect("far end");
+    }
+
+    #[test]
+    fn who_gives_up_leaves_the_reading_to_another() {
+        for _ in 0..8 {
+            let (link, theirs) = link();
+            thread::scope(|scope| {
+                let link = &link;
+                let impatient = scope.spawn(move || {
+                    let deadline = Instant::now() + Duration::from_millis(30);
+                    link.call(ECHO, &[b"first"], deadline)
+                });
+                while link.in_flight() < 1 {
+                    thread::yield_now();
+                }
+                let patient = scope.spawn(move || link.call(ECHO, &[b"second"], Instant::now() + LONG));
+                assert_eq!(impatient.join().expect("impatient"), Err(NoAnswer::TimedOut));
+                let writer = FrameWriter::new(theirs.try_clone().expect("clone"));
+                let mut reader = FrameReader::new(theirs, 1000);
+                let mut body = Vec::new();
+                while body != b"second" {
+                    let header = reader.next(&mut body).expect("frame").expect("not the end");
+                    writer.send(header, &[&body]).expect("answer");
+                }
+                let answer = patient.join().expect("patient");
+                assert_eq!(answer.map(|answer| answer.body), Ok(b"second".to_vec()));
+            });
+        }
     }
 
     #[test]
