@@ -10,6 +10,7 @@ pub mod error;
 pub mod keys;
 pub mod logs;
 mod page;
+pub mod pool;
 pub mod proof;
 pub mod runtime_config;
 pub mod signers;

@@ -7,9 +7,10 @@ use stella_core::id::KeyId;
 use stella_core::trust::KeyRecord;
 use stella_keys::Sign;
 use stella_keys::software::{SealedKey, Sealer, SoftwareKey};
-use tokio::sync::RwLock;
+use tokio::sync::{Notify, RwLock};
 
 use crate::app::error::{Error, Result};
+use crate::app::pool::Pool;
 use crate::app::{App, aws_kms};
 
 /// Opened keys are kept: a key's material never changes under its id.
@@ -17,6 +18,10 @@ pub struct Signers {
     /// Present where software keys can be sealed and opened here.
     pub sealer: Option<Arc<Sealer>>,
     pub kms: aws_kms::Started,
+    /// Which stores answer.
+    pub pool: Pool,
+    /// Told when a store answers again.
+    pub recovered: Notify,
     open: RwLock<HashMap<KeyId, Arc<dyn Sign>>>,
 }
 
@@ -25,6 +30,8 @@ impl Signers {
         Self {
             sealer: sealer.map(Arc::new),
             kms: aws_kms::Started::default(),
+            pool: Pool::default(),
+            recovered: Notify::new(),
             open: RwLock::default(),
         }
     }
@@ -38,6 +45,7 @@ impl Signers {
     pub async fn forget(&self) {
         self.open.write().await.clear();
         self.kms.forget();
+        self.pool.close_all();
     }
 
     pub fn sealer(&self) -> Result<&Sealer> {

@@ -38,6 +38,7 @@ impl App {
                 reason: format!("signing failed: {}: {e}", key.id),
                 next: "stella keys verify --operation sign".to_owned(),
                 retry: Retry::AfterOperator,
+                attempted: true,
             };
             self.log_no_signature(&why, "", &caller.identity).await;
             return Err(Error::unavailable(why.code, why.reason).next(why.next));

@@ -66,13 +66,6 @@ impl App {
         })
     }
 
-    pub fn signing_mode(&self, state: &TrustState) -> SigningMode {
-        state
-            .settings
-            .get(table::SIGNING_MODE)
-            .map_or(SigningMode::Auto, |word| SigningMode::parse(word))
-    }
-
     /// The active key of the profile `default`, else of the first that has one.
     pub(super) fn signing_key(&self, state: &TrustState) -> Option<String> {
         let now = self.not_before(state);
