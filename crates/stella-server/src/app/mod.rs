@@ -11,6 +11,7 @@ pub mod keys;
 pub mod local_hsm;
 pub mod logs;
 mod page;
+pub mod pool;
 pub mod proof;
 pub mod runtime_config;
 pub mod signers;

@@ -7,9 +7,10 @@ use stella_core::id::KeyId;
 use stella_core::trust::KeyRecord;
 use stella_keys::Sign;
 use stella_keys::software::{SealedKey, Sealer, SoftwareKey};
-use tokio::sync::RwLock;
+use tokio::sync::{Notify, RwLock};
 
 use crate::app::error::{Error, Result};
+use crate::app::pool::Pool;
 use crate::app::{App, aws_kms, local_hsm};
 
 /// Opened keys are kept: a key's material never changes under its id.
@@ -18,6 +19,10 @@ pub struct Signers {
     pub sealer: Option<Arc<Sealer>>,
     pub kms: aws_kms::Started,
     pub local: local_hsm::Locals,
+    /// Which stores answer.
+    pub pool: Pool,
+    /// Told when a store answers again.
+    pub recovered: Notify,
     open: RwLock<HashMap<KeyId, Arc<dyn Sign>>>,
 }
 
@@ -27,6 +32,8 @@ impl Signers {
             sealer: sealer.map(Arc::new),
             kms: aws_kms::Started::default(),
             local: local_hsm::Locals::default(),
+            pool: Pool::default(),
+            recovered: Notify::new(),
             open: RwLock::default(),
         }
     }
@@ -41,6 +48,7 @@ impl Signers {
         self.open.write().await.clear();
         self.kms.forget();
         self.local.forget();
+        self.pool.close_all();
     }
 
     pub fn sealer(&self) -> Result<&Sealer> {

@@ -61,6 +61,7 @@ impl App {
                 next: signers::diagnosis(&own.store)
                     .unwrap_or_else(|| "stella keys verify --operation sign".to_owned()),
                 retry: Retry::AfterOperator,
+                attempted: true,
             }));
         }
         // A token's mechanism and slot are known once it has signed.
