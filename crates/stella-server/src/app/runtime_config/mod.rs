@@ -70,6 +70,10 @@ impl App {
         let warning = match setting.key {
             table::SIGNING_MODE if value == SigningMode::Software.as_str() => Some(set::SOFTWARE_WARNING),
             table::ROTATION_AUTO if value == "true" => Some(set::NO_AUTO_ROTATION),
+            table::SESSION_KEEPALIVE | table::SESSION_KEEPALIVE_INTERVAL if origin == "runtime" => {
+                Some(set::NO_KEEPALIVE)
+            }
+            table::SESSION_TIMEOUT if origin == "runtime" => Some(set::FROM_RECONNECT_ON),
             _ => None,
         };
         ConfigEntry {
