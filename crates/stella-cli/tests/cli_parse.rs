@@ -60,14 +60,14 @@ fn what_is_missing_is_named_behind_any_flags() {
             "-q".as_ref(),
             "crypto".as_ref(),
             "hsm".as_ref(),
-            "status".as_ref(),
+            "failover".as_ref(),
         ])
         .env_clear()
         .output()
         .expect("the program runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("`stella crypto hsm`"), "{said}");
+    assert!(said.contains("`stella crypto hsm failover`"), "{said}");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! A short run of each drill; `./drill NAME` runs the long one.
 
 use std::path::Path;
+use std::time::Duration;
 
+use stella_drill::hsm;
 use stella_drill::instance::Instance;
 use stella_drill::kill_sqlite::{Plan, lost, run};
 use stella_drill::promises::Promise;
@@ -18,6 +20,25 @@ fn killed_commands_and_servers_lose_nothing_acknowledged() {
     let report = run(Path::new(EXE), &plan, &|_| {}).expect("the drill goes on");
     assert!(report.faults >= plan.kills && report.acknowledged > 0, "{report}");
     assert!(report.lost.is_empty(), "{report}");
+}
+
+/// The real binary as the worker; the long run has them all.
+#[test]
+fn a_token_that_lies_and_a_module_that_crashes_lose_no_request() {
+    for only in ["a signature is corrupted", "the module calls abort()"] {
+        let plan = hsm::Plan {
+            callers: 4,
+            hold: Duration::from_millis(200),
+            deadline: Duration::from_secs(5),
+            only: Some(only.to_owned()),
+        };
+        let report = hsm::run(Path::new(EXE), &plan, &|row, _, _| {
+            assert!(row.error.is_some(), "{row}")
+        });
+        let report = report.expect("the drill goes on");
+        assert!(report.faults == 1 && report.acknowledged > 0, "{report}");
+        assert!(report.lost.is_empty(), "{report}");
+    }
 }
 
 /// A drill that could not find a loss would prove nothing.

@@ -1,11 +1,13 @@
 //! `./drill NAME`.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use stella_drill::{Report, Result, kill_sqlite};
+use stella_drill::{Report, Result, hsm, kill_sqlite};
 
 /// Long fault and kill drills: exit 0 when nothing was lost
 #[derive(Parser)]
@@ -32,6 +34,21 @@ enum Name {
         #[arg(long, default_value_t = 3)]
         signers: u64,
     },
+    /// The faults of hardware keys, one by one, while callers sign
+    Hsm {
+        /// Those that sign at once
+        #[arg(long, default_value_t = 8)]
+        callers: usize,
+        /// How long each fault lasts
+        #[arg(long, default_value_t = 1500)]
+        hold_ms: u64,
+        /// Within which the module must answer
+        #[arg(long, default_value_t = 500)]
+        deadline_ms: u64,
+        /// Only the faults whose name contains this
+        #[arg(long)]
+        only: Option<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -49,12 +66,41 @@ fn main() -> ExitCode {
 }
 
 fn run(drill: &Drill) -> Result<Report> {
-    match drill.name {
-        Name::KillSqlite { kills, seed, signers } => {
+    match &drill.name {
+        &Name::KillSqlite { kills, seed, signers } => {
             let bar = ProgressBar::new(kills).with_style(style());
             let plan = kill_sqlite::Plan { kills, seed, signers };
             let report = kill_sqlite::run(&drill.exe, &plan, &|done| bar.set_position(done));
             bar.finish_and_clear();
+            report
+        }
+        Name::Hsm {
+            callers,
+            hold_ms,
+            deadline_ms,
+            only,
+        } => {
+            let plan = hsm::Plan {
+                callers: (*callers).max(1),
+                hold: Duration::from_millis(*hold_ms),
+                deadline: Duration::from_millis(*deadline_ms),
+                only: only.clone(),
+            };
+            let bar = ProgressBar::new(1).with_style(style());
+            println!("{}", hsm::HEAD);
+            let longest = Cell::new((Duration::ZERO, ""));
+            let report = hsm::run(&hsm::worker(&drill.exe)?, &plan, &|row, done, of| {
+                bar.suspend(|| println!("{row}"));
+                longest.set(longest.get().max((row.longest, row.fault)));
+                bar.set_length(of);
+                bar.set_position(done);
+            });
+            bar.finish_and_clear();
+            let (took, fault) = longest.get();
+            println!(
+                "longest request: {} ms of {deadline_ms} ms and 100 ({fault})",
+                took.as_millis()
+            );
             report
         }
     }

@@ -43,9 +43,17 @@ pub unsafe extern "C" fn C_GetInterface(
         return CKR_ARGUMENTS_BAD;
     }
     let Ok(get) = &target.library.C_GetInterface else {
-        // No interface: the caller goes on with C_GetFunctionList.
+        // The target is older than interfaces: one around its list of version
+        // 2, for there are callers who read whatever they are given.
+        let mut functions = target.functions;
+        replace(&mut functions);
+        let only = CK_INTERFACE {
+            pInterfaceName: c"PKCS 11".as_ptr().cast_mut().cast(),
+            pFunctionList: ptr::from_mut(Box::leak(Box::new(functions))).cast(),
+            flags: 0,
+        };
         // SAFETY: not null, and the caller's.
-        unsafe { *interface = ptr::null_mut() };
+        unsafe { *interface = Box::leak(Box::new(only)) };
         return CKR_OK;
     };
     // SAFETY: the caller's arguments as they came; then what the target says
@@ -83,7 +91,7 @@ unsafe fn replaced<L: Copy>(list: *mut CK_FUNCTION_LIST) -> CK_VOID_PTR {
 /// Makes each function `fn name(arguments)` that follows its rules around the
 /// target's of the same name; `replace` puts them into a list.
 macro_rules! functions {
-    ($(fn $name:ident($($argument:ident: $type:ty),*) $(with $changed:ident by $change:ident)? $(after $after:ident($($given:ident),*))?)*) => {
+    ($(fn $name:ident($($argument:ident: $type:ty),*) $(with $changed:ident by $change:ident)? $(before $before:ident($early:ident))? $(after $after:ident($($given:ident),*))?)*) => {
         $(unsafe extern "C" fn $name($($argument: $type),*) -> CK_RV {
             let actions = actions(stringify!($name));
             if let Some(rv) = first(&actions) {
@@ -93,6 +101,7 @@ macro_rules! functions {
                 return CKR_FUNCTION_NOT_SUPPORTED;
             };
             $(let $changed = $change($changed);)?
+            $($before(&actions, $early);)?
             // SAFETY: the caller's arguments, for the function of that name.
             #[allow(unused_mut)]
             let mut rv = unsafe { function($($argument),*) };
@@ -137,7 +146,7 @@ functions! {
     fn C_FindObjectsInit(session: CK_SESSION_HANDLE, template: *mut CK_ATTRIBUTE, count: CK_ULONG)
     fn C_FindObjects(session: CK_SESSION_HANDLE, objects: *mut CK_OBJECT_HANDLE, most: CK_ULONG, count: *mut CK_ULONG)
     fn C_FindObjectsFinal(session: CK_SESSION_HANDLE)
-    fn C_SignInit(session: CK_SESSION_HANDLE, mechanism: *mut CK_MECHANISM, key: CK_OBJECT_HANDLE)
+    fn C_SignInit(session: CK_SESSION_HANDLE, mechanism: *mut CK_MECHANISM, key: CK_OBJECT_HANDLE) before lose(session)
     fn C_Sign(session: CK_SESSION_HANDLE, data: *mut CK_BYTE, length: CK_ULONG, signature: *mut CK_BYTE, signature_length: *mut CK_ULONG) after signed(signature, signature_length)
     fn C_SignUpdate(session: CK_SESSION_HANDLE, data: *mut CK_BYTE, length: CK_ULONG)
     fn C_SignFinal(session: CK_SESSION_HANDLE, signature: *mut CK_BYTE, signature_length: *mut CK_ULONG) after signed(signature, signature_length)
@@ -161,6 +170,34 @@ fn first(actions: &[Action]) -> Option<CK_RV> {
         }
     }
     None
+}
+
+/// Takes from the caller what it has, as another application of the same
+/// process could.
+fn lose(actions: &[Action], session: CK_SESSION_HANDLE) {
+    let Some(functions) = target().map(|target| target.functions) else {
+        return;
+    };
+    for action in actions {
+        // SAFETY: the target's functions, with its session and room for what
+        // they answer.
+        unsafe {
+            match (action, functions.C_Logout, functions.C_GetSessionInfo) {
+                (Action::LogOut, Some(log_out), _) => {
+                    log_out(session);
+                }
+                (Action::CloseAll, _, Some(session_info)) => {
+                    let mut info = CK_SESSION_INFO::default();
+                    if let (CKR_OK, Some(close)) =
+                        (session_info(session, &mut info), functions.C_CloseAllSessions)
+                    {
+                        close(info.slotID);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
 /// By how much slot ids are higher outside than the target's.

@@ -12,6 +12,8 @@
 //! C_GetTokenInfo flags 0x10000   set them besides
 //! C_GetSlotList empty        no slots, and CKR_OK
 //! C_GetSlotList renumber 7   every slot id is higher by 7, everywhere
+//! C_SignInit close-all       C_CloseAllSessions before it
+//! C_SignInit log-out         C_Logout before it
 //! C_Login count              nothing; it is counted
 //! ```
 //!
@@ -40,6 +42,8 @@ pub enum Action {
     Flags(CK_FLAGS),
     Empty,
     Renumber(u64),
+    CloseAll,
+    LogOut,
     Count,
 }
 
@@ -95,6 +99,8 @@ fn parse<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<(Action, Option
         "corrupt" => Action::Corrupt,
         "short" => Action::Short,
         "empty" => Action::Empty,
+        "close-all" => Action::CloseAll,
+        "log-out" => Action::LogOut,
         "count" => Action::Count,
         _ => return None,
     };

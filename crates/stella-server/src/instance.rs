@@ -9,19 +9,22 @@ use stella_core::api::keys::{GenerateKey, Key};
 use stella_core::id::{AnchorId, KeyId};
 use stella_core::predicate::PredicateType;
 use stella_core::purl::PurlPattern;
-use stella_core::time::{Clock as _, Timestamp};
+use stella_core::time::{Clock, Timestamp};
 use stella_core::trust::anchor::AnchorPolicy;
 use stella_core::trust::decide::anchor;
 use stella_keys::software::{Sealer, SealingKey, SealingKeyError};
 use stella_store::sqlite::{OpenOptions as StoreOptions, SqliteStore};
 use stella_store::{Store, StoreError};
 
+use crate::app::crypto::hsm::Modules;
+use crate::app::local_hsm::Locals;
 use crate::app::trust::Decision;
 use crate::app::{App, Caller, Target, signers, trust};
 use crate::clock::{self, SystemClock};
 use crate::config::{self, ConfigError, Settings};
-use crate::entropy::{self, SystemEntropy};
+use crate::entropy::{self, Entropy, SystemEntropy};
 use crate::home::{Home, HomeError, HomeLock, Locking};
+use crate::hsm::{LocalWorkers, Workers};
 use crate::{http, user};
 
 /// A home in use. The lock goes when this is dropped.
@@ -164,13 +167,24 @@ impl Instance {
             return Err(InstanceError::Clock(now));
         }
         let sealer = sealer(&home, store.as_ref()).await?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let runtime = tokio::runtime::Handle::current();
+        let workers = Workers::new(&store, &clock, &entropy, &settings.signing, &runtime);
+        let mut signers = signers::Signers::new(sealer);
+        signers.local = Locals::run_by(Arc::new(LocalWorkers {
+            workers: workers.clone(),
+            folder: home.path().join("local-hsm"),
+        }));
         let app = App {
             store,
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(SystemEntropy),
+            clock,
+            entropy,
             settings,
             trust: trust::Trust::default(),
-            signers: signers::Signers::new(sealer),
+            signers,
+            modules: Modules::opened_by(Box::new(workers)),
+            doctor: Default::default(),
             queued: Default::default(),
             target: Target {
                 place: home.path().display().to_string(),
@@ -367,6 +381,7 @@ fn first_key() -> GenerateKey {
         algorithm: None,
         key_type: None,
         standby: false,
+        key_store: None,
     }
 }
 

@@ -7,8 +7,10 @@
 pub mod app;
 pub mod clock;
 pub mod config;
+pub mod doctor;
 pub mod entropy;
 pub mod home;
+pub mod hsm;
 pub mod http;
 pub mod instance;
 pub mod logging;

@@ -27,9 +27,12 @@ use stella_core::trust::Event;
 pub use types::*;
 
 /// Everything a server needs of its storage.
-pub trait Store: EventStore + AttestationStore + ProofStore + TokenStore + LogStore + Upkeep {}
+pub trait Store:
+    EventStore + AttestationStore + ProofStore + TokenStore + PinStore + LogStore + Upkeep
+{
+}
 
-impl<T: EventStore + AttestationStore + ProofStore + TokenStore + LogStore + Upkeep> Store for T {}
+impl<T: EventStore + AttestationStore + ProofStore + TokenStore + PinStore + LogStore + Upkeep> Store for T {}
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -150,6 +153,19 @@ pub trait TokenStore: Send + Sync {
     async fn tokens(&self) -> Result<Vec<TokenRow>>;
 
     async fn note_token_used(&self, id: TokenId, at: Timestamp) -> Result<()>;
+}
+
+/// Which PINs a hardware token refused. It is told by the token's serial
+/// number, and outlives every process.
+#[async_trait]
+pub trait PinStore: Send + Sync {
+    /// The first that was refused comes first.
+    async fn refused_pins(&self, token_serial: &str) -> Result<Vec<RefusedPin>>;
+
+    async fn remember_refused_pin(&self, pin: RefusedPin) -> Result<()>;
+
+    /// Those of this token and no other; answers how many there were.
+    async fn forget_refused_pins(&self, token_serial: &str) -> Result<u64>;
 }
 
 /// The operations log: what the on-call person reads, kept for a while.

@@ -389,6 +389,15 @@ pub enum TokenChange {
     Revoke { id: TokenId, at: Timestamp },
 }
 
+/// A PIN that a token refused, as a slow, salted hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedPin {
+    pub token_serial: String,
+    pub salt: [u8; 16],
+    pub hash: Sha256,
+    pub refused_at: Timestamp,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogRow {
     pub at: Timestamp,

@@ -60,6 +60,8 @@ fn a_fault_comes_as_often_as_was_asked_for() {
     let mut token = Token::soft_hsm("bed");
     token.generate(Kind::EcdsaP256, "release", "01");
     let faults = Faults::before(&mut token);
+    token.generate(Kind::Ed25519, "nightly", "02");
+    token.delete("nightly");
     let mut client = Client::of(&token);
     assert_eq!(client.ask("login"), "ok");
     assert_eq!(client.ask("sign release"), GOOD);

@@ -9,6 +9,7 @@ pub mod config;
 pub mod crypto;
 pub mod db;
 pub mod demo;
+pub mod doctor;
 pub mod files;
 pub mod init;
 pub mod keys;
@@ -91,11 +92,10 @@ verbs! {
     /// The store
     #[command(subcommand)]
     Db(db::Verb),
+    Doctor(doctor::Doctor),
     Demo(demo::Demo),
     Completions(completions::Completions),
     Man(man::Man),
-    #[command(hide = true)]
-    Doctor(later::Later),
     #[command(hide = true)]
     Feed(later::Later),
     #[command(hide = true)]

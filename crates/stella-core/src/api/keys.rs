@@ -22,6 +22,9 @@ wire! {
         /// Signs only on failover.
         #[serde(default)]
         pub standby: bool,
+        /// Where a standby key is made, if not in the profile's store.
+        #[serde(default)]
+        pub key_store: Option<String>,
     }
 
     pub struct Key {
@@ -251,6 +254,13 @@ pub struct ImportKey {
     pub created_at: Option<String>,
     #[serde(default)]
     pub standby: bool,
+    /// Where the private key is and stays, such as
+    /// `hsm://pkcs11/token/prod?object=LABEL`; it has to sign a nonce.
+    #[serde(default)]
+    pub key_store: Option<String>,
+    /// Take a key that its token would give out.
+    #[serde(default)]
+    pub allow_extractable: bool,
 }
 
 impl fmt::Debug for ImportKey {
@@ -261,6 +271,8 @@ impl fmt::Debug for ImportKey {
             .field("public_key", &self.public_key)
             .field("created_at", &self.created_at)
             .field("standby", &self.standby)
+            .field("key_store", &self.key_store)
+            .field("allow_extractable", &self.allow_extractable)
             .finish_non_exhaustive()
     }
 }

@@ -239,7 +239,7 @@ fn a_name_is_shown_ordered_and_hashed_as_its_canonical_text() {
         names.map(|n| n.to_string()),
         ["pkg:npm/a", "pkg:npm/b", "pkg:pypi/a"]
     );
-    assert!(a < parsed("pkg:npm/b"));
+    assert!(a < parsed("pkg:npm/b") && a != parsed("pkg:npm/b"));
     let hash = |purl: &Purl| BuildHasherDefault::<DefaultHasher>::default().hash_one(purl);
     assert_eq!(hash(&a), hash(&parsed("pkg:npm/a")));
     assert_ne!(hash(&a), hash(&parsed("pkg:npm/b")));

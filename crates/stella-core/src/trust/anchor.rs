@@ -184,7 +184,7 @@ impl FromStr for PolicyVersion {
             patch: number()?,
         };
         // One text for one version: no further part, no leading zero or sign.
-        if numbers.next().is_none() && version.to_string() == s {
+        if version.to_string() == s {
             Ok(version)
         } else {
             Err(NotAPolicyVersion)
@@ -217,5 +217,11 @@ mod tests {
             (first.as_str(), format!("{version:?}").as_str()),
             ("v1.0.0", "v1.0.1")
         );
+        assert_eq!(format!("{version}").parse(), Ok(version));
+        for other in [
+            "1.0.1", "v1.0", "v1.0.1.0", "v1.0.1.", "v01.0.1", "v1.0.+1", "v1.0.-1", "",
+        ] {
+            assert_eq!(other.parse::<PolicyVersion>(), Err(NotAPolicyVersion), "{other}");
+        }
     }
 }

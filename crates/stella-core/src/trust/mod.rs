@@ -15,6 +15,6 @@ pub mod state;
 
 pub use anchor::{AnchorKey, AnchorStatus, TrustAnchor};
 pub use event::{Event, EventBody};
-pub use key::{Custody, KeyRecord, KeyState, KeyType};
+pub use key::{Custody, KeyRecord, KeyState, KeyType, OwnKey};
 pub use reason::{KeyEnd, RevokeReason};
 pub use state::TrustState;

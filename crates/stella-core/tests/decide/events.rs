@@ -330,3 +330,70 @@ fn the_fold_itself_takes_no_revocation_back() {
     let worded = [say(rotated, 9, None), say(RevokeReason::PolicyViolation, 8, None)];
     assert_eq!(end(&worded), (RevokeReason::PolicyViolation, day(8), None));
 }
+
+/// Looking back, the log is read as far as it was written then, in pieces.
+#[test]
+fn the_state_of_a_moment_knows_nothing_that_was_recorded_later() {
+    let mut op = before_rotation();
+    op.generate("key-2025", 1, "default");
+    let events = op.log.events.clone();
+    let early = events.iter().filter(|e| e.recorded_at == at(START)).count();
+    assert!(early > 0 && early < events.len());
+    let micro = Duration::from_micros(1);
+    let rotation = at(ROTATION);
+    for (moment, known, more) in [
+        (at(START).saturating_sub(micro), 0, false),
+        (at(START), early, false),
+        (rotation.saturating_sub(micro), early, false),
+        (rotation, events.len(), true),
+        (rotation.saturating_add(micro), events.len(), true),
+    ] {
+        let mut state = TrustState::default();
+        assert_eq!(state.catch_up(&events, moment), Ok(more), "{moment}");
+        assert_eq!(state, TrustState::fold(&events[..known]).expect("a log"));
+    }
+    let mut pieces = TrustState::default();
+    for piece in events.chunks(2) {
+        assert_eq!(pieces.catch_up(piece, rotation), Ok(true));
+    }
+    assert_eq!(pieces, *op.state());
+}
+
+/// Keys and anchors that were carried elsewhere are the state they came from,
+/// and the log goes on after it.
+#[test]
+fn a_state_put_together_again_is_the_one_it_was() {
+    let op = before_rotation();
+    let state = op.state();
+    let again = TrustState::assemble(
+        state.head,
+        at(START),
+        state.keys.values().cloned().collect(),
+        state.anchors.values().cloned().collect(),
+    );
+    assert_eq!(again.as_ref(), Ok(state));
+    let mut again = again.expect("the same");
+    let mut next = event(state.head + 1, EventBody::ConfigUnset { key: "a".to_owned() });
+    next.recorded_at = at(START).saturating_sub(Duration::from_micros(1));
+    assert_eq!(again.apply(&next), Err(Corrupt::BackInTime(next.sequence)));
+    next.recorded_at = at(START);
+    assert_eq!(again.apply(&next), Ok(()));
+}
+
+#[test]
+fn of_the_anchors_that_match_the_one_that_decides_comes_first() {
+    let mut op = Operator::new();
+    for (n, pattern) in [
+        (1, "*"),
+        (2, "pkg:npm/left-pad"),
+        (3, "pkg:npm/*"),
+        (4, "pkg:pypi/*"),
+    ] {
+        op.create_anchor(n, pattern, &[]);
+    }
+    let name = subject_name(PURL);
+    let found: Vec<_> = op.state().matching(&name).iter().map(|a| a.id).collect();
+    assert_eq!(found, [2, 3, 1].map(anchor_id));
+    let deciding: Vec<_> = op.state().deciding(&name).iter().map(|a| a.id).collect();
+    assert_eq!(deciding, [anchor_id(2)]);
+}

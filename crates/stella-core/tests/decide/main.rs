@@ -146,6 +146,7 @@ fn compromise(effective: &str, since: Option<&str>) -> Revocation {
 fn refused<T: std::fmt::Debug>(outcome: Result<T, Refusal>, code: &str, next: &str) {
     let refusal = outcome.expect_err(code);
     assert_eq!(refusal.code, code, "{refusal}");
+    assert_eq!(refusal.to_string(), refusal.message);
     let command = refusal.next.unwrap_or_default();
     assert!(
         command.contains(next) && command.starts_with("stella "),
@@ -327,4 +328,101 @@ fn only_a_pending_key_that_an_anchor_holds_takes_over_by_itself() {
     assert_eq!(key::activate_on_trust(op.state(), &fips, OVERLAP, op.now), []);
     op.add_key(one(1), "fips-2").expect("added");
     assert_eq!(op.key("fips-2"), KeyState::Active);
+}
+
+/// Who pinned the root with one feed key must have time to pin the next.
+#[test]
+fn the_last_feed_key_is_not_retired() {
+    let mut op = Operator::new();
+    let feed = |id: &str, n: usize, now| NewOwnKey {
+        key_type: KeyType::Feed,
+        ..new_own(id, n, "default", now)
+    };
+    op.generate("signing", 0, "default");
+    let first = key::enter_own(op.state(), feed("feed-1", 1, op.now), op.now).expect("entered");
+    op.record(first);
+    let next = "stella keys generate --type feed";
+    refused(
+        key::retire(op.state(), &key_id("feed-1"), op.now),
+        "key.active",
+        next,
+    );
+    let second = key::enter_own(op.state(), feed("feed-2", 2, op.now), op.now).expect("entered");
+    op.record(second);
+    for id in ["feed-1", "feed-2"] {
+        assert_eq!(op.state().keys[&key_id(id)].state(op.now), KeyState::Active);
+    }
+    let retired = key::retire(op.state(), &key_id("feed-1"), op.now).expect("a successor is there");
+    assert_eq!(op.record(retired), 1);
+    assert_eq!(
+        op.state().keys[&key_id("feed-1")].state(op.now),
+        KeyState::Retired
+    );
+    let again = key::retire(op.state(), &key_id("feed-1"), op.now);
+    assert_eq!(again.expect("done already"), []);
+    refused(
+        key::retire(op.state(), &key_id("feed-2"), op.now),
+        "key.active",
+        next,
+    );
+    refused(
+        key::retire(op.state(), &key_id("signing"), op.now),
+        "key.active",
+        "stella keys generate --profile default",
+    );
+}
+
+#[test]
+fn a_key_signs_from_its_activation_until_its_end() {
+    let entered = |end: Option<Timestamp>, standby: bool| {
+        let mut op = Operator::new();
+        let new = NewOwnKey {
+            not_after: end,
+            standby,
+            ..new_own("key-1", 0, "default", op.now)
+        };
+        let events = key::enter_own(op.state(), new, op.now).expect("entered");
+        op.record(events);
+        op
+    };
+    let micro = Duration::from_micros(1);
+    let end = at(START).saturating_add(micro);
+    let signs = |op: &Operator, now| op.state().keys[&key_id("key-1")].may_sign(now);
+    let ending = entered(Some(end), false);
+    assert_eq!(ending.key("key-1"), KeyState::Active);
+    assert!(signs(&ending, at(START)) && !signs(&ending, end));
+    assert!(signs(&entered(None, false), end));
+    assert!(!signs(&entered(None, true), at(START)), "it stands by");
+    let late = entered(Some(at(START)), false);
+    assert_eq!(late.key("key-1"), KeyState::Pending, "it never could");
+}
+
+/// A successor that may not sign any more is none.
+#[test]
+fn a_feed_key_past_its_end_keeps_the_other_one() {
+    let mut op = Operator::new();
+    let end = at(START).saturating_add(Duration::from_secs(1));
+    for (id, n, not_after) in [("feed-1", 1, None), ("feed-2", 2, Some(end))] {
+        let new = NewOwnKey {
+            key_type: KeyType::Feed,
+            not_after,
+            ..new_own(id, n, "default", op.now)
+        };
+        let events = key::enter_own(op.state(), new, op.now).expect("entered");
+        op.record(events);
+    }
+    let retire = |now| key::retire(op.state(), &key_id("feed-1"), now);
+    assert_eq!(retire(op.now).expect("feed-2 may sign").len(), 1);
+    refused(retire(end), "key.active", "stella keys generate --type feed");
+}
+
+#[test]
+fn types_and_states_of_keys_are_written_as_they_are_called() {
+    let types = KeyType::ALL.map(|t| t.to_string());
+    assert_eq!(types, ["signing", "log", "timestamp", "feed"]);
+    let states = KeyState::ALL.map(|s| s.to_string()).join(" ");
+    assert_eq!(
+        states,
+        "pending standby active retiring retired revoked compromised external"
+    );
 }

@@ -94,6 +94,31 @@ fn an_anchor_that_knows_an_earlier_start_keeps_it() {
     assert_eq!((end_of(&op, 1), end_of(&op, 2)), (Some(at(start)), None));
 }
 
+/// Nor does what the key as a whole knows better.
+#[test]
+fn a_key_that_knows_an_earlier_start_keeps_it() {
+    let mut op = before_rotation();
+    let start = "2024-12-01T00:00:00Z";
+    let known = EventBody::KeyRevoked {
+        anchor_id: None,
+        key_id: key_id("key-2024"),
+        reason: RevokeReason::Compromise,
+        effective_at: at(start),
+        compromised_since: Some(at(start)),
+        note: None,
+    };
+    op.record(vec![known]);
+    let vague = compromise(ROTATION, None);
+    let everywhere = op.revoke(Scope::All, "key-2024", &vague);
+    let said = everywhere.as_ref().expect_err("refused").to_string();
+    assert!(said.contains("can be moved earlier but not taken back"), "{said}");
+    refused(everywhere, "key.revocation-loosened", "stella keys show");
+    let told = op.revoke(one(2), "key-2024", &vague).expect("told");
+    assert_eq!(told.anchors, [anchor_id(1), anchor_id(2)]);
+    let end = op.state().keys[&key_id("key-2024")].end.clone();
+    assert_eq!(end.expect("ended").compromised_since, Some(at(start)));
+}
+
 #[test]
 fn a_compromised_key_keeps_no_anchor_alive() {
     let mut op = before_rotation();
@@ -463,4 +488,20 @@ proptest! {
         }
         prop_assert_eq!(TrustState::fold(&op.log.events).expect("a log"), op.log.state);
     }
+}
+
+#[test]
+fn a_reason_is_one_of_the_list_which_a_typing_error_shows() {
+    for reason in RevokeReason::ALL {
+        assert_eq!(reason.to_string().parse(), Ok(reason));
+    }
+    let said = "compromised"
+        .parse::<RevokeReason>()
+        .expect_err("no reason")
+        .to_string();
+    assert!(
+        RevokeReason::ALL.iter().all(|r| said.contains(r.as_str())),
+        "{said}"
+    );
+    assert!(said.starts_with("\"compromised\" is not"), "{said}");
 }

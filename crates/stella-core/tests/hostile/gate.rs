@@ -95,6 +95,7 @@ fn of_several_subjects_the_nearest_miss_is_told() {
         ([&near, &far], Code::SubjectOtherName),
         ([&far, &near], Code::SubjectOtherName),
         ([&near, &unreadable], Code::SubjectOtherName),
+        ([&unreadable, &near], Code::SubjectOtherName),
         ([&unreadable, &far], Code::SubjectName),
         ([&far, &unreadable], Code::SubjectName),
     ] {

@@ -158,6 +158,29 @@ fn what_the_ledger_does_not_hold_is_told_unless_the_key_signs_elsewhere_too() {
     }
 }
 
+/// An anchor that asks for our ledger gets no final answer without it, unless
+/// there is one anyway.
+#[test]
+fn a_ledger_that_is_required_and_not_at_hand_leaves_the_answer_open() {
+    let requiring = |mut bench: Bench| {
+        let anchor = bench.trust.anchors.get_mut(&anchor_id(1)).expect("the anchor");
+        anchor.policy.require_ledger = true;
+        bench
+    };
+    let absent = |c: &mut SignatureCase| c.ledger = Ledger::NotConsulted;
+    let open = requiring(rotated(None, None));
+    assert_eq!(judged(&open, now(), absent), Code::LedgerNotConsulted);
+    assert_eq!(
+        told(&open, now(), absent)[2],
+        "ledger required by this anchor, and not at hand for this question"
+    );
+    let ended = requiring(rotated(None, Some(END)));
+    assert_eq!(judged(&ended, now(), absent), Code::TimeNotProven);
+    let plain = rotated(None, None);
+    assert_eq!(judged(&plain, now(), absent), Code::Ok);
+    assert_eq!(told(&plain, now(), absent).len(), 2, "nobody asked");
+}
+
 fn stolen() -> Bench {
     let mut log = crate::boundaries::log(None, None);
     log.record(

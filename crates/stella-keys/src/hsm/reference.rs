@@ -92,10 +92,19 @@ pub struct BadReference {
 
 impl BadReference {
     fn new(text: &str, why: impl Into<String>) -> Self {
+        // What follows may be a PIN, in a URI of another tool.
+        let shown = text.split('?').next().unwrap_or_default();
         Self {
-            text: text.chars().take(128).collect(),
+            text: shown.chars().take(128).collect(),
             why: why.into(),
         }
+    }
+}
+
+impl BadReference {
+    /// What is wrong, without the text it is wrong with.
+    pub fn why(&self) -> &str {
+        &self.why
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::{Command, Stdio};
 
 use stella_keys::hsm::Hsm;
@@ -33,6 +34,42 @@ fn arguments_and_environment_hold_no_secret_and_nothing_of_ours() {
         core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(),
         ["0", "0"]
     );
+}
+
+#[test]
+fn no_program_of_the_same_user_looks_into_the_worker() {
+    let bed = Bed::soft();
+    let mut options = bed.options();
+    let root = rustix::process::getuid().is_root();
+    if root {
+        // For root nothing is closed: the worker is somebody else's then.
+        let opened = Command::new("chmod")
+            .args(["-R", "a+rwX"])
+            .arg(bed.folder())
+            .status();
+        assert!(opened.is_ok_and(|status| status.success()));
+        let worker = options.program.expect("the worker").display().to_string();
+        let as_nobody = "/usr/bin/setpriv --reuid 65534 --regid 65534 --clear-groups";
+        options.program = Some(bed.script(&format!("exec {as_nobody} {worker} \"$@\"")));
+        let opened = fs::set_permissions(bed.folder().join("script"), fs::Permissions::from_mode(0o755));
+        opened.expect("permissions");
+    }
+    let hsm = bed.start_with(options);
+    hsm.generate(&token("stella"), "key", p256()).expect("logged in");
+    let pid = hsm.status().pid.expect("pid");
+    let uid = |what: &str| {
+        fs::metadata(format!("/proc/{pid}{what}"))
+            .expect("metadata")
+            .uid()
+    };
+    assert!(
+        !root
+            || fs::read_to_string(format!("/proc/{pid}/status"))
+                .expect("status")
+                .contains("Uid:\t65534")
+    );
+    // The kernel takes what it shows of such a process away from its user.
+    assert_eq!((uid("/mem"), uid("/environ")), (0, 0));
 }
 
 #[test]
@@ -80,6 +117,8 @@ fn a_worker_dies_with_a_parent_that_is_killed() {
         .find_map(|line| line.split_once("worker is ")?.1.parse().ok())
         .expect("the worker's pid");
     assert!(!gone(worker));
+    // Even one that hangs, and hears nothing of what its parent does.
+    signal(worker, "STOP");
     signal(parent.id(), "KILL");
     parent.wait().expect("parent");
     eventually("the worker dies", || gone(worker));

@@ -20,7 +20,7 @@ fn a_library_that_is_missing_truncated_or_foreign_is_named_with_its_fault() {
         ("cannot open shared object file", None),
         ("file too short", Some(&library[..40])),
         ("", Some(&library[..library.len() / 2])),
-        ("", Some(&foreign[..])),
+        ("for another kind of machine", Some(&foreign[..])),
         (
             "invalid ELF header",
             Some(

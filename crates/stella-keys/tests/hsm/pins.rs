@@ -2,6 +2,7 @@
 
 use stella_keys::hsm::{Hsm, PinMemory};
 use stella_keys::sign_verified;
+use stella_testkit::token::Token;
 
 use super::bed::{Bed, p256, pin, token};
 
@@ -91,4 +92,60 @@ fn a_module_without_a_pin_says_so() {
     assert_eq!(error.code(), "key-store.unauthenticated");
     assert!(error.to_string().contains("no PIN configured"), "{error}");
     assert_eq!(bed.log.count("pin.refused"), 0);
+}
+
+#[test]
+fn a_pin_that_locks_is_never_locked_by_us() {
+    let Some(kryoptic) = Token::kryoptic("stella") else {
+        return;
+    };
+    let bed = Bed::of(kryoptic);
+    let hsm = bed.start();
+    let (at, public_key) = hsm.generate(&token("stella"), "key", p256()).expect("key");
+    let wrong = |n: u32| {
+        let mut options = bed.options();
+        options.pin = Some(pin(&format!("wrong-{n}")));
+        bed.start_with(options)
+    };
+    // A person tries one after the other, until the token has one try left.
+    let mut tried = 0;
+    let refused = loop {
+        let error = wrong(tried)
+            .verify_pin(&token("stella"), false)
+            .expect_err("wrong");
+        if !error.to_string().contains("CKR_PIN_INCORRECT") {
+            break error;
+        }
+        tried += 1;
+    };
+    assert!(
+        refused.to_string().contains("CKF_USER_PIN_FINAL_TRY"),
+        "{refused}"
+    );
+    assert_eq!(tried, 9);
+    // Not even the right one is tried by itself now, and who asks for a key
+    // hears why.
+    let error = bed.start().key(&at, &public_key).err().expect("no login");
+    assert!(
+        error.to_string().contains("one more wrong PIN locks the token"),
+        "{error}"
+    );
+    let report = bed
+        .start()
+        .verify_pin(&token("stella"), true)
+        .expect("the right PIN");
+    assert!(report.before.final_try && !report.after.final_try);
+    sign_verified(&*bed.start().key(&at, &public_key).expect("key"), b"message").expect("signature");
+
+    // Insisting on wrong ones locks it, which is told apart from a wrong one.
+    for n in 0..10 {
+        wrong(n).verify_pin(&token("stella"), true).expect_err("wrong");
+    }
+    let locked = bed
+        .start()
+        .verify_pin(&token("stella"), true)
+        .expect_err("locked");
+    assert_eq!(locked.code(), "hsm.unauthenticated");
+    let text = locked.to_string();
+    assert!(text.contains("LOCKED") && text.contains("locked"), "{text}");
 }

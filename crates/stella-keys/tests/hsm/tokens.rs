@@ -104,3 +104,18 @@ fn a_key_is_made_by_slot_and_found_by_token() {
         .expect_err("no such slot");
     assert!(none.to_string().contains("there is no token in slot 7"), "{none}");
 }
+
+#[test]
+fn a_token_that_was_initialised_again_has_lost_its_keys() {
+    let bed = Bed::soft();
+    let hsm = bed.start();
+    let (key, at, public_key) = key(&hsm);
+    sign_verified(&*key, b"message").expect("signature");
+    bed.token.initialise_again();
+    eventually("it is noticed", || {
+        key.sign(b"message")
+            .is_err_and(|e| e.code() == "signer.key-missing")
+    });
+    let error = bed.start().key(&at, &public_key).err().expect("no key");
+    assert_eq!(error.code(), "signer.key-missing", "{error}");
+}

@@ -8,6 +8,7 @@ pub mod caller;
 pub mod crypto;
 pub mod error;
 pub mod keys;
+pub mod local_hsm;
 pub mod logs;
 mod page;
 pub mod pool;
@@ -41,6 +42,8 @@ pub struct App {
     pub settings: Settings,
     pub trust: trust::Trust,
     pub signers: signers::Signers,
+    pub modules: crypto::hsm::Modules,
+    pub doctor: crate::doctor::Turn,
     /// Told of what was recorded for the queue to sign at once.
     pub queued: tokio::sync::Notify,
     /// What `status` says this instance is.

@@ -11,13 +11,14 @@ use tokio::sync::{Notify, RwLock};
 
 use crate::app::error::{Error, Result};
 use crate::app::pool::Pool;
-use crate::app::{App, aws_kms};
+use crate::app::{App, aws_kms, local_hsm};
 
 /// Opened keys are kept: a key's material never changes under its id.
 pub struct Signers {
     /// Present where software keys can be sealed and opened here.
     pub sealer: Option<Arc<Sealer>>,
     pub kms: aws_kms::Started,
+    pub local: local_hsm::Locals,
     /// Which stores answer.
     pub pool: Pool,
     /// Told when a store answers again.
@@ -30,6 +31,7 @@ impl Signers {
         Self {
             sealer: sealer.map(Arc::new),
             kms: aws_kms::Started::default(),
+            local: local_hsm::Locals::default(),
             pool: Pool::default(),
             recovered: Notify::new(),
             open: RwLock::default(),
@@ -45,6 +47,7 @@ impl Signers {
     pub async fn forget(&self) {
         self.open.write().await.clear();
         self.kms.forget();
+        self.local.forget();
         self.pool.close_all();
     }
 
@@ -64,6 +67,22 @@ pub fn scheme(uri: &str) -> &str {
     uri.split_once("://").map_or(uri, |(scheme, _)| scheme)
 }
 
+/// A process of our own, and no vendor's module.
+pub fn is_local(uri: &str) -> bool {
+    uri.starts_with(LOCAL)
+}
+
+/// The command that looks into a store which does not sign.
+pub fn diagnosis(uri: &str) -> Option<String> {
+    if let Some(rest) = uri.strip_prefix(LOCAL) {
+        let name = rest.split('?').next().unwrap_or_default();
+        return Some(format!("stella crypto local-hsm status {name}"));
+    }
+    (scheme(uri) == "hsm").then(|| "stella doctor --check check.crypto.hsm-availability".to_owned())
+}
+
+const LOCAL: &str = "hsm://local/";
+
 impl App {
     /// Something that signs with this key. What it signs must go through
     /// [`stella_keys::sign_verified`].
@@ -80,6 +99,8 @@ impl App {
         let signer: Arc<dyn Sign> = match scheme(&own.store) {
             "software" => Arc::new(self.open_software(key).await?),
             "kms" => self.open_in_kms(key, &own.store)?,
+            "hsm" if is_local(&own.store) => self.open_in_local_hsm(key, &own.store)?,
+            "hsm" => self.open_on_token(key, &own.store)?,
             _ => return Err(unsupported(&own.store)),
         };
         if signer.public_key() != &key.public_key {

@@ -71,6 +71,11 @@ impl Trust {
         }
     }
 
+    /// As it was when somebody last asked for the head.
+    pub(crate) fn last_known(&self) -> Arc<TrustState> {
+        self.known()
+    }
+
     fn known(&self) -> Arc<TrustState> {
         Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,8 +1,12 @@
-//! `hsm`: read and checked; the signers for it come with a later build.
+//! `hsm`: the modules in which keys are held.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use stella_core::alg::Algorithm;
+use stella_keys::hsm::{MechanismInput, VendorMechanism};
+use stella_keys::local_hsm::LocalReference;
 
 use super::section::{Item, Result, Section};
 
@@ -10,6 +14,18 @@ use super::section::{Item, Result, Section};
 pub struct HsmSettings {
     /// In the order of the file; the first is the default.
     pub modules: Vec<HsmModule>,
+    /// Processes of our own that hold keys.
+    pub local: Vec<LocalHsm>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalHsm {
+    pub name: String,
+    /// In the home, under its name, when there is none.
+    pub folder: Option<PathBuf>,
+    pub pin_file: PathBuf,
+    pub request_timeout: Duration,
+    pub signers: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +36,11 @@ pub struct HsmModule {
     pub env: BTreeMap<String, String>,
     pub session: HsmSession,
     pub request_timeout: Duration,
+    /// Until a module that was started is ready, and until a key is made.
+    pub start_timeout: Duration,
     pub signers: u32,
+    /// Of algorithms for which PKCS#11 has no common one.
+    pub mechanisms: BTreeMap<Algorithm, VendorMechanism>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +67,36 @@ pub fn read(mut section: Section<'_>, hsm: &mut HsmSettings) -> Result<()> {
             .map(|(name, item)| module(name, &item))
             .collect::<Result<_>>()?;
     }
+    if let Some(local) = section.section("local")? {
+        hsm.local = local
+            .named()
+            .map(|(name, item)| match hsm.modules.iter().any(|m| m.name == name) {
+                true => Err(item.wrong("is the name of a module, too")),
+                false => local_hsm(name, &item),
+            })
+            .collect::<Result<_>>()?;
+    }
     section.finish()
+}
+
+fn local_hsm(name: &str, item: &Item<'_>) -> Result<LocalHsm> {
+    // It is the name of a folder, too.
+    format!("hsm://local/{name}")
+        .parse::<LocalReference>()
+        .map_err(|e| item.wrong(format!("is wrong: {e}")))?;
+    let mut section = Section::new(item)?;
+    let mut local = LocalHsm {
+        name: name.to_owned(),
+        folder: None,
+        pin_file: section.required("pinFile")?.text()?.into(),
+        request_timeout: Duration::from_secs(5),
+        signers: 4,
+    };
+    section.read("folder", &mut local.folder, |i| Ok(Some(i.text()?.into())))?;
+    section.read("requestTimeout", &mut local.request_timeout, Item::duration)?;
+    section.read("signers", &mut local.signers, Item::number)?;
+    section.finish()?;
+    Ok(local)
 }
 
 fn module(name: &str, item: &Item<'_>) -> Result<HsmModule> {
@@ -59,7 +108,9 @@ fn module(name: &str, item: &Item<'_>) -> Result<HsmModule> {
         env: BTreeMap::new(),
         session: HsmSession::default(),
         request_timeout: Duration::from_secs(5),
+        start_timeout: Duration::from_secs(10),
         signers: 4,
+        mechanisms: BTreeMap::new(),
     };
     section.read("pinFile", &mut module.pin_file, |i| Ok(Some(i.text()?.into())))?;
     section.read("env", &mut module.env, |item| {
@@ -72,9 +123,53 @@ fn module(name: &str, item: &Item<'_>) -> Result<HsmModule> {
         read_session(session, &mut module.session)?;
     }
     section.read("requestTimeout", &mut module.request_timeout, Item::duration)?;
+    section.read("startTimeout", &mut module.start_timeout, Item::duration)?;
     section.read("signers", &mut module.signers, Item::number)?;
+    section.read("mechanisms", &mut module.mechanisms, |item| {
+        Section::new(item)?
+            .named()
+            .map(|(name, item)| {
+                let algorithm = name
+                    .parse()
+                    .map_err(|e| item.wrong(format!("is no algorithm: {e}")))?;
+                Ok((algorithm, mechanism(&item)?))
+            })
+            .collect()
+    })?;
     section.finish()?;
     Ok(module)
+}
+
+/// By the numbers of the vendor's manual.
+fn mechanism(item: &Item<'_>) -> Result<VendorMechanism> {
+    let mut section = Section::new(item)?;
+    let mut mechanism = VendorMechanism {
+        sign: number(&section.required("sign")?)?,
+        generate: None,
+        key_type: number(&section.required("keyType")?)?,
+        input: MechanismInput::Digest,
+    };
+    section.read("generate", &mut mechanism.generate, |i| number(i).map(Some))?;
+    section.read("input", &mut mechanism.input, |item| {
+        match item.text()?.as_str() {
+            "digest" => Ok(MechanismInput::Digest),
+            "message" => Ok(MechanismInput::Message),
+            _ => Err(item.wrong("must be digest or message")),
+        }
+    })?;
+    section.finish()?;
+    Ok(mechanism)
+}
+
+/// Manuals write these in hexadecimal.
+fn number(item: &Item<'_>) -> Result<u64> {
+    match item.text() {
+        Ok(text) => text
+            .strip_prefix("0x")
+            .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+            .ok_or_else(|| item.wrong("must be a number such as 0x1201")),
+        Err(_) => item.number(),
+    }
 }
 
 fn read_session(mut section: Section<'_>, session: &mut HsmSession) -> Result<()> {

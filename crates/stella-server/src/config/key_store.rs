@@ -3,18 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The URI, read. What follows `?` (a module, an object) is kept as it is.
+use stella_keys::hsm::{BadReference, KeyReference};
+
+/// The URI, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyStoreUri {
     Software,
-    Pkcs11Slot {
-        slot: u64,
-        query: Option<String>,
-    },
-    Pkcs11Token {
-        label: String,
-        query: Option<String>,
-    },
+    /// A token, or one key on it.
+    Pkcs11(KeyReference),
     /// The built-in local HSM.
     LocalHsm {
         name: String,
@@ -27,15 +23,35 @@ pub enum KeyStoreUri {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "\"{0}\" is not a key store: write software://, hsm://pkcs11/slot/N, hsm://pkcs11/token/LABEL, hsm://local/NAME or kms://aws/key/ALIAS"
+    "\"{text}\" is not a key store{why}: write software://, hsm://pkcs11/slot/N, hsm://pkcs11/token/LABEL, hsm://local/NAME or kms://aws/key/ALIAS"
 )]
-pub struct BadKeyStore(String);
+pub struct BadKeyStore {
+    text: String,
+    /// Empty, or ` (reason)`.
+    why: String,
+}
 
 impl FromStr for KeyStoreUri {
     type Err = BadKeyStore;
 
     fn from_str(s: &str) -> Result<Self, BadKeyStore> {
-        let refuse = || BadKeyStore(s.chars().take(128).collect());
+        let refused = |why: String| BadKeyStore {
+            text: s
+                .split('?')
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .take(128)
+                .collect(),
+            why,
+        };
+        let refuse = || refused(String::new());
+        if s.starts_with("pkcs11:") || s.starts_with("hsm://pkcs11/") {
+            return s
+                .parse()
+                .map(Self::Pkcs11)
+                .map_err(|e: BadReference| refused(format!(" ({})", e.why())));
+        }
         let (scheme, rest) = s.split_once("://").ok_or_else(refuse)?;
         let (path, query) = match rest.split_once('?') {
             Some((path, query)) => (path, Some(query.to_owned())),
@@ -44,14 +60,6 @@ impl FromStr for KeyStoreUri {
         let named = |name: &str| (!name.is_empty()).then(|| name.to_owned()).ok_or_else(refuse);
         match (scheme, path.split('/').collect::<Vec<_>>().as_slice()) {
             ("software", [""]) if query.is_none() => Ok(Self::Software),
-            ("hsm", ["pkcs11", "slot", slot]) => Ok(Self::Pkcs11Slot {
-                slot: slot.parse().map_err(|_| refuse())?,
-                query,
-            }),
-            ("hsm", ["pkcs11", "token", label]) => Ok(Self::Pkcs11Token {
-                label: named(label)?,
-                query,
-            }),
             ("hsm", ["local", name]) if query.is_none() => Ok(Self::LocalHsm { name: named(name)? }),
             // An alias may hold slashes.
             ("kms", ["aws", "key", key @ ..]) if query.is_none() => Ok(Self::AwsKms {
@@ -64,17 +72,11 @@ impl FromStr for KeyStoreUri {
 
 impl fmt::Display for KeyStoreUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (place, query) = match self {
-            Self::Software => ("software://".to_owned(), &None),
-            Self::Pkcs11Slot { slot, query } => (format!("hsm://pkcs11/slot/{slot}"), query),
-            Self::Pkcs11Token { label, query } => (format!("hsm://pkcs11/token/{label}"), query),
-            Self::LocalHsm { name } => (format!("hsm://local/{name}"), &None),
-            Self::AwsKms { key } => (format!("kms://aws/key/{key}"), &None),
-        };
-        f.write_str(&place)?;
-        match query {
-            Some(query) => write!(f, "?{query}"),
-            None => Ok(()),
+        match self {
+            Self::Software => f.write_str("software://"),
+            Self::Pkcs11(at) => at.fmt(f),
+            Self::LocalHsm { name } => write!(f, "hsm://local/{name}"),
+            Self::AwsKms { key } => write!(f, "kms://aws/key/{key}"),
         }
     }
 }
@@ -97,6 +99,13 @@ mod tests {
             let uri: KeyStoreUri = text.parse().expect(text);
             assert_eq!(uri.to_string(), text);
         }
+        let uri: KeyStoreUri = "pkcs11:token=stella;object=a".parse().expect("RFC 7512");
+        assert_eq!(uri.to_string(), "hsm://pkcs11/token/stella?object=a");
+        let secret: BadKeyStore = "pkcs11:token=a?pin-value=1234"
+            .parse::<KeyStoreUri>()
+            .expect_err("a PIN");
+        assert!(secret.to_string().contains("pinFile"), "{secret}");
+        assert!(!secret.to_string().contains("1234"), "{secret}");
         for bad in [
             "",
             "software",

@@ -10,7 +10,9 @@ use super::error::ConfigError;
 use super::origin::{Origin, Origins};
 use super::section::{Item, Result, Section};
 use super::store::StoreSettings;
-use super::{Settings, hsm, kms, limits, profiles, rotation, server, signing, store, tokens, trust, verify};
+use super::{
+    Settings, doctor, hsm, kms, limits, profiles, rotation, server, signing, store, tokens, trust, verify,
+};
 
 pub const SYSTEM_FILE: &str = "/etc/stellaops/signer.yaml";
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -125,6 +127,9 @@ fn read(document: &Node) -> Result<Settings> {
     }
     if let Some(section) = root.section("kms")? {
         kms::read(section, &mut settings.kms)?;
+    }
+    if let Some(section) = root.section("doctor")? {
+        doctor::read(section, &mut settings.doctor)?;
     }
     root.finish()?;
     Ok(settings)

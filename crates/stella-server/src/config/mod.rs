@@ -2,6 +2,7 @@
 //!
 //! Precedence: flag, environment, runtime setting, file, default.
 
+mod doctor;
 mod document;
 mod duration;
 mod error;
@@ -30,10 +31,11 @@ use stella_core::id::{KeyId, ProfileName};
 use stella_core::verify::VerifyPolicy;
 use stella_keys::pool::BreakerSettings;
 
+pub use doctor::DoctorSettings;
 pub use document::snake;
 pub use duration::fixed as duration;
 pub use error::ConfigError;
-pub use hsm::{HsmModule, HsmSession, HsmSettings};
+pub use hsm::{HsmModule, HsmSession, HsmSettings, LocalHsm};
 pub use key_store::{BadKeyStore, KeyStoreUri};
 pub use kms::{AwsKms, KmsSettings};
 pub use load::{Sources, load, parse};
@@ -59,6 +61,7 @@ pub struct Settings {
     pub trust: TrustSettings,
     pub hsm: HsmSettings,
     pub kms: KmsSettings,
+    pub doctor: DoctorSettings,
     /// Where each value that is no default came from.
     pub origins: Origins,
 }
@@ -231,6 +234,7 @@ impl Default for Settings {
             trust: TrustSettings::default(),
             hsm: HsmSettings::default(),
             kms: KmsSettings::default(),
+            doctor: DoctorSettings::default(),
             origins: Origins::default(),
         }
     }

@@ -7,9 +7,11 @@ pub mod attestations;
 pub mod audit;
 pub mod config;
 pub mod crypto;
+pub mod doctor;
 pub mod extract;
 pub mod health;
 pub mod keys;
+pub mod local_hsm;
 pub mod peer;
 pub mod problem;
 pub mod proofs;
@@ -61,6 +63,17 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(anchors::revoke_key))
         .routes(routes!(audit::query))
         .routes(routes!(crypto::providers))
+        .routes(routes!(local_hsm::show))
+        .routes(routes!(local_hsm::initialize))
+        .routes(routes!(local_hsm::recover))
+        .routes(routes!(crypto::hsm_status))
+        .routes(routes!(crypto::hsm_slots))
+        .routes(routes!(crypto::hsm_info))
+        .routes(routes!(crypto::hsm_logs))
+        .routes(routes!(crypto::hsm_examine))
+        .routes(routes!(crypto::hsm_reconnect))
+        .routes(routes!(crypto::hsm_auth_verify))
+        .routes(routes!(crypto::hsm_auth_update))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::openapi_json))
@@ -86,6 +99,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(proofs::bundle))
         .routes(routes!(trust::bundle))
         .routes(routes!(trust::root))
+        .routes(routes!(doctor::examine))
         .routes(routes!(status::status))
         .routes(routes!(status::logs))
         .routes(routes!(status::db_verify))

@@ -26,6 +26,7 @@ struct Tables {
     verdicts: HashMap<(AnchorId, AttestationId), VerdictRow>,
     proofs: Vec<ProofRow>,
     tokens: Vec<TokenRow>,
+    pins: Vec<RefusedPin>,
     log: Vec<LogRow>,
     /// How often yet the key counts as changed since it was chosen.
     key_moves: u32,
@@ -33,9 +34,18 @@ struct Tables {
     head_moves: u32,
     /// The next change of trust takes effect, and nobody hears of it.
     loses_an_answer: bool,
+    /// Nothing more is written.
+    full: bool,
 }
 
 impl MemoryStore {
+    #[allow(dead_code, reason = "each test binary uses its own part of it")]
+    pub fn full() -> Self {
+        let store = Self::default();
+        store.tables().full = true;
+        store
+    }
+
     pub fn move_key(&self, times: u32) {
         self.tables().key_moves = times;
     }
@@ -428,6 +438,27 @@ impl TokenStore for MemoryStore {
 }
 
 #[async_trait]
+impl PinStore for MemoryStore {
+    async fn refused_pins(&self, token_serial: &str) -> Result<Vec<RefusedPin>> {
+        let tables = self.tables();
+        let pins = tables.pins.iter().filter(|p| p.token_serial == token_serial);
+        Ok(pins.cloned().collect())
+    }
+
+    async fn remember_refused_pin(&self, pin: RefusedPin) -> Result<()> {
+        self.tables().pins.push(pin);
+        Ok(())
+    }
+
+    async fn forget_refused_pins(&self, token_serial: &str) -> Result<u64> {
+        let mut tables = self.tables();
+        let before = tables.pins.len();
+        tables.pins.retain(|p| p.token_serial != token_serial);
+        Ok((before - tables.pins.len()) as u64)
+    }
+}
+
+#[async_trait]
 impl LogStore for MemoryStore {
     async fn log(&self, lines: Vec<LogRow>) -> Result<()> {
         self.tables().log.extend(lines);
@@ -480,6 +511,9 @@ impl Upkeep for MemoryStore {
     }
 
     async fn probe(&self) -> Result<()> {
+        if self.tables().full {
+            return Err(StoreError::Unavailable("database or disk is full".to_owned()));
+        }
         Ok(())
     }
 }

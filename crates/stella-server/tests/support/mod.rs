@@ -84,6 +84,8 @@ impl World {
             settings,
             trust: Trust::default(),
             signers: Signers::new(Some(sealer)),
+            modules: Default::default(),
+            doctor: Default::default(),
             queued: Default::default(),
             target: Target {
                 place: "test".to_owned(),
@@ -133,6 +135,7 @@ impl World {
             algorithm: None,
             key_type: None,
             standby: false,
+            key_store: None,
         };
         self.app.generate_key(&self.owner, request).await.expect("a key");
     }

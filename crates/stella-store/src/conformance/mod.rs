@@ -55,6 +55,7 @@ where
         proofs::only_what_is_signed_is_part_of_a_proof,
         proofs::lists_and_prefixes,
         rest::tokens_come_with_their_events,
+        rest::refused_pins_are_kept_by_token,
         rest::log_is_filtered_and_trimmed,
         rest::describes_itself,
     );

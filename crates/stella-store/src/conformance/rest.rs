@@ -4,7 +4,7 @@ use serde_json::json;
 use stella_core::digest::Sha256;
 
 use super::fixture::*;
-use crate::{Append, Appended, LogFilter, LogRow, Store, TokenChange, TokenRow};
+use crate::{Append, Appended, LogFilter, LogRow, RefusedPin, Store, TokenChange, TokenRow};
 
 pub(super) async fn tokens_come_with_their_events(store: Arc<dyn Store>) {
     let mut fixture = Fixture::new(Arc::clone(&store));
@@ -62,6 +62,25 @@ pub(super) async fn tokens_come_with_their_events(store: Arc<dyn Store>) {
     assert_eq!(by_hash(1).await, Some(revoked));
     assert_eq!(by_hash(2).await, Some(used));
     assert_eq!(by_hash(3).await, None);
+}
+
+pub(super) async fn refused_pins_are_kept_by_token(store: Arc<dyn Store>) {
+    let pin = |serial: &str, n: u8| RefusedPin {
+        token_serial: serial.into(),
+        salt: [n; 16],
+        hash: Sha256::of(&[n]),
+        refused_at: at(u64::from(n)),
+    };
+    for refused in [pin("a", 2), pin("a", 1), pin("b", 3)] {
+        store.remember_refused_pin(refused).await.unwrap();
+    }
+    assert_eq!(store.refused_pins("a").await.unwrap(), [pin("a", 1), pin("a", 2)]);
+    assert_eq!(store.refused_pins("c").await.unwrap(), []);
+
+    assert_eq!(store.forget_refused_pins("a").await.unwrap(), 2);
+    assert_eq!(store.forget_refused_pins("a").await.unwrap(), 0);
+    assert_eq!(store.refused_pins("a").await.unwrap(), []);
+    assert_eq!(store.refused_pins("b").await.unwrap(), [pin("b", 3)]);
 }
 
 pub(super) async fn log_is_filtered_and_trimmed(store: Arc<dyn Store>) {

@@ -12,6 +12,7 @@ mod events;
 mod file;
 mod ledger;
 mod log;
+mod pins;
 mod projections;
 mod proofs;
 mod readers;

@@ -28,6 +28,11 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         oldest_binary: "0.1.0",
         sql: include_str!("schema_v2.sql"),
     },
+    Migration {
+        version: 3,
+        oldest_binary: "0.1.0",
+        sql: include_str!("schema_v3.sql"),
+    },
 ];
 
 /// "Stel" in the header of every Stella database.

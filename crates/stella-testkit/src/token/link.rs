@@ -172,7 +172,11 @@ fn tied(program: &str) -> Command {
 }
 
 fn start(command: &mut Command) -> Child {
-    command.stdin(Stdio::null()).stdout(Stdio::null());
+    // What they say of connections that break is what a test asked for.
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     command
         .spawn()
         .unwrap_or_else(|e| panic!("{command:?}: {e}; ./test installs it"))

@@ -37,15 +37,17 @@ impl Logs {
             .with("filter", self.filter)
             .with("limit", self.limit);
         let list: LogList = context.api().await?.get(&route).await?;
-        context.printer.answer(&list, |page| {
-            if list.lines.is_empty() {
-                page.line("no log lines match");
-            }
-            for line in &list.lines {
-                describe(page, line);
-            }
-        })?;
+        context.printer.answer(&list, |page| describe_all(page, &list))?;
         Ok(Exit::Done)
+    }
+}
+
+pub fn describe_all(page: &mut Page, list: &LogList) {
+    if list.lines.is_empty() {
+        page.line("no log lines match");
+    }
+    for line in &list.lines {
+        describe(page, line);
     }
 }
 

@@ -14,6 +14,8 @@ mod test_sign;
 mod wait;
 mod withdraw;
 
+pub(super) use logs::describe_all as describe_logs;
+
 use stella_core::api::attestations::{Attestation, SubjectInput};
 
 use crate::api::{Api, Route};

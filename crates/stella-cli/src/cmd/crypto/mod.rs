@@ -1,5 +1,7 @@
 //! `crypto ...`.
 
+mod hsm;
+mod local_hsm;
 mod providers;
 
 use super::later::Later;
@@ -8,8 +10,12 @@ super::verbs! {
     /// What can sign and verify with which algorithm
     #[command(subcommand)]
     Providers(providers::Verb),
-    #[command(hide = true)]
-    Hsm(Later),
+    /// Keys in a process of our own: making one, its PIN
+    #[command(subcommand, name = "local-hsm")]
+    LocalHsm(local_hsm::Verb),
+    /// Hardware security modules: are they there, and do they sign
+    #[command(subcommand)]
+    Hsm(hsm::Verb),
     #[command(hide = true)]
     Cert(Later),
 }

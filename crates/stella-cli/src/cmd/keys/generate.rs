@@ -26,6 +26,10 @@ pub struct Generate {
     /// Accepted by anchors, signs only when the active key cannot
     #[arg(long)]
     standby: bool,
+    /// Where a standby key is made, such as hsm://pkcs11/token/TOKEN?module=NAME
+    /// (default: the profile's store)
+    #[arg(long, value_name = "URI", requires = "standby")]
+    key_store: Option<String>,
 }
 
 impl Generate {
@@ -36,6 +40,7 @@ impl Generate {
             algorithm: self.algorithm,
             key_type: Some(self.key_type),
             standby: self.standby,
+            key_store: self.key_store,
         };
         let api = context.api().await?;
         let key: Key = api.post(&Route::to(&["signer", "keys"]), &request).await?;

@@ -12,7 +12,7 @@ use crate::context::{Context, Outcome};
 use crate::exit::Exit;
 
 /// Bring in a key made elsewhere: a public key to verify with, or with a
-/// profile a private key to sign with
+/// profile a private key to sign with, given, on a token or in AWS KMS
 #[derive(Args)]
 pub struct Import {
     /// Your name for it, unique for ever
@@ -26,12 +26,24 @@ pub struct Import {
         long,
         alias = "public",
         value_name = "FILE",
-        required_unless_present = "private_key"
+        required_unless_present_any = ["private_key", "key_store"]
     )]
     public_key: Option<PathBuf>,
     /// The private key: PKCS#8 PEM; sealed at once, never given out again
     #[arg(long, alias = "private", value_name = "FILE", requires = "profile")]
     private_key: Option<PathBuf>,
+    /// Where the private key is and stays, such as
+    /// 'hsm://pkcs11/token/TOKEN?object=LABEL&id=%0A' or kms://aws/key/ALIAS
+    #[arg(
+        long,
+        value_name = "URI",
+        requires = "profile",
+        conflicts_with = "private_key"
+    )]
+    key_store: Option<String>,
+    /// Take a key that its token would give out
+    #[arg(long, requires = "key_store")]
+    allow_extractable: bool,
     /// When it was made
     #[arg(long, value_name = "TIME")]
     created_at: Option<Moment>,
@@ -49,6 +61,8 @@ impl Import {
             private_key: self.private_key.as_deref().map(files::read_key).transpose()?,
             created_at: self.created_at.map(String::from),
             standby: self.standby,
+            key_store: self.key_store,
+            allow_extractable: self.allow_extractable,
         };
         let route = Route::to(&["signer", "keys", "import"]);
         let key: Key = context.api().await?.post(&route, &request).await?;

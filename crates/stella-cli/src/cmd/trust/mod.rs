@@ -39,6 +39,7 @@ async fn with_feed_key(context: &Context, api: &Api) -> Result<(), CliError> {
         algorithm: None,
         key_type: Some("feed".to_owned()),
         standby: false,
+        key_store: None,
     };
     let key: Key = api.post(&Route::to(&["signer", "keys"]), &request).await?;
     context.printer.note(&format!(

@@ -171,3 +171,15 @@ impl SignedBundle {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_is_called_by_its_number() {
+        let id = InstanceId(Uuid::from_u128(0xabc));
+        let text = "00000000-0000-0000-0000-000000000abc";
+        assert_eq!(format!("{id}|{id:?}|{id:>38}"), format!("{text}|{text}|  {text}"));
+    }
+}

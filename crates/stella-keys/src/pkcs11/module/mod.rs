@@ -30,8 +30,6 @@ pub struct Module {
     /// One session that keeps the login of its token. When the
     /// last session with a token is closed, the token logs us out.
     anchors: Mutex<BTreeMap<TokenName, Session>>,
-    /// One login at a time.
-    logging_in: Mutex<()>,
     /// By the numbers that the parent knows.
     keys: RwLock<Vec<Arc<Key>>>,
 }
@@ -55,7 +53,12 @@ impl Module {
     fn initialize(configuration: Configuration) -> Result<Self, Failure> {
         let path = configuration.library.display();
         let pkcs11 = Pkcs11::new(&configuration.library).map_err(|e| match Failure::from(e) {
-            Failure::Pkcs11 { class, detail, .. } => Failure::new(class, format!("{path}: {detail}")),
+            Failure::Pkcs11 { class, detail, .. } => {
+                // What the loader says of a file that it passes over.
+                let passed_over = detail.contains("No such file") && configuration.library.is_file();
+                let hint = if passed_over { PASSED_OVER } else { "" };
+                Failure::new(class, format!("{path}: {detail}{hint}"))
+            }
             other => other,
         })?;
         pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))?;
@@ -63,7 +66,6 @@ impl Module {
             pkcs11: RwLock::new(Some(pkcs11)),
             configuration,
             anchors: Mutex::default(),
-            logging_in: Mutex::new(()),
             keys: RwLock::default(),
         };
         module.occupied_slots()?;
@@ -116,3 +118,6 @@ impl Serve for Module {
         }
     }
 }
+
+const PASSED_OVER: &str = "; the file is there: it is for another kind of machine, or a library that it needs is not \
+                           there (ldd names it)";

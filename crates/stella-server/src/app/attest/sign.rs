@@ -16,7 +16,7 @@ use stella_store::{Attempt, AttestationState, LedgerKey, LogRow, Signed, SignedH
 
 use crate::app::error::{Error, ErrorKind, Result};
 use crate::app::pool::{Candidate, NoCandidate};
-use crate::app::{App, aws_kms};
+use crate::app::{App, aws_kms, signers};
 
 /// How often a key is chosen anew when it changes while it signs.
 pub(super) const MAX_TRIES: usize = 8;
@@ -358,9 +358,12 @@ impl App {
                 _ => format!("signing failed: {}: {text}", key.id),
             },
             next: match error.retry() {
-                Retry::Later => RETRY.to_owned(),
-                Retry::AfterOperator => {
-                    "stella attest test-sign, then stella attest retry --failed".to_owned()
+                Retry::Later | Retry::AfterOperator => {
+                    match key.own().and_then(|o| signers::diagnosis(&o.store)) {
+                        Some(diagnosis) => format!("{diagnosis}, then {RETRY}"),
+                        None if error.retry() == Retry::Later => RETRY.to_owned(),
+                        None => format!("stella attest test-sign, then {RETRY}"),
+                    }
                 }
                 Retry::Never => self.profiles_that_can(trust, error),
             },

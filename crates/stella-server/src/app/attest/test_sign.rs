@@ -1,16 +1,17 @@
 //! `attest test-sign`: a nonce under a payload type of its own, never the
 //! caller's bytes.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use stella_core::api::attestations::{TestSign, TestSigned};
 use stella_core::dsse;
-use stella_core::trust::{KeyRecord, KeyState, TrustState};
+use stella_core::trust::{KeyRecord, KeyState, OwnKey, TrustState};
 use stella_keys::Retry;
 
 use super::sign::NoSignature;
 use crate::app::error::{Error, Result};
-use crate::app::{App, Caller, values};
+use crate::app::{App, Caller, signers, values};
 
 /// No verifier of statements accepts this.
 pub const PROBE_PAYLOAD_TYPE: &str = "application/vnd.stella.probe.v1";
@@ -23,27 +24,49 @@ impl App {
             .own()
             .ok_or_else(|| Error::conflict("key.external", format!("{} only verifies here", key.id)))?;
         caller.may_use(&own.profile)?;
+        match self.try_key(key, own).await? {
+            Ok(signed) => Ok(signed),
+            Err(why) => {
+                self.log_no_signature(&why, "", &caller.identity).await;
+                Err(unsigned(why))
+            }
+        }
+    }
+
+    /// The same without a caller, for those who look after the instance.
+    pub(crate) async fn probe_key(&self, key: &KeyRecord) -> Result<TestSigned> {
+        let own = key
+            .own()
+            .ok_or_else(|| Error::conflict("key.external", format!("{} only verifies here", key.id)))?;
+        self.try_key(key, own).await?.map_err(unsigned)
+    }
+
+    async fn try_key(
+        &self,
+        key: &KeyRecord,
+        own: &OwnKey,
+    ) -> Result<std::result::Result<TestSigned, NoSignature>> {
         let signer = self.signer(key).await?;
-        let description = signer.describe();
         let mut nonce = [0_u8; 32];
         self.entropy.fill(&mut nonce)?;
         let started = Instant::now();
         let outcome = self
-            .sign_within_deadline(signer, dsse::pae(PROBE_PAYLOAD_TYPE, &nonce))
+            .sign_within_deadline(Arc::clone(&signer), dsse::pae(PROBE_PAYLOAD_TYPE, &nonce))
             .await;
         let milliseconds = started.elapsed().as_secs_f64() * 1_000.0;
         if let Err(e) = outcome {
-            let why = NoSignature {
+            return Ok(Err(NoSignature {
                 code: e.code(),
                 reason: format!("signing failed: {}: {e}", key.id),
-                next: "stella keys verify --operation sign".to_owned(),
+                next: signers::diagnosis(&own.store)
+                    .unwrap_or_else(|| "stella keys verify --operation sign".to_owned()),
                 retry: Retry::AfterOperator,
                 attempted: true,
-            };
-            self.log_no_signature(&why, "", &caller.identity).await;
-            return Err(Error::unavailable(why.code, why.reason).next(why.next));
+            }));
         }
-        Ok(TestSigned {
+        // A token's mechanism and slot are known once it has signed.
+        let description = signer.describe();
+        Ok(Ok(TestSigned {
             ok: true,
             key_id: key.id.to_string(),
             profile: own.profile.to_string(),
@@ -52,7 +75,7 @@ impl App {
             mechanism: description.mechanism,
             slot: description.slot,
             milliseconds,
-        })
+        }))
     }
 
     fn key_to_test<'a>(&self, trust: &'a TrustState, request: &TestSign) -> Result<&'a KeyRecord> {
@@ -73,4 +96,8 @@ impl App {
         self.active(trust, &profile)
             .map_err(|why| Error::conflict(why.code, why.reason).next(why.next))
     }
+}
+
+fn unsigned(why: NoSignature) -> Error {
+    Error::unavailable(why.code, why.reason).next(why.next)
 }

@@ -10,10 +10,11 @@ use stella_keys::Sign as _;
 use stella_keys::software::SoftwareKey;
 use stella_store::SealedKeyRow;
 
+use crate::app::crypto::hsm::MadeOnToken;
 use crate::app::error::{Error, Result};
 use crate::app::trust::Decision;
 use crate::app::{App, Caller, aws_kms, signers, values};
-use crate::config::Profile;
+use crate::config::{KeyStoreUri, Profile};
 
 impl App {
     pub async fn generate_key(&self, caller: &Caller, request: GenerateKey) -> Result<Key> {
@@ -28,10 +29,16 @@ impl App {
             None => fresh_id(&state, &stem(key_type, &profile_name), self.now())?,
         };
         check_free(&state, &id, None)?;
-        let made = match signers::scheme(&profile.key_store) {
+        let store = chosen_store(&request, &profile_name, profile)?;
+        let made = match signers::scheme(&store) {
             "software" => self.make_in_software(&id, profile)?,
             "kms" => self.make_in_kms(&state, &id, profile).await?.into(),
-            _ => return Err(signers::unsupported(&profile.key_store)),
+            "hsm" if signers::is_local(&store) => self
+                .make_in_local_hsm(&id, profile.algorithm, &store)
+                .await?
+                .into(),
+            "hsm" => self.make_on_token(&id, profile.algorithm, &store).await?.into(),
+            _ => return Err(signers::unsupported(&store)),
         };
         let max_age = i32::try_from(profile.max_age_months).unwrap_or(i32::MAX);
         let ((), state) = self
@@ -69,7 +76,7 @@ impl App {
             .map_err(|e| Error::unavailable(e.code(), e.to_string()))?;
         Ok(MadeKey {
             public_key: key.public_key().clone(),
-            store: profile.key_store.clone(),
+            store: "software://".to_owned(),
             existed: false,
             sealed: Some(SealedKeyRow {
                 key_id: id.clone(),
@@ -141,6 +148,50 @@ impl From<aws_kms::ForProfile> for MadeKey {
             existed: key.existed,
             sealed: None,
         }
+    }
+}
+
+impl From<MadeOnToken> for MadeKey {
+    fn from(key: MadeOnToken) -> Self {
+        Self {
+            public_key: key.public_key,
+            store: key.store,
+            existed: false,
+            sealed: None,
+        }
+    }
+}
+
+/// The profile's, but for a standby key: what stands in for a store is best
+/// kept in another one.
+fn chosen_store(request: &GenerateKey, name: &ProfileName, profile: &Profile) -> Result<String> {
+    let Some(text) = request.key_store.as_deref().filter(|text| !text.is_empty()) else {
+        return Ok(profile.key_store.clone());
+    };
+    let store = text
+        .parse::<KeyStoreUri>()
+        .map_err(|e| Error::invalid("key-store.reference", e))?;
+    if !request.standby {
+        return Err(Error::conflict(
+            "key.store-not-the-profiles",
+            format!("profile {name} keeps its keys in {}", profile.key_store),
+        )
+        .next("leave --key-store out, or make a key that only stands in, with --standby"));
+    }
+    let kind = signers::scheme(&profile.key_store);
+    match store {
+        KeyStoreUri::Software if kind != "software" && !profile.allow_software => Err(Error::conflict(
+            "key.software-not-allowed",
+            format!("profile {name} does not sign in software (allowSoftware: false)"),
+        )
+        .next("name another token or module, such as hsm://pkcs11/token/TOKEN?module=NAME")),
+        // An alias is the profile's to choose.
+        KeyStoreUri::AwsKms { .. } => Err(Error::conflict(
+            "key.store-not-the-profiles",
+            "a key in AWS KMS is made under the alias that its profile names",
+        )
+        .next("name a token, such as hsm://pkcs11/token/TOKEN?module=NAME")),
+        store => Ok(store.to_string()),
     }
 }
 

@@ -9,12 +9,13 @@ use stella_core::trust::KeyType;
 use stella_core::trust::decide::key::{NewOwnKey, check_free, enter_external, enter_own};
 use stella_keys::Sign as _;
 use stella_keys::software::SoftwareKey;
-use stella_store::SealedKeyRow;
+use stella_store::{LogRow, SealedKeyRow};
 use zeroize::Zeroizing;
 
 use crate::app::error::{Error, Result};
 use crate::app::trust::Decision;
 use crate::app::{App, Caller, signers, values};
+use crate::config::Profile;
 
 impl App {
     pub async fn import_key(&self, caller: &Caller, request: ImportKey) -> Result<Key> {
@@ -30,6 +31,28 @@ impl App {
             .as_deref()
             .map(|t| values::time(t, self.now()))
             .transpose()?;
+        if let Some(uri) = request.key_store.filter(|uri| !uri.is_empty()) {
+            let profile = match (private, profile) {
+                (Some(_), _) => {
+                    return Err(Error::invalid(
+                        "key.import-two-places",
+                        "a private key was given, and a key store that holds one",
+                    )
+                    .next("give --private-key or --key-store"));
+                }
+                (None, None) => return Err(needs_profile()),
+                (None, Some(profile)) => self.known_profile(&profile)?,
+            };
+            let wanted = Wanted {
+                id,
+                profile,
+                created_at,
+                standby: request.standby,
+            };
+            return self
+                .import_reference(caller, wanted, &uri, public, request.allow_extractable)
+                .await;
+        }
         match (private, profile, public) {
             (Some(private), Some(profile), public) => {
                 let key = read_private(&private, public.as_ref())?;
@@ -41,16 +64,12 @@ impl App {
                 };
                 self.seal_imported(caller, wanted, key).await
             }
-            (Some(_), None, _) => Err(Error::invalid(
-                "key.import-needs-profile",
-                "a private key signs for a profile, and none was named",
-            )
-            .next("give --profile")),
+            (Some(_), None, _) => Err(needs_profile()),
             (None, Some(_), _) => Err(Error::invalid(
                 "key.import-needs-private-key",
                 "a profile signs with a private key, and none was given",
             )
-            .next("give --private-key, or leave --profile out for a key that only verifies")),
+            .next("give --private-key or --key-store, or leave --profile out for a key that only verifies")),
             (None, None, None) => Err(Error::invalid("key.import-nothing", "no key was given")
                 .next("give --public-key FILE, or --profile with --private-key FILE")),
             (None, None, Some(_)) if request.standby => Err(Error::invalid(
@@ -78,72 +97,183 @@ impl App {
     }
 
     async fn seal_imported(&self, caller: &Caller, wanted: Wanted, key: SoftwareKey) -> Result<Key> {
-        let Wanted {
-            id,
-            profile: name,
-            created_at,
-            standby,
-        } = wanted;
+        let profile = self.profile_of(&wanted, key.public_key()).await?;
+        if signers::scheme(&profile.key_store) != "software" {
+            return Err(Error::conflict(
+                "key.store-not-software",
+                format!(
+                    "keys of profile {} live in {}; no private key is carried into it",
+                    wanted.profile, profile.key_store
+                ),
+            )
+            .next(format!(
+                "stella keys generate --profile {0}, or stella keys import --profile {0} --key-store URI",
+                wanted.profile
+            )));
+        }
+        let blob = key
+            .seal(self.signers.sealer()?, &wanted.id, &mut self.key_entropy())
+            .and_then(|sealed| sealed.to_bytes())
+            .map_err(|e| Error::unavailable(e.code(), e.to_string()))?;
+        let held = Held {
+            public_key: key.public_key().clone(),
+            store: profile.key_store.clone(),
+            sealed: Some(SealedKeyRow {
+                key_id: wanted.id.clone(),
+                blob,
+            }),
+        };
+        self.enter_imported(caller, wanted, profile, held).await
+    }
+
+    /// A key that stays where it is: made on a token in a ceremony, say. A
+    /// signature proves that it is ours to use.
+    async fn import_reference(
+        &self,
+        caller: &Caller,
+        wanted: Wanted,
+        uri: &str,
+        public: Option<PublicKey>,
+        allow_extractable: bool,
+    ) -> Result<Key> {
         let state = self.trust_head().await?;
-        check_free(&state, &id, Some(key.public_key()))?;
+        check_free(&state, &wanted.id, public.as_ref())?;
+        let (held, told) = match signers::scheme(uri) {
+            "kms" => self.held_in_kms(uri, public).await?,
+            scheme if scheme == "hsm" || uri.starts_with("pkcs11:") => {
+                self.held_on_token(uri, public, allow_extractable).await?
+            }
+            _ => {
+                return Err(Error::invalid(
+                    "key.store-has-no-references",
+                    "a key is referred to where it is on a token or in AWS KMS",
+                )
+                .next("give --key-store 'hsm://pkcs11/token/TOKEN?object=LABEL' or kms://aws/key/ALIAS"));
+            }
+        };
+        let profile = self.profile_of(&wanted, &held.public_key).await?;
+        let kind = signers::scheme(&held.store).to_owned();
+        if signers::scheme(&profile.key_store) != kind && !wanted.standby {
+            return Err(Error::conflict(
+                "key.store-of-another-profile",
+                format!(
+                    "keys of profile {} live in {}, and this one is in {kind}://",
+                    wanted.profile, profile.key_store
+                ),
+            )
+            .next(format!(
+                "name a profile whose keyStore is {kind}://, or --standby for a key that only stands in"
+            )));
+        }
+        let mut key = self.enter_imported(caller, wanted, profile, held).await?;
+        self.note(LogRow {
+            at: self.now(),
+            level: "info".to_owned(),
+            component: kind,
+            message: format!("{} was imported as it is: {told}", key.id),
+            fields: serde_json::json!({ "keyId": key.id, "store": key.key_store, "by": caller.identity }),
+        })
+        .await;
+        key.notes.push(told);
+        Ok(key)
+    }
+
+    async fn held_on_token(
+        &self,
+        uri: &str,
+        public: Option<PublicKey>,
+        allow_extractable: bool,
+    ) -> Result<(Held, String)> {
+        let taken = self.take_from_token(uri, public, allow_extractable).await?;
+        let held = Held {
+            public_key: taken.public_key,
+            store: taken.at.to_string(),
+            sealed: None,
+        };
+        Ok((held, format!("the token says: {}", taken.attributes)))
+    }
+
+    async fn held_in_kms(&self, uri: &str, public: Option<PublicKey>) -> Result<(Held, String)> {
+        let taken = self.take_from_kms(uri, public).await?;
+        let held = Held {
+            store: taken.at.uri(),
+            public_key: taken.public_key,
+            sealed: None,
+        };
+        Ok((held, format!("AWS KMS calls it {}", taken.arn)))
+    }
+
+    /// The profile it is for, once the key may be entered there.
+    async fn profile_of(&self, wanted: &Wanted, public_key: &PublicKey) -> Result<&Profile> {
+        let state = self.trust_head().await?;
+        check_free(&state, &wanted.id, Some(public_key))?;
+        let name = &wanted.profile;
         let profile = self
             .settings
             .profiles
-            .get(&name)
+            .get(name)
             .ok_or_else(|| Error::not_found("profile.unknown", format!("no profile named {name}")))?;
-        if key.algorithm() != profile.algorithm {
+        if public_key.algorithm() != profile.algorithm {
             return Err(Error::invalid(
                 "key.algorithm",
                 format!(
                     "profile {name} signs with {}, and this is a key of {}",
                     profile.algorithm,
-                    key.algorithm()
+                    public_key.algorithm()
                 ),
             ));
         }
-        if signers::scheme(&profile.key_store) != "software" {
-            return Err(Error::conflict(
-                "key.store-not-software",
-                format!(
-                    "keys of profile {name} live in {}; no private key is carried into it",
-                    profile.key_store
-                ),
-            )
-            .next(format!("stella keys generate --profile {name}")));
-        }
+        Ok(profile)
+    }
+
+    async fn enter_imported(
+        &self,
+        caller: &Caller,
+        wanted: Wanted,
+        profile: &Profile,
+        held: Held,
+    ) -> Result<Key> {
+        let state = self.trust_head().await?;
         let now = self.not_before(&state);
-        let created_at = created_at.unwrap_or(now);
+        let created_at = wanted.created_at.unwrap_or(now);
         let max_age = i32::try_from(profile.max_age_months).unwrap_or(i32::MAX);
         let not_after = created_at.plus_months(max_age);
-        check_age(&id, created_at, not_after, now)?;
-        let sealed = key
-            .seal(self.signers.sealer()?, &id, &mut self.key_entropy())
-            .and_then(|sealed| sealed.to_bytes())
-            .map_err(|e| Error::unavailable(e.code(), e.to_string()))?;
-        let row = SealedKeyRow {
-            key_id: id.clone(),
-            blob: sealed,
-        };
+        check_age(&wanted.id, created_at, not_after, now)?;
         let ((), state) = self
             .change(caller, |state, now| {
                 let new = NewOwnKey {
-                    key_id: id.clone(),
+                    key_id: wanted.id.clone(),
                     key_type: KeyType::Signing,
-                    public_key: key.public_key().clone(),
-                    profile: name.clone(),
-                    store: profile.key_store.clone(),
+                    public_key: held.public_key.clone(),
+                    profile: wanted.profile.clone(),
+                    store: held.store.clone(),
                     created_at,
                     not_after: Some(not_after),
-                    standby,
+                    standby: wanted.standby,
                     imported: true,
                 };
                 let mut decision = Decision::new(enter_own(state, new, now)?, ());
-                decision.sealed_keys.push(row.clone());
+                decision.sealed_keys.extend(held.sealed.clone());
                 Ok(decision)
             })
             .await?;
-        self.view_key(&state, &id)
+        self.view_key(&state, &wanted.id)
     }
+}
+
+/// The key, and where it is from now on.
+struct Held {
+    public_key: PublicKey,
+    store: String,
+    sealed: Option<SealedKeyRow>,
+}
+
+fn needs_profile() -> Error {
+    Error::invalid(
+        "key.import-needs-profile",
+        "a private key signs for a profile, and none was named",
+    )
+    .next("give --profile")
 }
 
 struct Wanted {

@@ -7,6 +7,7 @@ use stella_core::trust::{KeyState, KeyType, TrustState};
 
 use super::table;
 use crate::app::App;
+use crate::config::{self, HsmModule};
 
 /// Which kind of key store signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +65,18 @@ impl App {
                 .get(profile)
                 .map_or(self.settings.rotation.warning_months, |p| p.warning_months)
         })
+    }
+
+    /// The module with what was set at run time, which is for every module.
+    pub fn as_set(&self, state: &TrustState, module: &HsmModule) -> HsmModule {
+        let span = |key: &str| state.settings.get(key).and_then(|text| config::duration(text));
+        let mut module = module.clone();
+        let session = &mut module.session;
+        session.timeout = span(table::SESSION_TIMEOUT).unwrap_or(session.timeout);
+        session.keepalive = set(state, table::SESSION_KEEPALIVE).unwrap_or(session.keepalive);
+        session.keepalive_interval =
+            span(table::SESSION_KEEPALIVE_INTERVAL).unwrap_or(session.keepalive_interval);
+        module
     }
 
     /// The active key of the profile `default`, else of the first that has one.

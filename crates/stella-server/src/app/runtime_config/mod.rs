@@ -43,6 +43,11 @@ fn unknown(key: &str) -> Error {
 }
 
 fn file_only(key: &str) -> Error {
+    // In the file it stands under another name.
+    let place = match key {
+        table::LIBRARY_PATH => "hsm.modules.NAME.libraryPath in signer.yaml",
+        _ => "signer.yaml",
+    };
     Error::new(
         crate::app::ErrorKind::Refused,
         "config.file-only",
@@ -50,7 +55,7 @@ fn file_only(key: &str) -> Error {
             "{key} is set in the configuration file only: whoever holds a token must not choose what the server loads, listens on or trusts"
         ),
     )
-    .next("edit signer.yaml and restart the server")
+    .next(format!("edit {place} and restart the server"))
 }
 
 impl App {
@@ -139,6 +144,9 @@ fn checked(setting: &Setting, value: &str) -> Result<String> {
         Kind::OneOf(words) if words.contains(&value) => Ok(value.to_owned()),
         Kind::KeyId => crate::app::values::key_id(value).map(|id| id.to_string()),
         Kind::Text => Ok(value.to_owned()),
+        Kind::Duration if crate::config::duration(value).is_some_and(|d| !d.is_zero()) => {
+            Ok(value.to_owned())
+        }
         Kind::Flag | Kind::OneOf(_) | Kind::Duration => Err(wrong()),
     }
 }

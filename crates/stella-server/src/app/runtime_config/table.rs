@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::{Settings, TlsFiles};
+use crate::config::{HsmSession, Settings, TlsFiles};
 
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
@@ -54,6 +54,11 @@ pub const ROTATION_AUTO: &str = "rotation.auto";
 pub const ROTATION_OVERLAP: &str = "rotation.overlap_days";
 pub const ROTATION_ACTIVATE: &str = "rotation.activate";
 pub const ROTATION_WARNING: &str = "rotation.warning_months";
+
+pub const SESSION_TIMEOUT: &str = "session.timeout";
+pub const SESSION_KEEPALIVE: &str = "session.keepalive";
+pub const SESSION_KEEPALIVE_INTERVAL: &str = "session.keepalive_interval";
+pub const LIBRARY_PATH: &str = "pkcs11.library_path";
 
 pub const MODES: &[&str] = &["auto", "hsm", "kms", "software"];
 
@@ -134,6 +139,36 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Number(120),
         |s| s.rotation.warning_months.to_string(),
         "how many months before a key's end it is warned about",
+    ),
+    at_run_time(
+        SESSION_TIMEOUT,
+        Kind::Duration,
+        |s| span(session(s).timeout),
+        "how long a session with an HSM may be idle before it is opened anew; of every module, from the next crypto hsm reconnect",
+    ),
+    at_run_time(
+        SESSION_KEEPALIVE,
+        Kind::Flag,
+        |s| session(s).keepalive.to_string(),
+        "whether sessions with HSMs are kept alive by probe signatures",
+    ),
+    at_run_time(
+        SESSION_KEEPALIVE_INTERVAL,
+        Kind::Duration,
+        |s| span(session(s).keepalive_interval),
+        "how long from one probe signature to the next",
+    ),
+    in_file(
+        LIBRARY_PATH,
+        Kind::Text,
+        |s| {
+            s.hsm
+                .modules
+                .first()
+                .map(|m| m.library_path.display().to_string())
+                .unwrap_or_default()
+        },
+        "the PKCS#11 library of the first module (hsm.modules.NAME.libraryPath)",
     ),
     in_file(
         "signing.deadline",
@@ -393,10 +428,32 @@ pub const SETTINGS: &[Setting] = &[
         |s| span(s.kms.aws.connect_timeout),
         "how long AWS KMS may take to accept a connection",
     ),
+    in_file(
+        "doctor.check_timeout",
+        Kind::Duration,
+        |s| span(s.doctor.check_timeout),
+        "how long one check of the doctor may take",
+    ),
+    in_file(
+        "doctor.clock_tolerance",
+        Kind::Duration,
+        |s| span(s.doctor.clock_tolerance),
+        "how far the clock may be behind the last event before the doctor calls it wrong",
+    ),
 ];
 
 /// Sections of the file that hold names of the operator's own.
 pub const NAMED_SECTIONS: [&str; 2] = ["profiles", "hsm"];
+
+/// Of the first module; where it says nothing, and without one, the default.
+fn session(settings: &Settings) -> HsmSession {
+    settings
+        .hsm
+        .modules
+        .first()
+        .map(|m| m.session.clone())
+        .unwrap_or_default()
+}
 
 /// Whole days as a number, anything else as what it is.
 fn days(overlap: Duration) -> String {

@@ -168,14 +168,14 @@ fn a_read_only_folder_is_an_error() {
 fn an_unknown_schema_version_is_refused() {
     let place = place();
     drop(open(&place.path));
-    for version in [0, 3, 99] {
+    for version in [0, 4, 99] {
         let raw = stranger(&place.path);
         raw.execute_batch(&format!("PRAGMA user_version = {version}"))
             .unwrap();
         drop(raw);
         let error = refused(&place.path).to_string();
         assert!(error.contains(&format!("schema version is {version}")), "{error}");
-        assert!(error.contains("runs on versions 1 to 2"), "{error}");
+        assert!(error.contains("runs on versions 1 to 3"), "{error}");
     }
 }
 
@@ -193,7 +193,7 @@ async fn an_upgrade_keeps_a_copy() {
             sql: m.sql,
         });
         let more = Migration {
-            version: 3,
+            version: 4,
             oldest_binary: "0.2.0",
             sql,
         };
@@ -202,12 +202,12 @@ async fn an_upgrade_keeps_a_copy() {
     let conn = attach(&place.path, &OpenOptions::default()).unwrap();
     let broken = next("CREATE TABLE signer.more (x); SELECT no_such_function()");
     assert!(schema::bring_up_to_date(&conn, &place.path, &broken).is_err());
-    assert_eq!(schema::version(&conn).unwrap(), 2);
+    assert_eq!(schema::version(&conn).unwrap(), 3);
     let sound = next("CREATE TABLE signer.more (x TEXT)");
     schema::bring_up_to_date(&conn, &place.path, &sound).unwrap();
-    assert_eq!(schema::version(&conn).unwrap(), 3);
+    assert_eq!(schema::version(&conn).unwrap(), 4);
     drop(conn);
-    for suffix in [".v2.bak", ".v2.2.bak"] {
+    for suffix in [".v3.bak", ".v3.2.bak"] {
         let copy = file::with_suffix(&place.path, suffix);
         let copy = open(&copy);
         assert_eq!(copy.describe().await.unwrap().head, head);
@@ -232,10 +232,16 @@ fn open_as(path: &Path, version: usize) -> SqliteStore {
 
 #[tokio::test]
 async fn what_an_older_release_wrote_is_all_there_after_the_upgrade() {
+    for released in 1..MIGRATIONS.len() {
+        upgrade_from(released).await;
+    }
+}
+
+async fn upgrade_from(released: usize) {
     let place = place();
-    let old = fill(open_as(&place.path, 1)).await;
+    let old = fill(open_as(&place.path, released)).await;
     let before = old.store.describe().await.unwrap();
-    assert_eq!(before.schema_version, 1);
+    assert_eq!(before.schema_version as usize, released);
     let events = old.store.events_after(0, 99).await.unwrap();
     let attestations = old.store.list_attestations(everything()).await.unwrap();
     assert_eq!((events.len(), attestations.len()), (4, 2));
@@ -243,18 +249,19 @@ async fn what_an_older_release_wrote_is_all_there_after_the_upgrade() {
 
     let store: Arc<dyn Store> = Arc::new(open(&place.path));
     let after = store.describe().await.unwrap();
-    assert_eq!((after.schema_version, after.head), (2, before.head));
+    assert_eq!((after.schema_version, after.head), (3, before.head));
     assert_eq!(store.events_after(0, 99).await.unwrap(), events);
     assert_eq!(store.list_attestations(everything()).await.unwrap(), attestations);
     let fixture = conformance::Fixture::new(Arc::clone(&store));
     let proof = fixture.proof(&[2], &[&[1]]).await;
     store.insert_proof(proof.clone()).await.unwrap();
     assert_eq!(store.proof(&proof.address).await.unwrap(), Some(proof));
+    assert_eq!(store.refused_pins("serial").await.unwrap(), []);
     assert_eq!(store.verify().await.unwrap().findings, Vec::<String>::new());
     drop((fixture, store));
 
     // The copy is what was there before, private, and made only once.
-    let copy = file::with_suffix(&place.path, ".v1.bak");
+    let copy = file::with_suffix(&place.path, &format!(".v{released}.bak"));
     let raw = stranger(&copy);
     let version: u32 = raw
         .query_row("PRAGMA user_version", [], |row| row.get(0))
@@ -262,7 +269,7 @@ async fn what_an_older_release_wrote_is_all_there_after_the_upgrade() {
     let kept: u32 = raw
         .query_row("SELECT count(*) FROM attestations", [], |row| row.get(0))
         .unwrap();
-    assert_eq!((version, kept), (1, 2));
+    assert_eq!((version as usize, kept), (released, 2));
     let mode = fs::metadata(&copy).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     drop(open(&place.path));

@@ -1,0 +1,7 @@
+//! `crypto hsm slots ...`.
+
+mod list;
+
+crate::cmd::verbs! {
+    List(list::List),
+}

@@ -1,0 +1,72 @@
+//! `crypto hsm status`.
+
+use clap::Args;
+use stella_core::api::hsm::{HsmModuleStatus, HsmStatusList};
+
+use super::{ModuleArg, mend};
+use crate::api::Route;
+use crate::context::{Context, Outcome};
+use crate::exit::Exit;
+use crate::printer::Page;
+
+/// Whether each module is reached, and how its worker stands
+#[derive(Args)]
+pub struct Status {
+    #[command(flatten)]
+    module: ModuleArg,
+}
+
+impl Status {
+    pub async fn run(self, context: &Context) -> Outcome {
+        let route = Route::to(&["crypto", "hsm"]).with("module", self.module.module);
+        let list: HsmStatusList = context.api().await?.get(&route).await?;
+        context.printer.answer(&list, |page| {
+            for (index, module) in list.modules.iter().enumerate() {
+                if index > 0 {
+                    page.line("");
+                }
+                describe(page, module);
+            }
+        })?;
+        Ok(Exit::Done)
+    }
+}
+
+fn describe(page: &mut Page, module: &HsmModuleStatus) {
+    let default = if module.default { " (default)" } else { "" };
+    page.field("module", format!("{}{default}", module.module));
+    let connection = if module.reached {
+        "connected"
+    } else {
+        "not connected"
+    };
+    page.field(
+        "connection",
+        format!("{} {connection}", page.tick(module.reached)),
+    );
+    page.maybe("tokens", module.tokens);
+    let pid = module.pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();
+    page.field(
+        "worker",
+        format!(
+            "{} for {:.0} s{pid}, {} restarts, {} requests in flight",
+            module.worker, module.worker_seconds, module.restarts, module.in_flight
+        ),
+    );
+    let keys = if module.keys.is_empty() {
+        "-".to_owned()
+    } else {
+        module.keys.join(", ")
+    };
+    page.field("keys", keys);
+    if let Some(fault) = &module.fault {
+        let ago = fault
+            .seconds_ago
+            .map(|s| format!(" ({s:.0} s ago)"))
+            .unwrap_or_default();
+        page.field("last error", format!("{}{ago}", fault.message));
+        if !module.reached {
+            mend(page, fault);
+        }
+    }
+}

@@ -1,0 +1,438 @@
+//! `doctor`: each check, healthy and not.
+
+use serde_json::Value;
+use stella_core::trust::anchor::AnchorPolicy;
+use stella_core::trust::reason::RevokeReason;
+use stella_keys::hsm::{ErrorClass, PinState};
+
+use super::*;
+use crate::module::Module;
+use crate::support::{Fault, about};
+
+const HSM: &str = r#"
+signer:
+  profiles:
+    fips: {algorithm: SHA256-ECDSA-P256, keyStore: "hsm://pkcs11/token/stella"}
+hsm:
+  modules:
+    primary: {libraryPath: /usr/lib/module.so}
+"#;
+
+const BACKED: &str = r"
+signer:
+  profiles:
+    default: {algorithm: ed25519, backups: [{key: k2}]}
+";
+
+impl Api {
+    /// The one check of this name.
+    async fn check(&self, id: &str) -> Value {
+        let (status, report) = self.get(&format!("/v1/doctor?check={id}")).await;
+        assert_eq!(status, 200, "{report}");
+        assert_eq!(report["checks"].as_array().map(Vec::len), Some(1), "{report}");
+        let check = report["checks"][0].clone();
+        assert_eq!(
+            (&check["id"], &check["status"]),
+            (&Value::from(id), &report["status"])
+        );
+        check
+    }
+
+    /// Stands like this, and the worst finding is mended by this command.
+    async fn stands(&self, id: &str, status: &str, next: &str) -> Value {
+        let check = self.check(id).await;
+        assert_eq!(check["status"], status, "{check}");
+        let findings = check["findings"].as_array().expect("findings");
+        let worst: Vec<_> = findings.iter().filter(|f| f["status"] == status).collect();
+        assert!(!worst.is_empty(), "{check}");
+        match next {
+            "" => assert!(worst.iter().all(|f| f.get("next").is_none()), "{check}"),
+            _ => {
+                assert!(
+                    worst
+                        .iter()
+                        .any(|f| f["next"].as_str().is_some_and(|n| n.contains(next))),
+                    "{next}: {check}"
+                );
+                assert!(
+                    worst
+                        .iter()
+                        .all(|f| f["cause"].as_str().is_some_and(|c| !c.is_empty())),
+                    "{check}"
+                );
+            }
+        }
+        check
+    }
+}
+
+#[tokio::test]
+async fn a_healthy_instance_passes_and_begins_with_what_it_is() {
+    let api = Api::ready().await;
+    let (status, report) = api.get("/v1/doctor").await;
+    assert_eq!(status, 200, "{report}");
+    assert_eq!(
+        (&report["target"], &report["mode"]),
+        (&"test".into(), &"embedded".into())
+    );
+    assert_eq!(report["status"], "pass", "{report}");
+    let ids = |report: &Value| -> Vec<String> {
+        let checks = report["checks"].as_array().expect("checks");
+        checks
+            .iter()
+            .map(|c| c["id"].as_str().expect("an id").to_owned())
+            .collect()
+    };
+    // What has nothing to look at is not told of, unless it is asked for.
+    assert!(!ids(&report).contains(&"check.crypto.hsm-availability".to_owned()));
+    let (_, all) = api.get("/v1/doctor?all=true").await;
+    let known: Vec<_> = stella_server::doctor::CHECKS.iter().map(|c| c.id).collect();
+    assert_eq!(ids(&all), known);
+    assert_eq!(all["status"], "pass");
+}
+
+#[tokio::test]
+async fn several_checks_are_named_and_a_misspelt_one_is_answered_with_the_nearest() {
+    let api = Api::ready().await;
+    let (_, report) = api.get("/v1/doctor?check=check.clock,check.keys.rotation").await;
+    assert_eq!(report["checks"].as_array().map(Vec::len), Some(2), "{report}");
+    let (status, problem) = api.get("/v1/doctor?check=check.atestor.signing-helth").await;
+    assert_eq!((status, &problem["code"]), (404, &"doctor.unknown-check".into()));
+    let said = problem["detail"].as_str().expect("words");
+    assert!(
+        said.contains("did you mean check.attestor.signing-health?"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn who_may_not_see_anchors_is_not_told_of_them() {
+    let api = Api::ready().await;
+    let path = "/v1/doctor?check=check.anchors.keys,check.attestor.signing-health";
+    let (status, report) = api.call(&by(Role::Signer), Method::GET, path, "").await;
+    assert_eq!(status, 200, "{report}");
+    assert_eq!(report["checks"][0]["status"], "pass", "{report}");
+    assert_eq!(report["checks"][1]["status"], "skip", "{report}");
+    assert!(!report.to_string().contains("pkg:npm"), "{report}");
+}
+
+#[tokio::test]
+async fn signing_health_is_a_signature_of_every_profile_that_is_used() {
+    const ID: &str = "check.attestor.signing-health";
+    let api = Api::ready().await;
+    let check = api.stands(ID, "pass", "").await;
+    assert!(
+        check
+            .to_string()
+            .contains("profile default: k1 signed and verified"),
+        "{check}"
+    );
+    for (fault, cause) in [
+        (Fault::Down, "the key store, or the way to it, is down"),
+        (Fault::Lying, "the key store holds another key"),
+    ] {
+        let sound = api.world.break_key("k1", fault).await;
+        let check = api
+            .stands(ID, "fail", "stella keys verify --operation sign")
+            .await;
+        assert!(check.to_string().contains(cause), "{check}");
+        let id = "k1".parse().expect("a key id");
+        api.world.app.signers.keep(&id, &sound).await;
+    }
+    api.stands(ID, "pass", "").await;
+}
+
+#[tokio::test]
+async fn signing_health_sees_what_waits_and_who_cannot_sign() {
+    const ID: &str = "check.attestor.signing-health";
+    let none = Api {
+        world: World::empty().await,
+    };
+    none.stands(ID, "fail", "stella keys generate --profile default")
+        .await;
+
+    let api = Api::ready().await;
+    let sound = api.world.break_key("k1", Fault::Down).await;
+    let recorded = api
+        .world
+        .create(about("pkg:npm/a@1", "a", "test"))
+        .await
+        .expect("recorded");
+    assert_eq!(recorded.attestations[0].state, "recorded");
+    let id = "k1".parse().expect("a key id");
+    api.world.app.signers.keep(&id, &sound).await;
+    api.world.pass(90);
+    let check = api.stands(ID, "warn", "stella attest retry --failed").await;
+    assert!(check.to_string().contains("the oldest for 90 s"), "{check}");
+
+    // Past the age that its profile allows.
+    api.world.pass(400 * 86_400);
+    api.stands(ID, "fail", "stella keys generate --profile default")
+        .await;
+}
+
+#[tokio::test]
+async fn an_hsm_is_asked_and_its_failure_told_with_the_way_out() {
+    const ID: &str = "check.crypto.hsm-availability";
+    let without = Api::ready().await;
+    without.stands(ID, "skip", "").await;
+
+    let api = Api::with(HSM).await;
+    let module = Module::named("primary");
+    api.world.app.modules.keep("primary", module.clone());
+    api.stands(ID, "pass", "").await;
+    api.held_elsewhere("f1", "hsm://pkcs11/token/stella?serial=c0ffee&object=f1")
+        .await;
+    let check = api.stands(ID, "pass", "").await;
+    assert!(
+        check
+            .to_string()
+            .contains("f1 signed and verified in 1.0 ms (token stella, serial c0ffee, slot 7"),
+        "{check}"
+    );
+    for (class, function, ckr, next) in [
+        (
+            ErrorClass::Session,
+            "C_Sign",
+            "CKR_SESSION_HANDLE_INVALID",
+            "hsm reconnect --module primary",
+        ),
+        (
+            ErrorClass::Module,
+            "C_Initialize",
+            "CKR_DEVICE_ERROR",
+            "hsm connectivity --verbose --module primary",
+        ),
+        (
+            ErrorClass::TimedOut,
+            "C_Sign",
+            "none",
+            "hsm connectivity --verbose --module primary",
+        ),
+        (
+            ErrorClass::Auth,
+            "C_Login",
+            "CKR_PIN_INCORRECT",
+            "hsm auth verify --module primary",
+        ),
+        (
+            ErrorClass::KeyMissing,
+            "C_FindObjects",
+            "none",
+            "hsm slots list --module primary",
+        ),
+        (
+            ErrorClass::Config,
+            "C_SignInit",
+            "CKR_MECHANISM_INVALID",
+            "hsm pkcs11-info --module primary",
+        ),
+    ] {
+        module.fails(class, function, ckr);
+        let check = api.stands(ID, "fail", next).await;
+        assert!(check.to_string().contains(function), "{check}");
+    }
+}
+
+#[tokio::test]
+async fn a_pin_that_is_about_to_lock_is_told_of_before_it_does() {
+    const ID: &str = "check.crypto.hsm-availability";
+    let api = Api::with(HSM).await;
+    let module = Module::named("primary");
+    api.world.app.modules.keep("primary", module.clone());
+    let flags = |low, last, locked| PinState {
+        initialized: true,
+        count_low: low,
+        final_try: last,
+        locked,
+        to_be_changed: false,
+    };
+    for (pin, status, next) in [
+        (flags(true, false, false), "warn", "auth verify"),
+        (
+            flags(true, true, false),
+            "fail",
+            "auth verify --module primary --force",
+        ),
+        (flags(true, true, true), "fail", "vendor's tool"),
+    ] {
+        module.state().pin = pin;
+        api.stands(ID, status, next).await;
+    }
+    // To ask how it stands never tries a PIN.
+    assert!(!module.state().asked.iter().any(|asked| asked.contains("pin")));
+}
+
+#[tokio::test]
+async fn a_profile_in_a_module_that_is_not_configured_is_found_out() {
+    let api = Api::with(&HSM.replace("token/stella", "token/stella?module=secondary")).await;
+    api.world.app.modules.keep("primary", Module::named("primary"));
+    let check = api
+        .stands(
+            "check.crypto.hsm-availability",
+            "fail",
+            "hsm.modules in signer.yaml",
+        )
+        .await;
+    assert!(check.to_string().contains("secondary"), "{check}");
+}
+
+#[tokio::test]
+async fn a_backup_signs_and_is_believed_wherever_the_active_key_is() {
+    const ID: &str = "check.crypto.fallback-ready";
+    let api = Api::with(BACKED).await;
+    let world = &api.world;
+    world.generate("k1", "default").await;
+    let npm = world.anchor("pkg:npm/*", &["k1"], AnchorPolicy::default()).await;
+    api.stands(
+        ID,
+        "fail",
+        "stella keys generate --profile default --key-id k2 --standby",
+    )
+    .await;
+
+    let standby = r#"{"profile": "default", "keyId": "k2", "standby": true}"#;
+    let (made, key) = api
+        .call(&world.owner, Method::POST, "/v1/signer/keys", standby)
+        .await;
+    assert_eq!((made, &key["status"]), (201, &"standby".into()), "{key}");
+    let mend = format!("stella anchor add-key --anchor-id {npm} --key-id k2");
+    let check = api.stands(ID, "fail", &mend).await;
+    assert!(check.to_string().contains("pkg:npm/*"), "{check}");
+
+    let added = format!("/v1/anchors/{npm}/keys");
+    let (status, answer) = api
+        .call(&world.owner, Method::POST, &added, r#"{"keyId": "k2"}"#)
+        .await;
+    assert_eq!(status, 200, "{answer}");
+    world.pass(60);
+    let check = api.stands(ID, "pass", "").await;
+    assert!(
+        check
+            .to_string()
+            .contains("backup of profile default: k2 signed and verified"),
+        "{check}"
+    );
+
+    world.break_key("k2", Fault::Down).await;
+    api.stands(ID, "fail", "stella keys verify k2 --operation sign")
+        .await;
+}
+
+#[tokio::test]
+async fn a_backup_that_has_taken_over_or_was_revoked_is_none() {
+    const ID: &str = "check.crypto.fallback-ready";
+    let api = Api::with(BACKED).await;
+    let world = &api.world;
+    world.generate("k1", "default").await;
+    world.generate("k2", "default").await;
+    let check = api
+        .stands(ID, "fail", "--standby, and list it instead of k2")
+        .await;
+    assert!(check.to_string().contains("is pending, not standby"), "{check}");
+}
+
+#[tokio::test]
+async fn a_standby_key_that_no_profile_lists_and_an_hsm_key_without_backup_are_warned_of() {
+    const ID: &str = "check.crypto.fallback-ready";
+    let api = Api::with(HSM).await;
+    api.stands(ID, "skip", "").await;
+    api.held_elsewhere("f1", "hsm://pkcs11/token/stella?object=f1")
+        .await;
+    api.stands(ID, "warn", "--profile fips --standby").await;
+
+    let api = Api::ready().await;
+    api.stands(ID, "skip", "").await;
+    let standby = r#"{"profile": "default", "keyId": "k2", "standby": true}"#;
+    let (made, _) = api
+        .call(&api.world.owner, Method::POST, "/v1/signer/keys", standby)
+        .await;
+    assert_eq!(made, 201);
+    api.stands(ID, "warn", "backups: [{key: k2}]").await;
+}
+
+#[tokio::test]
+async fn the_store_takes_a_write_or_says_why_not() {
+    const ID: &str = "check.store.integrity-light";
+    let api = Api::ready().await;
+    let check = api.stands(ID, "pass", "").await;
+    assert!(check.to_string().contains("kept a durable write"), "{check}");
+
+    let full = Api {
+        world: World::over(
+            Arc::new(support::memory::MemoryStore::full()),
+            config::Settings::default(),
+            tempfile::tempdir().expect("a folder"),
+        ),
+    };
+    full.stands(ID, "fail", "df -h").await;
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_is_noticed() {
+    const ID: &str = "check.clock";
+    let api = Api::ready().await;
+    api.stands(ID, "pass", "").await;
+    api.world.append(vec![]).await;
+    let last = api.world.now();
+    api.world.generate("k2", "fips").await;
+    api.world
+        .clock
+        .set("2025-01-01T00:00:00Z".parse().expect("a time"));
+    let check = api.stands(ID, "fail", "timedatectl").await;
+    assert!(check.to_string().contains(&last), "{check}");
+    api.world
+        .clock
+        .set("2012-01-01T00:00:00Z".parse().expect("a time"));
+    api.stands(ID, "fail", "timedatectl").await;
+}
+
+#[tokio::test]
+async fn a_key_near_its_end_is_warned_of_and_one_past_it_fails() {
+    const ID: &str = "check.keys.rotation";
+    let none = Api {
+        world: World::empty().await,
+    };
+    none.stands(ID, "skip", "").await;
+    let api = Api::ready().await;
+    api.stands(ID, "pass", "").await;
+    api.world.pass(330 * 86_400);
+    api.stands(ID, "warn", "stella keys generate --profile default")
+        .await;
+    api.world.pass(60 * 86_400);
+    api.stands(ID, "fail", "stella keys generate --profile default")
+        .await;
+    api.world.generate("k2", "default").await;
+    let take_over = "stella anchor add-key --anchor-id ALL --key-id k2";
+    api.stands(ID, "fail", take_over).await;
+    api.world.activate("k2").await;
+    api.stands(ID, "pass", "").await;
+}
+
+#[tokio::test]
+async fn an_anchor_that_nobody_can_sign_for_is_found() {
+    const ID: &str = "check.anchors.keys";
+    let none = Api {
+        world: World::empty().await,
+    };
+    none.stands(ID, "warn", "stella anchor create").await;
+    let api = Api::ready().await;
+    api.stands(ID, "pass", "").await;
+    // Held only by one that does not sign yet.
+    api.world.generate("k2", "default").await;
+    let pypi = api
+        .world
+        .anchor("pkg:pypi/*", &["k2"], AnchorPolicy::default())
+        .await;
+    let check = api.stands(ID, "warn", &pypi.to_string()).await;
+    assert!(check.to_string().contains("k2 (pending)"), "{check}");
+    let empty = api
+        .world
+        .anchor("pkg:maven/*", &[], AnchorPolicy::default())
+        .await;
+    api.stands(ID, "fail", &format!("--anchor-id {empty} --key-id k1"))
+        .await;
+    let reason = RevokeReason::Superseded;
+    api.world.revoke(pypi, "k2", reason, None).await;
+    api.stands(ID, "fail", &format!("--anchor-id {pypi}")).await;
+}

@@ -1,0 +1,63 @@
+//! PINs that tokens refused.
+
+use async_trait::async_trait;
+
+use super::SqliteStore;
+use super::row::{Columns, all, execute};
+use crate::{PinStore, RefusedPin, Result, StoreError};
+
+#[async_trait]
+impl PinStore for SqliteStore {
+    async fn refused_pins(&self, token_serial: &str) -> Result<Vec<RefusedPin>> {
+        let serial = token_serial.to_owned();
+        self.readers
+            .read(move |conn| {
+                let sql = "SELECT * FROM signer.refused_pins
+                           WHERE token_serial = ?1 ORDER BY refused_at, salt";
+                all(conn, sql, [serial], |row| {
+                    Ok(RefusedPin {
+                        token_serial: row.get("token_serial")?,
+                        salt: salt(&row.get::<_, Vec<u8>>("salt")?)?,
+                        hash: row.digest("hash")?,
+                        refused_at: row.parsed("refused_at")?,
+                    })
+                })
+            })
+            .await
+    }
+
+    async fn remember_refused_pin(&self, pin: RefusedPin) -> Result<()> {
+        self.writer
+            .write(move |commit| {
+                execute(
+                    commit.conn,
+                    "INSERT INTO signer.refused_pins (token_serial, salt, hash, refused_at)
+                     VALUES (?1, ?2, ?3, ?4)",
+                    (
+                        &pin.token_serial,
+                        pin.salt.as_slice(),
+                        pin.hash.as_bytes(),
+                        pin.refused_at.fixed_width(),
+                    ),
+                )?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn forget_refused_pins(&self, token_serial: &str) -> Result<u64> {
+        let serial = token_serial.to_owned();
+        self.writer
+            .write(move |commit| {
+                let sql = "DELETE FROM signer.refused_pins WHERE token_serial = ?1";
+                Ok(execute(commit.conn, sql, [serial])? as u64)
+            })
+            .await
+    }
+}
+
+fn salt(bytes: &[u8]) -> Result<[u8; 16]> {
+    bytes
+        .try_into()
+        .map_err(|_| StoreError::Corrupt(format!("a salt has {} bytes", bytes.len())))
+}
