@@ -103,10 +103,11 @@ impl App {
         let pae = dsse::pae(IN_TOTO_PAYLOAD_TYPE, payload);
         let end = Instant::now() + self.settings.signing.deadline;
         let mut failed = Vec::new();
-        let mut left = candidates.len();
+        let mut left = u32::try_from(candidates.len()).unwrap_or(u32::MAX);
         for candidate in candidates {
+            // One that hangs leaves those after it their part of the time.
+            let within = end.saturating_duration_since(Instant::now()) / left;
             left -= 1;
-            let within = share(end.saturating_duration_since(Instant::now()), left > 0);
             match self.signature(trust, &candidate, pae.clone(), within).await? {
                 Ok(signature) => {
                     if candidate.role == Role::Standby {
@@ -410,12 +411,6 @@ impl App {
             .saturating_mul(1_u32.checked_shl(attempts.min(16)).unwrap_or(u32::MAX))
             .min(settings.retry_max)
     }
-}
-
-/// Whoever comes next has to be given time as well. A store that keeps its own
-/// deadline, which is nine tenths of ours, answers with its reason before it.
-fn share(left: Duration, others: bool) -> Duration {
-    if others { left.mul_f64(0.92) } else { left }
 }
 
 const TOO_LARGE: &str = "signer.message-too-large";

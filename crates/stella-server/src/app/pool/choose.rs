@@ -9,8 +9,7 @@ use stella_keys::SignError;
 use stella_keys::pool::{BreakerState, Change, Outcome, Role, StoreKind, order};
 use stella_store::LogRow;
 
-use super::store_of;
-use super::stores::{Asked, Moment, outcome};
+use super::stores::{Asked, Moment, of_request, store_of};
 use crate::app::App;
 
 /// A key that may be asked now.
@@ -43,7 +42,7 @@ impl App {
         let rated = keys.iter().enumerate().filter_map(|(index, key)| {
             let uri = &key.own()?.store;
             let role = if index == 0 { Role::Active } else { Role::Standby };
-            Some((role, StoreKind::of(uri)?, (*key, store_of(uri))))
+            Some((role, StoreKind::of(uri)?, (*key, self.key_store_of(uri))))
         });
         let rated: Vec<_> = rated.collect();
         let mode = self.mode_for(trust, profile);
@@ -67,6 +66,12 @@ impl App {
         }
     }
 
+    /// What fails and recovers together with a key.
+    pub(super) fn key_store_of(&self, uri: &str) -> Option<String> {
+        let first = self.settings.hsm.modules.first();
+        store_of(uri, first.map(|module| module.name.as_str()))
+    }
+
     fn left_alone(&self, store: &str) -> String {
         let (state, error) = self.signers.pool.state(store, Instant::now());
         let next = match state {
@@ -87,7 +92,7 @@ impl App {
     pub(in crate::app) async fn note_request(&self, store: &str, result: Result<(), &SignError>) {
         let (outcome, error) = match result {
             Ok(()) => (Some(Outcome::Good), None),
-            Err(e) => (outcome(e), Some(e.to_string())),
+            Err(e) => (of_request(e), Some(e.to_string())),
         };
         if let Some(outcome) = outcome {
             self.note_outcome(store, Asked::Request, outcome, error).await;

@@ -7,4 +7,3 @@ mod stores;
 
 pub(in crate::app) use choose::{Candidate, NoCandidate};
 pub use stores::Pool;
-pub(in crate::app) use stores::store_of;

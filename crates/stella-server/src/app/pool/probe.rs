@@ -11,8 +11,7 @@ use stella_core::trust::{KeyRecord, TrustState};
 use stella_keys::hsm::KeyReference;
 use stella_keys::pool::{Change, Outcome};
 
-use super::store_of;
-use super::stores::{Asked, outcome};
+use super::stores::{Asked, of_probe};
 use crate::app::App;
 use crate::app::attest::PROBE_PAYLOAD_TYPE;
 use crate::app::error::Result;
@@ -30,7 +29,7 @@ impl App {
                 let Some(uri) = key.own().map(|own| own.store.as_str()) else {
                     continue;
                 };
-                if let Some(store) = store_of(uri) {
+                if let Some(store) = self.key_store_of(uri) {
                     keys.entry(store)
                         .or_insert_with(|| (key, self.keepalive_interval(&trust, uri)));
                 }
@@ -59,11 +58,9 @@ impl App {
 
 async fn probe(app: Arc<App>, store: String, key: KeyRecord) {
     let (outcome, error) = match probed(&app, &key).await {
-        Ok(()) => (Some(Outcome::Good), None),
+        Ok(()) => (Outcome::Good, None),
         Err((outcome, error)) => (outcome, Some(error)),
     };
-    // A key that is missing says that the store answers.
-    let outcome = outcome.unwrap_or(Outcome::Good);
     let change = app.note_outcome(&store, Asked::Probe, outcome, error).await;
     app.signers.pool.end_probe(&store, Instant::now());
     if change == Some(Change::Closed) {
@@ -71,13 +68,14 @@ async fn probe(app: Arc<App>, store: String, key: KeyRecord) {
     }
 }
 
-async fn probed(app: &App, key: &KeyRecord) -> std::result::Result<(), (Option<Outcome>, String)> {
-    let failed = |e: crate::app::Error| (Some(Outcome::Failed), e.message);
-    let signer = app.signer(key).await.map_err(failed)?;
+async fn probed(app: &App, key: &KeyRecord) -> std::result::Result<(), (Outcome, String)> {
+    let signer = app.signer(key).await.map_err(|e| (Outcome::Failed, e.message))?;
     let mut nonce = [0_u8; 32];
-    app.entropy.fill(&mut nonce).map_err(|e| (None, e.to_string()))?;
+    app.entropy
+        .fill(&mut nonce)
+        .map_err(|e| (Outcome::Failed, e.to_string()))?;
     app.sign_within_deadline(signer, dsse::pae(PROBE_PAYLOAD_TYPE, &nonce))
         .await
         .map(drop)
-        .map_err(|e| (outcome(&e), e.to_string()))
+        .map_err(|e| (of_probe(&e), e.to_string()))
 }

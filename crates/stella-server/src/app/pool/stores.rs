@@ -133,14 +133,16 @@ impl Pool {
 
 /// The store behind a key-store URI, as it fails and recovers on its own: one
 /// token of one module, one local HSM, or KMS. Software does neither.
-pub(in crate::app) fn store_of(uri: &str) -> Option<String> {
+/// Where a URI names no module, it is the first of the configuration.
+pub(super) fn store_of(uri: &str, first_module: Option<&str>) -> Option<String> {
     let (scheme, rest) = uri.split_once("://")?;
     match scheme {
         "software" => None,
         "kms" => Some("AWS KMS".to_owned()),
         _ => Some(match uri.parse::<KeyReference>() {
             Ok(at) => {
-                let module = at.module.map_or_else(|| "default".to_owned(), |m| m.to_string());
+                let named = at.module.as_ref().map(|m| m.as_str());
+                let module = named.or(first_module).unwrap_or("default");
                 match at.token {
                     TokenSelector::Slot(slot) => format!("HSM module {module}, slot {slot}"),
                     TokenSelector::Token { label, serial } => {
@@ -154,16 +156,30 @@ pub(in crate::app) fn store_of(uri: &str) -> Option<String> {
     }
 }
 
-/// What a failure says about the store; nothing where it is about the key or
-/// the message alone.
-pub(super) fn outcome(error: &SignError) -> Option<Outcome> {
+/// What a request's failure says about the store; nothing where it is about
+/// the key, the message or the PIN, which no waiting mends.
+pub(super) fn of_request(error: &SignError) -> Option<Outcome> {
     match error {
         SignError::TimedOut(_) => Some(Outcome::Hung),
+        SignError::Unavailable(_) | SignError::DoesNotVerify => Some(Outcome::Failed),
+        SignError::Unauthenticated(_)
+        | SignError::KeyMissing(_)
+        | SignError::Refused(_)
+        | SignError::MessageTooLarge { .. }
+        | SignError::Internal(_) => None,
+    }
+}
+
+/// What a probe's failure says: a store that does not let us in is not back.
+/// One that misses a key answers.
+pub(super) fn of_probe(error: &SignError) -> Outcome {
+    match error {
+        SignError::TimedOut(_) => Outcome::Hung,
         SignError::Unavailable(_)
-        | SignError::Unauthenticated(_)
         | SignError::DoesNotVerify
-        | SignError::Internal(_) => Some(Outcome::Failed),
-        SignError::KeyMissing(_) | SignError::Refused(_) | SignError::MessageTooLarge { .. } => None,
+        | SignError::Unauthenticated(_)
+        | SignError::Internal(_) => Outcome::Failed,
+        SignError::KeyMissing(_) | SignError::Refused(_) | SignError::MessageTooLarge { .. } => Outcome::Good,
     }
 }
 
@@ -173,14 +189,15 @@ mod tests {
 
     #[test]
     fn keys_on_one_token_share_a_store_and_tokens_do_not() {
-        let a = store_of("hsm://pkcs11/token/prod?object=fips-a&id=%01");
-        assert_eq!(a.as_deref(), Some("HSM module default, token prod"));
-        assert_eq!(store_of("hsm://pkcs11/token/prod?object=fips-b"), a);
-        assert_ne!(store_of("hsm://pkcs11/token/other?object=fips-a"), a);
-        assert_ne!(store_of("hsm://pkcs11/token/prod?module=backup"), a);
-        assert_eq!(store_of("hsm://local/gost").as_deref(), Some("HSM local/gost"));
-        assert_eq!(store_of("kms://aws/key/a"), store_of("kms://aws/key/b"));
-        assert_eq!(store_of("software://"), None);
+        let of = |uri| store_of(uri, Some("primary"));
+        let a = of("hsm://pkcs11/token/prod?object=fips-a&id=%01");
+        assert_eq!(a.as_deref(), Some("HSM module primary, token prod"));
+        assert_eq!(of("hsm://pkcs11/token/prod?module=primary&object=fips-b"), a);
+        assert_ne!(of("hsm://pkcs11/token/other?object=fips-a"), a);
+        assert_ne!(of("hsm://pkcs11/token/prod?module=backup"), a);
+        assert_eq!(of("hsm://local/gost").as_deref(), Some("HSM local/gost"));
+        assert_eq!(of("kms://aws/key/a"), of("kms://aws/key/b"));
+        assert_eq!(of("software://"), None);
     }
 
     fn at(start: Instant, seconds: u64) -> Moment {
