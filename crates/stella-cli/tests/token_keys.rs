@@ -267,3 +267,77 @@ fn refusals(bed: &Bed) -> usize {
         .filter(|l| l["fields"]["event"] == "pin.refused")
         .count()
 }
+
+/// GOST R 34.10-2012 in a process of its own, from nothing to a verdict.
+#[test]
+fn a_local_hsm_is_made_signs_counts_wrong_pins_and_is_recovered() {
+    let s = Stella::new(env!("CARGO_BIN_EXE_stella"));
+    let pin = s.file("pin", "correct-horse-20\n");
+    let config = s.file(
+        "signer.yaml",
+        format!(
+            "signer: {{profiles: {{gost: {{algorithm: gost2012-256, keyStore: \"hsm://local/gost\"}}}}}}
+hsm: {{local: {{gost: {{pinFile: {pin}}}}}}}
+signing: {{deadline: 20s}}
+"
+        ),
+    );
+    let run = |line: &str| s.run(&format!("--config {config} {line}"));
+    run("init --no-key").ends(0);
+    // Nothing is made by itself.
+    run("keys generate --profile gost --key-id gost-a")
+        .ends(6)
+        .says("there is no local HSM")
+        .says("next: stella crypto local-hsm init gost");
+    let made = run("crypto local-hsm init gost -o json").ends(0).json();
+    let code = made["recoveryCode"].as_str().expect("a recovery code").to_owned();
+    run("crypto local-hsm init gost")
+        .ends(1)
+        .says("it is not replaced");
+
+    let key = run("keys generate --profile gost --key-id gost-a -o json")
+        .ends(0)
+        .json();
+    assert_eq!(key["keyStore"], "hsm://local/gost?object=gost-a");
+    run("attest test-sign --profile gost")
+        .ends(0)
+        .says("GOST")
+        .says("hsm gost");
+    let anchors = run("anchor list -o json").ends(0).json();
+    let anchor = anchors["anchors"][0]["trustAnchorId"]
+        .as_str()
+        .expect("an anchor")
+        .to_owned();
+    run(&format!("anchor add-key --anchor-id {anchor} --key-id gost-a")).ends(0);
+    run("attest create --type test --subject test:gost --profile gost").ends(0);
+    run("verify attestation --last")
+        .ends(0)
+        .says("PASS")
+        .says("by gost-a");
+
+    // Another PIN in the file: recorded, counted once, and told.
+    s.file("pin", "another-horse-21");
+    for _ in 0..2 {
+        run("attest create --type test --subject test:later --profile gost")
+            .ends(5)
+            .says("next: stella crypto local-hsm status gost");
+    }
+    run("crypto local-hsm status gost")
+        .ends(0)
+        .says("1 wrong since the last right one");
+    let file = s.file("wrong", "00000000-00000000-00000000-00000000");
+    run(&format!(
+        "crypto local-hsm recover gost --recovery-code-file {file}"
+    ))
+    .ends(4)
+    .says("recovery code was refused");
+    let file = s.file("code", code);
+    run(&format!(
+        "crypto local-hsm recover gost --recovery-code-file {file}"
+    ))
+    .ends(0)
+    .says("in order");
+    run("attest retry --failed").ends(0);
+    run("verify attestation --last").ends(0).says("PASS");
+    run("crypto local-hsm status sm2").ends(3).says("there is gost");
+}

@@ -17,13 +17,14 @@ use stella_store::sqlite::{OpenOptions as StoreOptions, SqliteStore};
 use stella_store::{Store, StoreError};
 
 use crate::app::crypto::hsm::Modules;
+use crate::app::local_hsm::Locals;
 use crate::app::trust::Decision;
 use crate::app::{App, Caller, Target, signers, trust};
 use crate::clock::{self, SystemClock};
 use crate::config::{self, ConfigError, Settings};
 use crate::entropy::{self, Entropy, SystemEntropy};
 use crate::home::{Home, HomeError, HomeLock, Locking};
-use crate::hsm::Workers;
+use crate::hsm::{LocalWorkers, Workers};
 use crate::{http, user};
 
 /// A home in use. The lock goes when this is dropped.
@@ -170,13 +171,18 @@ impl Instance {
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let runtime = tokio::runtime::Handle::current();
         let workers = Workers::new(&store, &clock, &entropy, &settings.signing, &runtime);
+        let mut signers = signers::Signers::new(sealer);
+        signers.local = Locals::run_by(Arc::new(LocalWorkers {
+            workers: workers.clone(),
+            folder: home.path().join("local-hsm"),
+        }));
         let app = App {
             store,
             clock,
             entropy,
             settings,
             trust: trust::Trust::default(),
-            signers: signers::Signers::new(sealer),
+            signers,
             modules: Modules::opened_by(Box::new(workers)),
             doctor: Default::default(),
             queued: Default::default(),

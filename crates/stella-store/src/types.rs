@@ -291,6 +291,14 @@ pub struct IdempotencyRow {
     pub at: Timestamp,
 }
 
+/// A key, up to a moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningSpan {
+    pub key_id: KeyId,
+    /// Exclusive; `None` for as long as it signs.
+    pub until: Option<Timestamp>,
+}
+
 #[derive(Debug, Clone, Default)]
 pub struct AttestationFilter {
     pub state: Option<AttestationState>,
@@ -298,6 +306,8 @@ pub struct AttestationFilter {
     /// Exact canonical subject name.
     pub subject: Option<String>,
     pub key_id: Option<KeyId>,
+    /// Signed in one of these spans; with none of them, nothing is.
+    pub signed_in: Option<Vec<SigningSpan>>,
     pub identity: Option<String>,
     pub since: Option<Timestamp>,
     /// By last attempt, for `retry --last`.

@@ -202,6 +202,53 @@ fn a_key_that_was_there_before_is_taken_once_and_only_if_it_signs() {
 }
 
 #[test]
+fn a_key_of_a_ceremony_is_imported_where_it_is_after_it_has_signed() {
+    let desk = Desk::new();
+    let id = desk.kms.key("ECC_NIST_P256", "SIGN_VERIFY");
+    desk.kms.alias("ceremony/2026", &id);
+    let import = "keys import --profile fips --key-id fips-2026 --key-store";
+    desk.run(&format!("{import} kms://aws/key/ceremony/2027"))
+        .ends(3)
+        .says("AWS KMS has no key ceremony/2027");
+    desk.run("keys import --profile pqc --key-id pqc-2026 --key-store kms://aws/key/ceremony/2026")
+        .ends(2)
+        .says("profile pqc signs with ML-DSA-65");
+    desk.kms
+        .next([Fault::Slow(std::time::Duration::ZERO), Fault::WrongSignature]);
+    desk.run(&format!("{import} kms://aws/key/ceremony/2026"))
+        .ends(1)
+        .says("does not verify");
+    let made = "2026-01-02T03:04:05Z";
+    desk.ok(&format!(
+        "{import} kms://aws/key/ceremony/2026 --created-at {made}"
+    ))
+    .says(&format!("arn:aws:kms:{REGION}:111122223333:key/{id}"));
+    let shown = desk.json("keys show fips-2026");
+    assert_eq!(shown["keyStore"], format!("kms://aws/key/{id}"));
+    assert!(
+        shown["createdAt"]
+            .as_str()
+            .expect("a time")
+            .starts_with("2026-01-02T03:04:05")
+    );
+    desk.ok(&format!(
+        "anchor add-key --anchor-id {} --key-id fips-2026",
+        desk.anchor
+    ));
+    desk.ok(&format!("{SIGN} --profile fips"));
+    desk.ok("verify attestation --last").says("PASS");
+    // Its public half is known: another may not be claimed for it.
+    let stranger = desk
+        .stella
+        .file("stranger.pem", desk.ok("keys show fips-2026 --public").stdout);
+    let second = desk.kms.key("ECC_NIST_P256", "SIGN_VERIFY");
+    desk.run(&format!(
+        "keys import --profile fips --key-id fips-2 --key-store kms://aws/key/{second} --public-key {stranger}"
+    ))
+    .ends(1);
+}
+
+#[test]
 fn a_statement_too_long_for_ed25519_in_kms_is_refused_for_good_with_the_profiles_that_can() {
     let desk = Desk::new();
     desk.key("default", "key-default");

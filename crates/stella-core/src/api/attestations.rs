@@ -51,6 +51,12 @@ wire! {
         pub profile: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub key_id: Option<String>,
+        /// In the active key's stead, while its store was down or set aside.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pub signed_by_standby: bool,
+        /// software, hsm or kms: where the key is that signed here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub signed_in: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub algorithm: Option<String>,
         pub requested_by: String,

@@ -210,6 +210,9 @@ wire! {
         pub runtime: bool,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub description: Option<String>,
+        /// When it is as if it had not been set at run time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub ends_at: Option<String>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         pub warnings: Vec<String>,
     }
@@ -221,6 +224,12 @@ wire! {
     #[serde(deny_unknown_fields)]
     pub struct SetConfig {
         pub value: String,
+        /// For this profile alone; for signing.mode.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub profile: Option<String>,
+        /// How long, such as 8h; for signing.mode, at most 24h.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub lasts: Option<String>,
     }
 }
 

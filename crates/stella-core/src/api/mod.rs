@@ -12,6 +12,7 @@ pub mod crypto;
 pub mod doctor;
 pub mod hsm;
 pub mod keys;
+pub mod local_hsm;
 pub mod problem;
 pub mod proofs;
 pub mod status;

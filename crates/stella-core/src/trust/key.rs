@@ -169,4 +169,10 @@ impl KeyRecord {
     pub fn may_sign(&self, now: Timestamp) -> bool {
         self.state(now) == KeyState::Active && !self.has_expired(now)
     }
+
+    /// A standby key within its life. Whether it does sign is its profile's
+    /// word: see [`TrustState::signing_keys`](crate::trust::TrustState::signing_keys).
+    pub fn may_stand_in(&self, now: Timestamp) -> bool {
+        self.state(now) == KeyState::Standby && !self.has_expired(now)
+    }
 }

@@ -10,6 +10,7 @@ pub mod decide;
 pub mod event;
 pub mod key;
 pub mod reason;
+mod standby;
 pub mod state;
 
 pub use anchor::{AnchorKey, AnchorStatus, TrustAnchor};

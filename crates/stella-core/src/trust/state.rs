@@ -25,6 +25,8 @@ pub struct TrustState {
     pub superseded: HashMap<Sha256, Supersession>,
     pub settings: BTreeMap<String, String>,
     by_material: HashMap<Sha256, KeyId>,
+    /// Keys that were made to stand by, and when they ceased to.
+    pub(super) stood_by: BTreeMap<KeyId, Option<Timestamp>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,11 +223,11 @@ impl TrustState {
             EventBody::KeyGenerated(entered) | EventBody::KeyImported(entered) => {
                 self.enter(entered, event)?
             }
-            EventBody::KeyActivated { key_id } => self.set_phase(key_id, Phase::Active, sequence)?,
+            EventBody::KeyActivated { key_id } => self.set_phase(key_id, Phase::Active, event)?,
             EventBody::KeyRetiring { key_id, until, .. } => {
-                self.set_phase(key_id, Phase::Retiring { until: *until }, sequence)?;
+                self.set_phase(key_id, Phase::Retiring { until: *until }, event)?;
             }
-            EventBody::KeyRetired { key_id } => self.set_phase(key_id, Phase::Retired, sequence)?,
+            EventBody::KeyRetired { key_id } => self.set_phase(key_id, Phase::Retired, event)?,
             EventBody::KeyRevoked {
                 anchor_id,
                 key_id,
@@ -358,19 +360,23 @@ impl TrustState {
             end: None,
             version: event.sequence,
         };
+        if entered.custody.as_ref().is_some_and(|c| c.standby) {
+            self.stood_by.insert(entered.key_id.clone(), None);
+        }
         self.by_material.insert(material, entered.key_id.clone());
         self.keys.insert(entered.key_id.clone(), record);
         Ok(())
     }
 
-    fn set_phase(&mut self, id: &KeyId, phase: Phase, sequence: u64) -> Result<(), Corrupt> {
+    fn set_phase(&mut self, id: &KeyId, phase: Phase, event: &Event) -> Result<(), Corrupt> {
         match self.keys.get_mut(id).map(|k| &mut k.custody) {
-            Some(Custody::Own(own)) => {
-                own.phase = phase;
-                Ok(())
-            }
-            _ => Err(Corrupt::NoSuchKey(sequence)),
+            Some(Custody::Own(own)) => own.phase = phase,
+            _ => return Err(Corrupt::NoSuchKey(event.sequence)),
         }
+        if let Some(until) = self.stood_by.get_mut(id) {
+            until.get_or_insert(event.recorded_at);
+        }
+        Ok(())
     }
 
     fn revoke(

@@ -283,6 +283,13 @@ mod tests {
                 "time.syntax"
             );
         }
+        for (class, read) in [
+            ("recorded", TimeClass::Recorded),
+            ("attested", TimeClass::Attested),
+        ] {
+            let moments = asked(|t| t.min_time_evidence = text(class)).expect(class);
+            assert_eq!(moments.min_time_evidence, Some(read));
+        }
         let claimed = asked(|t| t.min_time_evidence = text("claimed"));
         assert_eq!(claimed.expect_err("never counts").code, "time.class");
     }

@@ -4,6 +4,7 @@
 mod events;
 mod refusals;
 mod revocation;
+mod standby;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -3,20 +3,23 @@
 
 use serde_json::{Value, json};
 use stella_core::bundle::trust::{
-    BUNDLE_PAYLOAD_TYPE, InstanceId, Offline, ROOT_PAYLOAD_TYPE, Refused, Seen, SignedBundle, TrustBundle,
-    TrustRoot,
+    BUNDLE_PAYLOAD_TYPE, InstanceId, LIMITS, Offline, ROOT_PAYLOAD_TYPE, Refused, Seen, SignedBundle,
+    TrustBundle, TrustRoot,
 };
-use stella_core::dsse::IN_TOTO_PAYLOAD_TYPE;
+use stella_core::dsse::{EnvelopeLimits, IN_TOTO_PAYLOAD_TYPE};
+use stella_core::json::JsonLimits;
+use stella_core::statement::StatementLimits;
 use stella_core::time::Timestamp;
 use stella_core::trust::anchor::AnchorPolicy;
 use stella_core::trust::decide::key::enter_own;
 use stella_core::trust::{EventBody, KeyType, TrustState};
-use stella_core::verify::Code;
 use stella_core::verify::ask::{Moments, Wanted};
+use stella_core::verify::document::DocumentLimits;
+use stella_core::verify::{Code, VerifyLimits, VerifyPolicy};
 use uuid::Uuid;
 
 use crate::offline::*;
-use crate::support::{History, anchor_id, at, entered, key_id, new_own, payload, sign};
+use crate::support::{History, anchor_id, at, authority, entered, key_id, new_own, payload, sign};
 
 fn root() -> TrustRoot {
     TrustRoot::parse(&signed_root(&root_content(3, &[FEED]), &[FEED])).expect("a root")
@@ -410,6 +413,36 @@ fn a_root_names_feed_keys_and_is_signed_by_enough_of_its_own() {
 }
 
 #[test]
+fn a_root_names_no_more_keys_and_no_greater_number_than_every_reader_takes() {
+    let named = |keys: usize| {
+        let keys: Vec<usize> = (0..keys).collect();
+        root_content(1 << 53, &keys).to_payload().expect("a payload")
+    };
+    let parsed = |payload: &[u8]| code(TrustRoot::parse(&signed(ROOT_PAYLOAD_TYPE, payload, &[0])));
+    assert_eq!(parsed(&named(16)), Code::Ok);
+    assert_eq!(parsed(&named(17)), Code::TrustRootInvalid);
+    let text = String::from_utf8(named(16)).expect("text");
+    let greater = text.replace("9007199254740992", "9007199254740993");
+    assert_ne!(greater, text);
+    assert_eq!(parsed(greater.as_bytes()), Code::TrustRootInvalid);
+}
+
+/// Neither one name for two keys nor two names for one.
+#[test]
+fn a_root_names_each_key_once() {
+    let mut names = root_content(3, &[FEED, OTHER_FEED]);
+    names.feed_keys[1].id = names.feed_keys[0].id.clone();
+    let mut material = root_content(3, &[FEED, OTHER_FEED]);
+    material.feed_keys[1].public_key = material.feed_keys[0].public_key.clone();
+    for content in [names, material] {
+        assert_eq!(
+            code(TrustRoot::parse(&signed_root(&content, &[FEED]))),
+            Code::TrustRootInvalid
+        );
+    }
+}
+
+#[test]
 fn a_root_gives_way_only_to_a_later_one_that_it_signed() {
     let made = |number, keys: &[usize], by: &[usize]| {
         TrustRoot::parse(&signed_root(&root_content(number, keys), by)).expect("a root")
@@ -476,11 +509,85 @@ fn a_bundle_tells_nothing_of_people_and_places() {
 
 #[test]
 fn a_bundle_comes_back_as_it_was() {
-    let before = bundle(state());
+    let mut before = bundle(state());
+    // Nothing as it is where nobody says otherwise.
+    before.policy = VerifyPolicy {
+        own_operator: "acme".to_owned(),
+        shared_profiles: ["fips".parse().expect("a profile")].into(),
+        recorded_for_compromise: true,
+        require_purl: true,
+        limits: VerifyLimits {
+            max_signatures: 3,
+            max_signature_checks: 9,
+        },
+    };
+    let json = JsonLimits {
+        max_bytes: 70_001,
+        max_depth: 17,
+    };
+    before.limits = DocumentLimits {
+        envelope: EnvelopeLimits {
+            json,
+            max_signatures: 4,
+        },
+        statement: StatementLimits {
+            json,
+            max_subjects: 5,
+        },
+        max_members: 7,
+    };
+    before.authorities.extend([authority("tsa-1", "tsa.example")]);
     let after = TrustBundle::read_unchecked(&signed_bundle(&before)).expect("reads");
     assert_eq!(after.to_payload(), before.to_payload());
     assert_eq!(after.trust.anchors, before.trust.anchors);
     assert_eq!(after.limits, before.limits);
     assert_eq!(after.policy, before.policy);
+    assert_eq!(after.authorities, before.authorities);
     let _: Timestamp = after.expires_at;
+}
+
+/// Twice is refused also where both say the same.
+#[test]
+fn a_witness_is_named_once() {
+    let mut bundle = bundle(state());
+    bundle.authorities.extend([authority("tsa-1", "tsa.example")]);
+    let mut payload: Value = serde_json::from_slice(&bundle.to_payload().expect("a payload")).expect("JSON");
+    assert_eq!(says(payload.to_string()), Code::Ok);
+    payload["authorities"] = json!([payload["authorities"][0], payload["authorities"][0]]);
+    assert_eq!(says(payload.to_string()), Code::TrustInvalid);
+}
+
+/// What verifiers would not read is not written.
+#[test]
+fn a_bundle_that_would_be_too_large_is_not_made() {
+    let mut bundle = bundle(state());
+    bundle.policy.own_operator = "a".repeat(LIMITS.json.max_bytes / 10);
+    assert!(bundle.to_payload().is_ok());
+    // It grows by a third in an envelope.
+    bundle.policy.own_operator = "a".repeat(LIMITS.json.max_bytes / 4 * 3);
+    assert_eq!(
+        bundle.to_payload().expect_err("too large").code,
+        Code::TrustInvalid
+    );
+}
+
+/// By what it was judged stands before each of the verdicts, once.
+#[test]
+fn an_answer_names_the_bundle_that_it_was_given_by() {
+    let signed = SignedBundle::open(&signed_bundle(&bundle(state())), &root()).expect("a bundle");
+    let moments = Moments {
+        as_of: None,
+        now: None,
+        at_time: None,
+        min_time_evidence: None,
+    };
+    let offline = Offline::at(&signed, moments, at("2025-03-02T00:00:00Z")).expect("in time");
+    let answer = offline.document(b"{}", &Wanted::default());
+    let said = "offline by trust bundle 40 of 2025-03-01T00:00:00Z, good until 2025-03-15T00:00:00Z, signed by feed-10";
+    assert_eq!(
+        (answer.trace[0].name.as_str(), answer.trace[0].detail.as_str()),
+        ("trust", said)
+    );
+    assert_eq!(answer.parts[0].trace, answer.trace);
+    assert_eq!(answer.trace.iter().filter(|c| c.name == "trust").count(), 1);
 }

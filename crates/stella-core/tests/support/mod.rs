@@ -52,11 +52,13 @@ pub fn digest() -> DigestSet {
     DigestSet::parse_spec(&format!("sha256:{HEX}")).expect("a digest")
 }
 
+const PAIRS: u8 = 17;
+
 /// Key pairs made from their number, once.
 pub fn pair(n: usize) -> &'static Ed25519KeyPair {
-    static PAIRS: OnceLock<Vec<Ed25519KeyPair>> = OnceLock::new();
-    let pairs = PAIRS.get_or_init(|| {
-        (1..=12)
+    static MADE: OnceLock<Vec<Ed25519KeyPair>> = OnceLock::new();
+    let pairs = MADE.get_or_init(|| {
+        (1..=PAIRS)
             .map(|seed| Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).expect("a key pair"))
             .collect()
     });
@@ -67,7 +69,7 @@ pub fn public_key(n: usize) -> PublicKey {
     static KEYS: OnceLock<Vec<PublicKey>> = OnceLock::new();
     let keys = KEYS.get_or_init(|| {
         let ed25519: Algorithm = "ed25519".parse().expect("an algorithm");
-        (0..12)
+        (0..usize::from(PAIRS))
             .map(|n| PublicKey::from_raw(ed25519, pair(n).public_key().as_ref()).expect("a public key"))
             .collect()
     });

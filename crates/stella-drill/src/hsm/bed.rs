@@ -24,6 +24,7 @@ pub struct Bed {
     /// What the worker loads: a copy, so that it can be broken.
     pub module: PathBuf,
     primary: Arc<Pkcs11>,
+    at: KeyReference,
     options: Mutex<HsmOptions>,
     saved: PathBuf,
     failover: Arc<Failover>,
@@ -81,6 +82,7 @@ impl Bed {
             link,
             module,
             primary,
+            at,
             options: Mutex::new(options),
             saved,
             failover: Arc::new(failover),
@@ -122,10 +124,18 @@ impl Bed {
         self.primary.reload(options).map_err(stuck)
     }
 
+    /// Whatever the token refused while it was broken: the operator says that
+    /// the PIN is right.
+    pub fn force_pin(&self) -> Result<()> {
+        let token = self.at.token.clone();
+        self.primary.verify_pin(&token, true).map(drop).map_err(stuck)
+    }
+
     /// The token's files as they were in the beginning.
     pub fn restore(&self) -> Result<()> {
         let files = self.token(|token| token.files());
-        std::fs::remove_dir_all(&files)?;
+        // The module may be writing there.
+        std::fs::rename(&files, files.with_extension("before"))?;
         copy(&self.saved, &files)
     }
 }

@@ -12,11 +12,13 @@ pub struct Fault {
     pub name: &'static str,
     /// Whether it is one of the connection.
     pub linked: bool,
-    pub inject: Box<dyn Fn(&Bed) -> Result<()>>,
-    pub mend: Box<dyn Fn(&Bed) -> Result<()>>,
+    pub inject: Step,
+    pub mend: Step,
     /// What it takes once the cause is gone.
     pub mended_by: &'static str,
 }
+
+type Step = Box<dyn Fn(&Bed) -> Result<()>>;
 
 pub fn all() -> Vec<Fault> {
     let mut all = answers();
@@ -146,8 +148,13 @@ fn files() -> Vec<Fault> {
                 bed.token(|token| token.initialise_again());
                 Ok(())
             },
-            restored,
-            RELOAD,
+            |bed| {
+                bed.restore()?;
+                // It may have been tried while there was no PIN.
+                bed.force_pin()?;
+                bed.reload()
+            },
+            "auth verify --force, reload",
         ),
         fault(
             "another token with the same label is in its place",

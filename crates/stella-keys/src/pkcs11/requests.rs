@@ -145,7 +145,7 @@ impl Requests {
             };
             match failure {
                 Failure::LoginNeeded(token) if !logged_in => {
-                    self.login(worker, options, &token, false)?;
+                    self.login(worker, options, &token, false, call.deadline)?;
                     logged_in = true;
                 }
                 Failure::LabelTaken(label) => return Err(Stopped::LabelTaken(label)),
@@ -165,7 +165,11 @@ impl Requests {
     fn once(&self, worker: &Arc<Worker>, call: &Call<'_>) -> Result<Result<Vec<u8>, Failure>, HsmError> {
         let answer = worker
             .call(call.kind, call.body, call.function, call.timeout, call.deadline)
-            .inspect_err(|error| self.supervisor.failed(worker, error))?;
+            .inspect_err(|error| {
+                if error.worker_killed {
+                    self.supervisor.failed(worker, error);
+                }
+            })?;
         if answer.kind == DONE {
             return Ok(Ok(answer.body));
         }
@@ -185,6 +189,7 @@ impl Requests {
         options: &HsmOptions,
         token: &TokenName,
         force: bool,
+        deadline: Instant,
     ) -> Result<LoggedIn, HsmError> {
         let _one = self.logging_in.lock().unwrap_or_else(PoisonError::into_inner);
         let none = Pin::new(Vec::new());
@@ -208,7 +213,7 @@ impl Requests {
             body: &[&body],
             function: "C_Login",
             timeout: options.request_timeout,
-            deadline: Instant::now() + options.request_timeout,
+            deadline,
         };
         match self.once(worker, &call)? {
             Ok(answer) => {
@@ -250,12 +255,13 @@ impl Requests {
         token: &TokenSelector,
         force: bool,
     ) -> Result<PinReport, HsmError> {
+        let deadline = || Instant::now() + options.request_timeout;
         let look = || {
-            let deadline = Instant::now() + options.request_timeout;
+            let deadline = deadline();
             self.ask_of::<Token>(worker, options, &Request::Token(token.clone()), deadline)
         };
         let before = look()?;
-        self.login(worker, options, &before.name, force)?;
+        self.login(worker, options, &before.name, force, deadline())?;
         Ok(PinReport {
             after: look()?.pin,
             token_label: before.name.label,

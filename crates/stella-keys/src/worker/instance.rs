@@ -128,8 +128,10 @@ impl Worker {
         self.process.pid()
     }
 
-    /// Asks. When the deadline passes the worker is killed, for nothing can
-    /// be known of it any more, and everybody who waits for it hears so.
+    /// Asks. A worker that had its time and did not answer is killed, for
+    /// nothing can be known of it any more, and everybody who waits for it
+    /// hears so. One that was asked late is not: who waited for its start
+    /// would kill what has just begun, and the next would do the same.
     pub fn call(
         &self,
         kind: Kind,
@@ -138,18 +140,21 @@ impl Worker {
         timeout: Duration,
         deadline: Instant,
     ) -> Result<Answer, HsmError> {
+        let asked = Instant::now();
         match self.link.call(kind, body, deadline) {
             Ok(answer) => Ok(answer),
             Err(NoAnswer::Broken) => Err(self.post_mortem()),
             Err(NoAnswer::TimedOut) => {
-                let error = HsmError {
+                let had_its_time = asked.elapsed() >= timeout / 2;
+                if had_its_time {
+                    self.kill(&format!("was killed, for it did not answer {function}"));
+                }
+                Err(HsmError {
                     function: Some(function.into()),
                     deadline: Some(timeout),
-                    worker_killed: true,
+                    worker_killed: had_its_time,
                     ..HsmError::new(ErrorClass::TimedOut, self.name.as_str(), "")
-                };
-                self.kill(&format!("was killed, for it did not answer {function}"));
-                Err(error)
+                })
             }
         }
     }

@@ -110,8 +110,8 @@ impl Link {
             } else {
                 inbox.leading = true;
                 drop(inbox);
-                let own = self.lead(id, left);
-                self.stop_leading();
+                let own = self.lead(id, deadline);
+                self.stop_leading(id);
                 if let Some(answer) = own {
                     return answer;
                 }
@@ -147,16 +147,31 @@ impl Link {
         self.inbox().waiting.len()
     }
 
-    /// Reads and hands out answers until that of `id` came, or `left` passed.
-    fn lead(&self, id: u64, left: Duration) -> Option<Result<Answer, NoAnswer>> {
+    /// Reads and hands out answers until that of `id` came, or the deadline.
+    fn lead(&self, id: u64, deadline: Instant) -> Option<Result<Answer, NoAnswer>> {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        if reader.stream().set_read_timeout(Some(left)).is_err() {
-            self.break_off();
-            return None;
-        }
+        // The stream's timeout is of each read: answers to others must not
+        // put the end off again and again.
+        let mut timeout_set = None;
         let mut own = None;
         // Those that are here already are handed out before it leaves.
         while own.is_none() || reader.has_frame() {
+            let now = Instant::now();
+            if timeout_set.is_none_or(|at| now.saturating_duration_since(at) > OVERDUE) {
+                let left = deadline.saturating_duration_since(now);
+                if left.is_zero() && !reader.has_frame() {
+                    break;
+                }
+                if reader
+                    .stream()
+                    .set_read_timeout(Some(left.max(SHORTEST)))
+                    .is_err()
+                {
+                    self.break_off();
+                    return None;
+                }
+                timeout_set = Some(now);
+            }
             let mut body = Vec::new();
             let header = match reader.next(&mut body) {
                 Ok(Some(header)) => header,
@@ -181,10 +196,13 @@ impl Link {
         own
     }
 
-    fn stop_leading(&self) {
+    /// Another goes on reading: not the caller of `id`, who may have waited
+    /// long enough.
+    fn stop_leading(&self, id: u64) {
         let mut inbox = self.inbox();
         inbox.leading = false;
-        let next = inbox.waiting.values().next().map(Arc::clone);
+        let other = inbox.waiting.iter().find(|(waiting, _)| **waiting != id);
+        let next = other.map(|(_, waiter)| Arc::clone(waiter));
         drop(inbox);
         if let Some(next) = next {
             next.thread.unpark();
@@ -195,6 +213,11 @@ impl Link {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// By so much a leader may overstay, and no more.
+const OVERDUE: Duration = Duration::from_millis(5);
+/// A timeout of nothing would be none.
+const SHORTEST: Duration = Duration::from_micros(1);
 
 #[cfg(test)]
 mod tests {
@@ -269,6 +292,81 @@ mod tests {
             }
         });
         assert_eq!(link.in_flight(), 0);
+    }
+
+    /// Whoever waits for what hangs reads what others get meanwhile.
+    #[test]
+    fn a_deadline_is_kept_though_others_are_answered_all_the_time() {
+        let (link, theirs) = link();
+        let far = thread::spawn(move || {
+            let writer = FrameWriter::new(theirs.try_clone().expect("clone"));
+            let mut reader = FrameReader::new(theirs, 1000);
+            let mut body = Vec::new();
+            while let Ok(Some(header)) = reader.next(&mut body) {
+                if body != b"hangs" {
+                    writer.send(header, &[&body]).expect("answer");
+                }
+            }
+        });
+        let over = std::sync::atomic::AtomicBool::new(false);
+        thread::scope(|scope| {
+            let (link, over) = (&link, &over);
+            let hangs = scope.spawn(move || {
+                let deadline = Instant::now() + Duration::from_millis(50);
+                link.call(ECHO, &[b"hangs"], deadline)
+            });
+            // Until it has timed out, however long that takes.
+            let others = scope.spawn(move || {
+                for answered in 0.. {
+                    if over.load(Ordering::Relaxed) {
+                        return answered;
+                    }
+                    link.call(ECHO, &[b"answered"], Instant::now() + LONG)
+                        .expect("answer");
+                    thread::sleep(Duration::from_millis(1));
+                }
+                0
+            });
+            let give_up = Instant::now() + LONG / 2;
+            while !hangs.is_finished() && Instant::now() < give_up {
+                thread::sleep(Duration::from_millis(1));
+            }
+            let in_time = hangs.is_finished();
+            over.store(true, Ordering::Relaxed);
+            assert!(others.join().expect("others") > 0);
+            assert!(in_time, "it waited as long as others were answered");
+            assert_eq!(hangs.join().expect("hangs"), Err(NoAnswer::TimedOut));
+        });
+        drop(link);
+        far.join().expect("far end");
+    }
+
+    #[test]
+    fn who_gives_up_leaves_the_reading_to_another() {
+        for _ in 0..8 {
+            let (link, theirs) = link();
+            thread::scope(|scope| {
+                let link = &link;
+                let impatient = scope.spawn(move || {
+                    let deadline = Instant::now() + Duration::from_millis(30);
+                    link.call(ECHO, &[b"first"], deadline)
+                });
+                while link.in_flight() < 1 {
+                    thread::yield_now();
+                }
+                let patient = scope.spawn(move || link.call(ECHO, &[b"second"], Instant::now() + LONG));
+                assert_eq!(impatient.join().expect("impatient"), Err(NoAnswer::TimedOut));
+                let writer = FrameWriter::new(theirs.try_clone().expect("clone"));
+                let mut reader = FrameReader::new(theirs, 1000);
+                let mut body = Vec::new();
+                while body != b"second" {
+                    let header = reader.next(&mut body).expect("frame").expect("not the end");
+                    writer.send(header, &[&body]).expect("answer");
+                }
+                let answer = patient.join().expect("patient");
+                assert_eq!(answer.map(|answer| answer.body), Ok(b"second".to_vec()));
+            });
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Keeps one worker running: starts it when it is first needed, replaces it
 //! when it failed, with a wait that grows, and swaps it for another on demand.
 
+use std::cmp::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -317,6 +318,8 @@ impl Shared {
             shared: Arc::downgrade(self),
             generation,
             end: Arc::clone(&end),
+            lines: 0,
+            since: Instant::now(),
         };
         let begun = Instant::now();
         let worker = Worker::start(make, generation, end, Box::new(watch))?;
@@ -391,12 +394,24 @@ struct Watcher {
     shared: Weak<Shared>,
     generation: u64,
     end: Arc<End>,
+    lines: u32,
+    since: Instant,
 }
 
 impl Watch for Watcher {
+    /// A library that talks much is not what a log is for.
     fn line(&mut self, line: &str) {
+        if self.since.elapsed() > LINES_TIME {
+            (self.lines, self.since) = (0, Instant::now());
+        }
+        self.lines = self.lines.saturating_add(1);
+        let text = match self.lines.cmp(&MAX_LINES) {
+            Ordering::Less => line.to_owned(),
+            Ordering::Equal => format!("{line} (what follows within a minute is left out)"),
+            Ordering::Greater => return,
+        };
         if let Some(shared) = self.shared.upgrade() {
-            shared.tell(Severity::Warning, "worker.said", line.to_owned());
+            shared.tell(Severity::Warning, "worker.said", text);
         }
     }
 
@@ -407,6 +422,10 @@ impl Watch for Watcher {
         }
     }
 }
+
+/// Of what a worker prints, so many lines are kept in so much time.
+const MAX_LINES: u32 = 100;
+const LINES_TIME: Duration = Duration::from_secs(60);
 
 fn random() -> u32 {
     let mut bytes = [0; 4];

@@ -10,13 +10,14 @@ use stella_keys::pkcs11::Pkcs11;
 use stella_keys::{Sign, SignError, sign_verified};
 use stella_testkit::token::Faults;
 
-use super::bed::{Bed, eventually, key, p256, token};
+use super::bed::{Bed, eventually, gone, key, p256, token};
 
 /// A key that signed, behind a module that restarts quickly.
 fn signing(timeout: Duration) -> (Bed, Faults, Pkcs11, Arc<dyn Sign>) {
     let (bed, faults) = Bed::faulty();
     let mut options = bed.options();
     options.request_timeout = timeout;
+    options.stop_timeout = Duration::from_secs(600);
     options.restart_backoff = Duration::from_millis(1);
     options.max_restart_backoff = Duration::from_millis(20);
     let hsm = bed.start_with(options);
@@ -139,7 +140,7 @@ fn a_thousand_device_errors_are_not_a_thousand_restarts() {
 #[test]
 fn a_hang_ends_at_the_deadline_with_the_worker() {
     let (_bed, faults, hsm, key) = signing(HASTY);
-    let before = hsm.status().pid;
+    let before = hsm.status().pid.expect("pid");
     faults.set("C_Sign hang 1");
     let error = key.sign(b"message").expect_err("hangs");
     assert!(matches!(error, SignError::TimedOut(_)), "{error}");
@@ -149,8 +150,8 @@ fn a_hang_ends_at_the_deadline_with_the_worker() {
         ),
         "{error}"
     );
+    eventually("the worker is dead", || gone(before));
     signs_again(&*key);
-    assert_ne!(hsm.status().pid, before);
 }
 
 #[test]
@@ -209,6 +210,24 @@ fn a_hang_in_the_start_ends_at_the_deadline_and_the_next_start_is_good() {
         last.contains("did not answer C_Initialize within 300 ms (worker killed)"),
         "{last}"
     );
+}
+
+#[test]
+fn a_slow_start_under_load_is_waited_for_and_not_killed() {
+    let (bed, faults) = Bed::faulty();
+    let mut options = bed.options();
+    options.request_timeout = Duration::from_millis(800);
+    let hsm = bed.start_with(options);
+    let (key, ..) = key(&hsm);
+    let before = hsm.status().restarts;
+    faults.set("C_Initialize delay 600\nC_Login delay 300\nC_Sign rv 0x30 1");
+    key.sign(b"message").expect_err("once");
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| signs_again(&*key));
+        }
+    });
+    assert_eq!(hsm.status().restarts, before + 1);
 }
 
 #[test]

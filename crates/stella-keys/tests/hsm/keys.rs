@@ -118,6 +118,29 @@ fn a_key_that_was_deleted_is_missing_and_not_down() {
 }
 
 #[test]
+fn a_key_that_asks_for_the_pin_each_time_is_refused() {
+    let bed = Bed::soft();
+    bed.token.pkcs11_tool(&[
+        "--keypairgen",
+        "--key-type",
+        "EC:prime256v1",
+        "--label",
+        "personal",
+        "--id",
+        "0a",
+        "--always-auth",
+    ]);
+    let hsm = bed.start();
+    let at: KeyReference = "hsm://pkcs11/token/stella?object=personal"
+        .parse()
+        .expect("reference");
+    let public_key = hsm.find(&at).expect("found").public_key.expect("public");
+    let error = hsm.key(&at, &public_key).err().expect("refused");
+    assert_eq!(error.code(), "signer.refused");
+    assert!(error.to_string().contains("CKA_ALWAYS_AUTHENTICATE"), "{error}");
+}
+
+#[test]
 fn a_session_that_was_idle_is_opened_anew() {
     let bed = Bed::soft();
     let mut options = bed.options();

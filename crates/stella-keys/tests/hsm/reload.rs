@@ -22,7 +22,7 @@ fn no_request_notices_that_the_worker_is_replaced() {
                 }
             });
         }
-        for _ in 0..5 {
+        for _ in 0..30 {
             let before = hsm.status().pid.expect("pid");
             hsm.reload(bed.options()).expect("reload");
             assert_ne!(hsm.status().pid, Some(before));

@@ -80,6 +80,17 @@ fn a_worker_that_ends_at_once_is_not_started_in_a_hot_loop() {
 }
 
 #[test]
+fn a_library_that_talks_much_does_not_fill_the_log() {
+    let bed = Bed::soft();
+    let mut options = bed.options();
+    options.program = Some(bed.script("yes 'debug: here' | head -10000 >&2; exit 3"));
+    options.restart_backoff = Duration::from_secs(600);
+    options.max_restart_backoff = Duration::from_secs(600);
+    bed.start_with(options).slots().expect_err("ended");
+    assert_eq!(bed.log.count("worker.said"), 200);
+}
+
+#[test]
 fn a_worker_that_dies_while_nobody_asks_is_back_before_somebody_does() {
     let bed = Bed::soft();
     let hsm = bed.start();

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use stella_core::alg::Algorithm;
+use stella_core::alg::{Algorithm, PublicKey};
 use stella_core::dsse;
 use stella_core::id::KeyId;
 use stella_core::trust::{KeyRecord, TrustState};
@@ -94,14 +94,36 @@ impl App {
         Ok(ForProfile { found, existed })
     }
 
-    pub(in crate::app) async fn find_in_kms(&self, at: &KmsKeyRef) -> Result<Option<FoundKey>> {
+    /// A key that is in KMS already, once it has signed a nonce.
+    pub(in crate::app) async fn take_from_kms(
+        &self,
+        uri: &str,
+        public: Option<PublicKey>,
+    ) -> Result<FoundKey> {
+        let named = reference(uri)?;
+        let found = self.find_in_kms(&named).await?.ok_or_else(|| {
+            Error::not_found("key-store.key-missing", format!("AWS KMS has no key {named}"))
+                .next(format!("aws kms describe-key --key-id {}", named.key_id()))
+        })?;
+        if public.is_some_and(|public| public != found.public_key) {
+            return Err(Error::conflict(
+                "key.other-public-key",
+                format!("the public key given is not that of {}", found.arn),
+            )
+            .next(format!("aws kms get-public-key --key-id {}", named.key_id())));
+        }
+        self.proven_in_kms(&found, found.public_key.algorithm()).await?;
+        Ok(found)
+    }
+
+    async fn find_in_kms(&self, at: &KmsKeyRef) -> Result<Option<FoundKey>> {
         let (store, at) = (self.signers.kms.store(&self.settings)?, at.clone());
         let found = tokio::task::spawn_blocking(move || store.find(&at)).await;
         found.map_err(broke_off)?.map_err(|e| refused(&e))
     }
 
     /// It is of the algorithm, and a signature shows that we may use it.
-    pub(in crate::app) async fn proven_in_kms(&self, found: &FoundKey, algorithm: Algorithm) -> Result<()> {
+    async fn proven_in_kms(&self, found: &FoundKey, algorithm: Algorithm) -> Result<()> {
         let held = found.public_key.algorithm();
         if held != algorithm {
             return Err(Error::conflict(

@@ -7,16 +7,22 @@ use stella_core::id::KeyId;
 use stella_core::trust::KeyRecord;
 use stella_keys::Sign;
 use stella_keys::software::{SealedKey, Sealer, SoftwareKey};
-use tokio::sync::RwLock;
+use tokio::sync::{Notify, RwLock};
 
 use crate::app::error::{Error, Result};
-use crate::app::{App, aws_kms};
+use crate::app::pool::Pool;
+use crate::app::{App, aws_kms, local_hsm};
 
 /// Opened keys are kept: a key's material never changes under its id.
 pub struct Signers {
     /// Present where software keys can be sealed and opened here.
     pub sealer: Option<Arc<Sealer>>,
     pub kms: aws_kms::Started,
+    pub local: local_hsm::Locals,
+    /// Which stores answer.
+    pub pool: Pool,
+    /// Told when a store answers again.
+    pub recovered: Notify,
     open: RwLock<HashMap<KeyId, Arc<dyn Sign>>>,
 }
 
@@ -25,6 +31,9 @@ impl Signers {
         Self {
             sealer: sealer.map(Arc::new),
             kms: aws_kms::Started::default(),
+            local: local_hsm::Locals::default(),
+            pool: Pool::default(),
+            recovered: Notify::new(),
             open: RwLock::default(),
         }
     }
@@ -38,6 +47,8 @@ impl Signers {
     pub async fn forget(&self) {
         self.open.write().await.clear();
         self.kms.forget();
+        self.local.forget();
+        self.pool.close_all();
     }
 
     pub fn sealer(&self) -> Result<&Sealer> {
@@ -56,10 +67,21 @@ pub fn scheme(uri: &str) -> &str {
     uri.split_once("://").map_or(uri, |(scheme, _)| scheme)
 }
 
-/// The command that looks into a store which does not sign.
-pub fn diagnosis(uri: &str) -> Option<&'static str> {
-    (scheme(uri) == "hsm").then_some("stella doctor --check check.crypto.hsm-availability")
+/// A process of our own, and no vendor's module.
+pub fn is_local(uri: &str) -> bool {
+    uri.starts_with(LOCAL)
 }
+
+/// The command that looks into a store which does not sign.
+pub fn diagnosis(uri: &str) -> Option<String> {
+    if let Some(rest) = uri.strip_prefix(LOCAL) {
+        let name = rest.split('?').next().unwrap_or_default();
+        return Some(format!("stella crypto local-hsm status {name}"));
+    }
+    (scheme(uri) == "hsm").then(|| "stella doctor --check check.crypto.hsm-availability".to_owned())
+}
+
+const LOCAL: &str = "hsm://local/";
 
 impl App {
     /// Something that signs with this key. What it signs must go through
@@ -77,6 +99,7 @@ impl App {
         let signer: Arc<dyn Sign> = match scheme(&own.store) {
             "software" => Arc::new(self.open_software(key).await?),
             "kms" => self.open_in_kms(key, &own.store)?,
+            "hsm" if is_local(&own.store) => self.open_in_local_hsm(key, &own.store)?,
             "hsm" => self.open_on_token(key, &own.store)?,
             _ => return Err(unsupported(&own.store)),
         };

@@ -19,7 +19,6 @@ impl App {
         for (name, profile) in &self.settings.profiles {
             profiles.push(self.profile_status(&trust, name, profile).await?);
         }
-        let mode = trust.settings.get("signing.mode").cloned();
         Ok(Status {
             target: self.target.place.clone(),
             mode: self.target.mode.to_owned(),
@@ -28,7 +27,7 @@ impl App {
                 "{} {} (schema {})",
                 store.driver, store.place, store.schema_version
             ),
-            warnings: self.warnings(&trust, &profiles, &queue, mode.as_deref()),
+            warnings: self.warnings(&trust, &profiles, &queue),
             signing_mode: self.signing_mode(&trust).as_str().to_owned(),
             profiles,
             recorded: queue.recorded,
@@ -91,13 +90,7 @@ impl App {
         })
     }
 
-    fn warnings(
-        &self,
-        trust: &TrustState,
-        profiles: &[ProfileStatus],
-        queue: &QueueFigures,
-        mode: Option<&str>,
-    ) -> Vec<String> {
+    fn warnings(&self, trust: &TrustState, profiles: &[ProfileStatus], queue: &QueueFigures) -> Vec<String> {
         let mut out: Vec<String> = profiles
             .iter()
             .filter(|p| !p.can_sign && p.active_key.is_some())
@@ -121,9 +114,7 @@ impl App {
                 queue.held
             ));
         }
-        if mode == Some("software") {
-            out.push("software signing is on; it may not meet compliance requirements".to_owned());
-        }
+        out.extend(self.software_notices(trust));
         out
     }
 }

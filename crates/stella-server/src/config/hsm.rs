@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use stella_core::alg::Algorithm;
 use stella_keys::hsm::{MechanismInput, VendorMechanism};
+use stella_keys::local_hsm::LocalReference;
 
 use super::section::{Item, Result, Section};
 
@@ -13,6 +14,18 @@ use super::section::{Item, Result, Section};
 pub struct HsmSettings {
     /// In the order of the file; the first is the default.
     pub modules: Vec<HsmModule>,
+    /// Processes of our own that hold keys.
+    pub local: Vec<LocalHsm>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalHsm {
+    pub name: String,
+    /// In the home, under its name, when there is none.
+    pub folder: Option<PathBuf>,
+    pub pin_file: PathBuf,
+    pub request_timeout: Duration,
+    pub signers: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +67,36 @@ pub fn read(mut section: Section<'_>, hsm: &mut HsmSettings) -> Result<()> {
             .map(|(name, item)| module(name, &item))
             .collect::<Result<_>>()?;
     }
+    if let Some(local) = section.section("local")? {
+        hsm.local = local
+            .named()
+            .map(|(name, item)| match hsm.modules.iter().any(|m| m.name == name) {
+                true => Err(item.wrong("is the name of a module, too")),
+                false => local_hsm(name, &item),
+            })
+            .collect::<Result<_>>()?;
+    }
     section.finish()
+}
+
+fn local_hsm(name: &str, item: &Item<'_>) -> Result<LocalHsm> {
+    // It is the name of a folder, too.
+    format!("hsm://local/{name}")
+        .parse::<LocalReference>()
+        .map_err(|e| item.wrong(format!("is wrong: {e}")))?;
+    let mut section = Section::new(item)?;
+    let mut local = LocalHsm {
+        name: name.to_owned(),
+        folder: None,
+        pin_file: section.required("pinFile")?.text()?.into(),
+        request_timeout: Duration::from_secs(5),
+        signers: 4,
+    };
+    section.read("folder", &mut local.folder, |i| Ok(Some(i.text()?.into())))?;
+    section.read("requestTimeout", &mut local.request_timeout, Item::duration)?;
+    section.read("signers", &mut local.signers, Item::number)?;
+    section.finish()?;
+    Ok(local)
 }
 
 fn module(name: &str, item: &Item<'_>) -> Result<HsmModule> {

@@ -29,12 +29,13 @@ use std::time::Duration;
 use stella_core::alg::Algorithm;
 use stella_core::id::{KeyId, ProfileName};
 use stella_core::verify::VerifyPolicy;
+use stella_keys::pool::BreakerSettings;
 
 pub use doctor::DoctorSettings;
 pub use document::snake;
 pub use duration::fixed as duration;
 pub use error::ConfigError;
-pub use hsm::{HsmModule, HsmSession, HsmSettings};
+pub use hsm::{HsmModule, HsmSession, HsmSettings, LocalHsm};
 pub use key_store::{BadKeyStore, KeyStoreUri};
 pub use kms::{AwsKms, KmsSettings};
 pub use load::{Sources, load, parse};
@@ -100,6 +101,8 @@ pub struct SigningSettings {
     /// Until the first repetition of a signature that failed; doubled each time.
     pub retry_first: Duration,
     pub retry_max: Duration,
+    /// When a key store is left alone, and when it is back.
+    pub breaker: BreakerSettings,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,6 +183,7 @@ impl Default for SigningSettings {
             deadline: Duration::from_secs(5),
             retry_first: Duration::from_secs(10),
             retry_max: Duration::from_secs(600),
+            breaker: BreakerSettings::default(),
         }
     }
 }

@@ -95,6 +95,7 @@ hsm:
   modules:
     primary: {libraryPath: /usr/lib/softhsm/libsofthsm2.so, pinFile: /run/secrets/pin, env: {SOFTHSM2_CONF: /etc/softhsm2.conf}, session: {timeout: 300s, keepalive: true, keepaliveInterval: 60s}, requestTimeout: 5s, signers: 4}
     backup: {libraryPath: /lib/b.so, pinFile: /run/b, startTimeout: 30s, mechanisms: {gost2012-256: {sign: 0xD4321008, keyType: 0xD4321003, generate: "0xD4321005", input: message}}}
+  local: {gost: {pinFile: /run/secrets/gost, requestTimeout: 2s}}
 kms: {aws: {region: eu-central-1, endpoint: null, requestsPerSecond: 500, credentialsFile: /run/secrets/aws, requestTimeout: 2s}}
 "#,
     )
@@ -123,6 +124,9 @@ kms: {aws: {region: eu-central-1, endpoint: null, requestsPerSecond: 500, creden
     );
     let modules: Vec<_> = settings.hsm.modules.iter().map(|m| m.name.as_str()).collect();
     assert_eq!(modules, ["primary", "backup"], "the first is the default");
+    let local = &settings.hsm.local[0];
+    assert_eq!((local.name.as_str(), &local.folder), ("gost", &None));
+    assert_eq!(local.request_timeout, Duration::from_secs(2));
     let backup = &settings.hsm.modules[1];
     assert_eq!(backup.start_timeout, Duration::from_secs(30));
     let gost = &backup.mechanisms[&"gost2012-256".parse().expect("an algorithm")];

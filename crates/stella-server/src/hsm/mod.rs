@@ -1,11 +1,13 @@
 //! HSM modules as this process runs them: each in a worker of its own, its
 //! PINs remembered in the store, its events in the operations log.
 
+mod local;
 mod log;
 mod pin_file;
 mod pins;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use stella_core::time::Clock;
 use stella_keys::hsm::{Hsm, HsmEvents, HsmOptions, ModuleName, PinMemory};
@@ -18,8 +20,10 @@ use crate::app::crypto::hsm::OpenModule;
 use crate::config::{HsmModule, SigningSettings};
 use crate::entropy::Entropy;
 
+pub use local::LocalWorkers;
 pub use pins::StoredPins;
 
+#[derive(Clone)]
 pub struct Workers {
     pins: Arc<dyn PinMemory>,
     events: Arc<dyn HsmEvents>,
@@ -50,6 +54,17 @@ impl Workers {
             signing: signing.clone(),
         }
     }
+
+    /// An error, with its reason, has to be there before the deadline of the
+    /// request, which knows of no reason.
+    fn within_deadline(&self, timeout: Duration) -> Duration {
+        timeout.min(self.signing.deadline.mul_f64(OF_THE_DEADLINE))
+    }
+
+    fn start(&self, options: HsmOptions) -> Arc<dyn Hsm> {
+        let (pins, events) = (Arc::clone(&self.pins), Arc::clone(&self.events));
+        Arc::new(Pkcs11::new(options, pins, events))
+    }
 }
 
 impl OpenModule for Workers {
@@ -63,10 +78,7 @@ impl OpenModule for Workers {
             options.pin = Some(pin_file::read(&settings.name, file)?);
         }
         options.env = settings.env.clone();
-        // Its error, with its reason, has to be there before the deadline of
-        // the request, which knows of no reason.
-        let at_most = self.signing.deadline.mul_f64(OF_THE_DEADLINE);
-        options.request_timeout = settings.request_timeout.min(at_most);
+        options.request_timeout = self.within_deadline(settings.request_timeout);
         options.start_timeout = settings.start_timeout;
         options.mechanisms = settings.mechanisms.clone();
         options.signers = usize::try_from(settings.signers).unwrap_or(usize::MAX);
@@ -75,11 +87,7 @@ impl OpenModule for Workers {
     }
 
     fn open(&self, options: HsmOptions) -> Arc<dyn Hsm> {
-        Arc::new(Pkcs11::new(
-            options,
-            Arc::clone(&self.pins),
-            Arc::clone(&self.events),
-        ))
+        self.start(options)
     }
 }
 

@@ -65,6 +65,17 @@ pub const TABLE: &[(Method, &str, Access)] = &[
     ),
     (Method::GET, "/v1/audit", Needs(P::ReadAudit)),
     (Method::GET, "/v1/crypto/providers", Needs(P::ReadStatus)),
+    (Method::GET, "/v1/crypto/local-hsm/{name}", Needs(P::ReadStatus)),
+    (
+        Method::POST,
+        "/v1/crypto/local-hsm/{name}/init",
+        Needs(P::ManageKeys),
+    ),
+    (
+        Method::POST,
+        "/v1/crypto/local-hsm/{name}/recover",
+        Needs(P::ManageKeys),
+    ),
     (Method::GET, "/v1/crypto/hsm", Needs(P::ReadConfig)),
     (Method::GET, "/v1/crypto/hsm/slots", Needs(P::ReadConfig)),
     (Method::GET, "/v1/crypto/hsm/info", Needs(P::ReadConfig)),

@@ -36,6 +36,9 @@ pub struct ListQuery {
     pub subject: Option<String>,
     #[serde(alias = "keyid")]
     pub key_id: Option<String>,
+    /// Only those that a standby key signed in the active key's stead.
+    #[serde(default)]
+    pub signed_by_standby: bool,
     /// RFC 3339, or a date.
     pub since: Option<String>,
     /// `nextCursor` of the page before.
@@ -55,6 +58,7 @@ pub async fn list(
         predicate_type: query.predicate_type,
         subject: query.subject,
         key_id: query.key_id,
+        signed_by_standby: query.signed_by_standby,
         since: query.since,
         cursor: query.cursor,
         limit: query.limit,

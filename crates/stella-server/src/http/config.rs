@@ -42,18 +42,27 @@ pub async fn set(
     Path(key): Path<String>,
     Body(request): Body<SetConfig>,
 ) -> Result<Json<ConfigEntry>> {
-    app.set_config(&caller, &key, &request.value).await.map(Json)
+    app.set_config(&caller, &key, &request).await.map(Json)
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+pub struct UnsetQuery {
+    /// What was set for this profile alone; for signing.mode.
+    pub profile: Option<String>,
 }
 
 /// Undo what was set at run time.
-#[utoipa::path(delete, path = "/v1/signer/config/{key}", tag = "config", params(("key" = String, Path, description = "such as rotation.overlap_days, in either spelling")),
+#[utoipa::path(delete, path = "/v1/signer/config/{key}", tag = "config", params(UnsetQuery, ("key" = String, Path, description = "such as rotation.overlap_days, in either spelling")),
     responses((status = 200, description = "the setting as it stands now", body = ConfigEntry), (status = "4XX", description = "refused", body = Problem)))]
 pub async fn unset(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(key): Path<String>,
+    Query(query): Query<UnsetQuery>,
 ) -> Result<Json<ConfigEntry>> {
-    app.unset_config(&caller, &key).await.map(Json)
+    app.unset_config(&caller, &key, query.profile.as_deref())
+        .await
+        .map(Json)
 }
 
 /// Read again what can change while the server runs.

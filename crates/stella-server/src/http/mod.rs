@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod extract;
 pub mod health;
 pub mod keys;
+pub mod local_hsm;
 pub mod peer;
 pub mod problem;
 pub mod proofs;
@@ -62,6 +63,9 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(anchors::revoke_key))
         .routes(routes!(audit::query))
         .routes(routes!(crypto::providers))
+        .routes(routes!(local_hsm::show))
+        .routes(routes!(local_hsm::initialize))
+        .routes(routes!(local_hsm::recover))
         .routes(routes!(crypto::hsm_status))
         .routes(routes!(crypto::hsm_slots))
         .routes(routes!(crypto::hsm_info))

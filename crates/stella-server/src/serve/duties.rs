@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use stella_core::api::attestations::Retried;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -12,16 +13,22 @@ use crate::app::App;
 
 const TRIM_INTERVAL: Duration = Duration::from_secs(3600);
 
+/// How exactly the moments of probes are kept to.
+const PROBE_TICK: Duration = Duration::from_millis(250);
+
 /// A round that has begun is finished before it stops.
 pub async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
     let mut queue = ticks(app.settings.server.queue_interval);
     let mut trim = ticks(TRIM_INTERVAL);
+    let mut probes = ticks(PROBE_TICK);
     loop {
         tokio::select! {
             biased;
             () = turned(&mut stopped) => return,
             _ = queue.tick() => sign_due(&app).await,
             () = app.queued.notified() => sign_due(&app).await,
+            () = app.signers.recovered.notified() => sign_waiting(&app).await,
+            _ = probes.tick() => probe_stores(&app).await,
             _ = trim.tick() => trim_log(&app).await,
         }
     }
@@ -35,7 +42,21 @@ fn ticks(period: Duration) -> tokio::time::Interval {
 }
 
 async fn sign_due(app: &App) {
-    match app.sign_due().await {
+    report(app.sign_due().await);
+}
+
+async fn sign_waiting(app: &App) {
+    report(app.sign_waiting().await);
+}
+
+async fn probe_stores(app: &Arc<App>) {
+    if let Err(e) = app.probe_stores().await {
+        tracing::warn!(code = %e.code, "the key stores could not be probed: {e}");
+    }
+}
+
+fn report(round: crate::app::Result<Retried>) {
+    match round {
         Ok(done) if done.tried == 0 => {}
         Ok(done) => tracing::info!(
             tried = done.tried,

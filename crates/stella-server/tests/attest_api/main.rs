@@ -1,6 +1,7 @@
 //! Stories of attesting and verifying, from the first key to a thief's work.
 
 mod edge;
+mod failover;
 mod gate;
 mod proof;
 mod recording;

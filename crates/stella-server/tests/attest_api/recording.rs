@@ -5,6 +5,7 @@ use std::sync::Arc;
 use stella_core::api::attestations::{
     CreateAttestation, ImportAttestation, Resign, Retry, TestSign, Withdraw,
 };
+use stella_core::api::keys::SetConfig;
 use stella_core::trust::anchor::AnchorPolicy;
 use stella_server::app::attest::{AttestationQuery, CreateOptions};
 use stella_server::app::logs::LogQuery;
@@ -554,9 +555,14 @@ async fn where_it_is_not_known_whether_trust_changed_the_audit_trail_tells() {
         .with_key()
         .await;
     store.lose_the_next_answer();
+    let seven = SetConfig {
+        value: "7".to_owned(),
+        profile: None,
+        lasts: None,
+    };
     let error = world
         .app
-        .set_config(&world.owner, "rotation.overlap_days", "7")
+        .set_config(&world.owner, "rotation.overlap_days", &seven)
         .await
         .expect_err("nobody knows");
     assert_eq!(error.code, "store.unknown-outcome");
@@ -565,7 +571,7 @@ async fn where_it_is_not_known_whether_trust_changed_the_audit_trail_tells() {
     // It had taken effect, and saying it again is safe.
     let again = world
         .app
-        .set_config(&world.owner, "rotation.overlap_days", "7")
+        .set_config(&world.owner, "rotation.overlap_days", &seven)
         .await;
     assert_eq!(again.expect("set").value, "7");
     assert_eq!(world.app.trust_head().await.expect("trust").settings.len(), 1);

@@ -1,14 +1,16 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use stella_core::digest::Sha256;
 use stella_core::id::AttestationId;
+use stella_core::time::Timestamp;
 use stella_core::trust::EventBody;
 
 use super::fixture::*;
 use crate::{
     Attempts, AttestationFilter, AttestationRow, AttestationState, IdempotencyRow, Inserted, LedgerEntry,
-    NewAttestation, Outcome, QueueFigures, SignatureStored, Signed, SignedPart, Store, StoreError,
-    VerdictRow,
+    NewAttestation, Outcome, QueueFigures, SignatureStored, Signed, SignedPart, SigningSpan, Store,
+    StoreError, VerdictRow,
 };
 
 /// What the store should answer for what was given to it.
@@ -346,6 +348,30 @@ pub(super) async fn lists_are_filtered_and_paged(store: Arc<dyn Store>) {
     );
     assert_eq!(ask(|f| f.since = Some(at(5))).await, ids(&[6, 5]));
     assert_eq!(ask(|f| f.attempted_since = Some(at(3))).await, ids(&[5, 3]));
+    let row = store.attestation(attestation_id(4)).await.unwrap().unwrap();
+    let signed_at = row.signed.unwrap().recorded_at;
+    let later = signed_at.saturating_add(Duration::from_millis(1));
+    let signed_in = async |spans: &[(&str, Option<Timestamp>)]| -> Vec<AttestationId> {
+        let spans = spans.iter().map(|(key, until)| SigningSpan {
+            key_id: key_id(key),
+            until: *until,
+        });
+        let filter = AttestationFilter {
+            signed_in: Some(spans.collect()),
+            limit: 100,
+            ..AttestationFilter::default()
+        };
+        let rows = store.list_attestations(filter).await.unwrap();
+        rows.iter().map(|row| row.id).collect()
+    };
+    assert_eq!(signed_in(&[("key-1", None)]).await, ids(&[6, 4, 2]));
+    assert_eq!(
+        signed_in(&[("key-0", None), ("key-1", Some(later))]).await,
+        ids(&[6, 4, 2])
+    );
+    let none = signed_in(&[("key-0", None), ("key-1", Some(signed_at))]).await;
+    assert_eq!(none, ids(&[]), "the end of a span is not part of it");
+    assert_eq!(signed_in(&[]).await, ids(&[]));
     let last = store.last_attestation_by("token:a").await.unwrap();
     assert_eq!(last.map(|row| row.id), Some(attestation_id(3)));
     assert_eq!(store.last_attestation_by("token").await.unwrap(), None);

@@ -67,6 +67,19 @@ pub(super) fn list(conn: &Connection, filter: &AttestationFilter) -> Result<Vec<
         filter.attempted_since.map(|at| at.fixed_width()),
     );
     and("id < ?", filter.before.map(|id| id.to_string()));
+    if let Some(spans) = &filter.signed_in {
+        sql.push_str(" AND (FALSE");
+        for span in spans {
+            sql.push_str(" OR (key_id = ?");
+            values.push(span.key_id.to_string().into());
+            if let Some(until) = span.until {
+                sql.push_str(" AND signed_at < ?");
+                values.push(until.fixed_width().into());
+            }
+            sql.push(')');
+        }
+        sql.push(')');
+    }
     sql.push_str(" ORDER BY id DESC LIMIT ?");
     values.push(integer(filter.limit).into());
     select(conn, &sql, params_from_iter(values))

@@ -4,7 +4,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use stella_core::api::attestations::AttestationList;
 
-use super::subject_text;
+use super::{key_text, subject_text};
 use crate::api::Route;
 use crate::args::predicate_type;
 use crate::args::time::Moment;
@@ -26,6 +26,9 @@ pub struct List {
     /// Only those that this key signed
     #[arg(long, alias = "key", value_name = "KEY_ID")]
     key_id: Option<String>,
+    /// Only those that a standby key signed in the active key's stead
+    #[arg(long)]
+    signed_by_standby: bool,
     /// Only those made since: RFC 3339, or a date
     #[arg(long, value_name = "TIME")]
     since: Option<Moment>,
@@ -44,6 +47,7 @@ impl List {
             .with("type", self.predicate_type)
             .with("subject", self.subject)
             .with("keyId", self.key_id)
+            .with("signedByStandby", self.signed_by_standby.then_some("true"))
             .with("since", self.since.map(String::from))
             .with("limit", self.limit)
             .with("cursor", self.cursor);
@@ -56,7 +60,7 @@ impl List {
                     attestation.id.clone(),
                     attestation.state.clone(),
                     attestation.predicate_type.clone(),
-                    attestation.key_id.clone().unwrap_or_else(|| "-".into()),
+                    key_text(attestation).unwrap_or_else(|| "-".into()),
                     attestation.created_at.clone(),
                     if more == 0 {
                         subject

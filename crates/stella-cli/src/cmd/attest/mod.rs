@@ -55,7 +55,7 @@ fn describe(page: &mut Page, attestation: &Attestation) {
         page.field("subject", subject_text(subject));
     }
     page.maybe("profile", attestation.profile.as_ref());
-    page.maybe("key", attestation.key_id.as_ref());
+    page.maybe("key", key_text(attestation));
     page.field(
         "algorithm",
         attestation.algorithm.as_deref().unwrap_or("- (not signed yet)"),
@@ -94,6 +94,16 @@ fn describe(page: &mut Page, attestation: &Attestation) {
             format!("{} ({}, {anchor})", would.verdict, would.code),
         );
     }
+}
+
+/// A key that stood in is marked, with where it signed.
+fn key_text(attestation: &Attestation) -> Option<String> {
+    let key = attestation.key_id.as_ref()?;
+    if !attestation.signed_by_standby {
+        return Some(key.clone());
+    }
+    let place = attestation.signed_in.as_deref().unwrap_or("another store");
+    Some(format!("{key} (standby, {place})"))
 }
 
 fn describe_all(page: &mut Page, attestations: &[Attestation]) {

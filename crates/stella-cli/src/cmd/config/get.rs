@@ -20,6 +20,7 @@ impl Get {
         let entry: ConfigEntry = context.api().await?.get(&route).await?;
         context.printer.answer(&entry, |page| {
             page.line(format!("{} = {}  ({})", entry.key, entry.value, entry.origin));
+            page.maybe("ends by itself", entry.ends_at.as_ref());
             page.brief(&entry.value);
         })?;
         Ok(Exit::Done)

@@ -12,11 +12,14 @@ use crate::exit::Exit;
 pub struct Unset {
     /// Such as rotation.overlap_days
     key: String,
+    /// What was set for this profile alone (signing.mode)
+    #[arg(long)]
+    profile: Option<String>,
 }
 
 impl Unset {
     pub async fn run(self, context: &Context) -> Outcome {
-        let route = Route::to(&["signer", "config", &self.key]);
+        let route = Route::to(&["signer", "config", &self.key]).with("profile", self.profile);
         let entry: ConfigEntry = context.api().await?.delete(&route).await?;
         context.printer.answer(&entry, |page| {
             page.line(format!(

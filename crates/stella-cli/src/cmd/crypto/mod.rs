@@ -1,6 +1,7 @@
 //! `crypto ...`.
 
 mod hsm;
+mod local_hsm;
 mod providers;
 
 use super::later::Later;
@@ -9,6 +10,9 @@ super::verbs! {
     /// What can sign and verify with which algorithm
     #[command(subcommand)]
     Providers(providers::Verb),
+    /// Keys in a process of our own: making one, its PIN
+    #[command(subcommand, name = "local-hsm")]
+    LocalHsm(local_hsm::Verb),
     /// Hardware security modules: are they there, and do they sign
     #[command(subcommand)]
     Hsm(hsm::Verb),

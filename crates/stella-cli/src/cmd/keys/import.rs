@@ -12,7 +12,7 @@ use crate::context::{Context, Outcome};
 use crate::exit::Exit;
 
 /// Bring in a key made elsewhere: a public key to verify with, or with a
-/// profile a private key to sign with, given or on a token
+/// profile a private key to sign with, given, on a token or in AWS KMS
 #[derive(Args)]
 pub struct Import {
     /// Your name for it, unique for ever
@@ -33,7 +33,7 @@ pub struct Import {
     #[arg(long, alias = "private", value_name = "FILE", requires = "profile")]
     private_key: Option<PathBuf>,
     /// Where the private key is and stays, such as
-    /// 'hsm://pkcs11/token/TOKEN?object=LABEL&id=%0A'
+    /// 'hsm://pkcs11/token/TOKEN?object=LABEL&id=%0A' or kms://aws/key/ALIAS
     #[arg(
         long,
         value_name = "URI",

@@ -1,6 +1,6 @@
 //! Keys on a token.
 
-use cryptoki::object::{Attribute, ObjectClass, ObjectHandle};
+use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 use stella_core::alg::PublicKey;
 
@@ -32,6 +32,7 @@ impl Module {
             .ok_or(Failure::UnsupportedAlgorithm(algorithm))?;
         let (handle, held) = sessions.with(self, &token, |live| {
             let handle = private_key(live, &token, &at)?;
+            refuse_always_authenticate(&live.session, handle)?;
             let held = public_half(&live.session, handle)?;
             Ok((handle, held.public_key(algorithm)))
         })?;
@@ -167,6 +168,19 @@ fn public_half(session: &Session, private: ObjectHandle) -> Result<Attributes, T
         [public] => Ok(Attributes::of_public(session, public)?),
         _ => Ok(Attributes::of_private(session, private)?),
     }
+}
+
+/// A key that asks for the PIN at each signature is made for a person: a
+/// refused PIN would be tried as often as there are requests.
+fn refuse_always_authenticate(session: &Session, key: ObjectHandle) -> Result<(), Trouble> {
+    // Not to have the attribute is not to ask for it.
+    let asks = session.get_attributes(key, &[AttributeType::AlwaysAuthenticate]);
+    if matches!(asks.as_deref(), Ok([Attribute::AlwaysAuthenticate(true)])) {
+        let detail =
+            "the key asks for the PIN at each signature (CKA_ALWAYS_AUTHENTICATE); make one that does not";
+        return Err(Failure::new(ErrorClass::Config, detail).into());
+    }
+    Ok(())
 }
 
 fn public_keys(session: &Session, by: Attribute) -> Result<Vec<ObjectHandle>, Trouble> {

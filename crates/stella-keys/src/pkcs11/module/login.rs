@@ -26,10 +26,9 @@ impl Module {
         }
     }
 
-    /// Logs in and keeps a session open that keeps the login.
+    /// Logs in and keeps a session open that keeps the login. The parent asks
+    /// for one login at a time.
     pub(super) fn login(&self, login: &Login<'_>) -> Result<LoggedIn, Failure> {
-        // Held throughout: one PIN is tried once, whoever else asks.
-        let _one = self.logging_in.lock().unwrap_or_else(PoisonError::into_inner);
         let anchor = self.anchors().remove(&login.token);
         if let Some(session) = anchor {
             match is_logged_in(&session) {

@@ -30,8 +30,6 @@ pub struct Module {
     /// One session that keeps the login of its token. When the
     /// last session with a token is closed, the token logs us out.
     anchors: Mutex<BTreeMap<TokenName, Session>>,
-    /// One login at a time.
-    logging_in: Mutex<()>,
     /// By the numbers that the parent knows.
     keys: RwLock<Vec<Arc<Key>>>,
 }
@@ -68,7 +66,6 @@ impl Module {
             pkcs11: RwLock::new(Some(pkcs11)),
             configuration,
             anchors: Mutex::default(),
-            logging_in: Mutex::new(()),
             keys: RwLock::default(),
         };
         module.occupied_slots()?;

@@ -50,8 +50,7 @@ impl Attributes {
                 AttributeType::Local,
             ],
         )?;
-        // Of these a token need not have any, and one answered to the whole
-        // template with an error.
+        // Of these a token need not have any, and not to have one is no fault.
         let mut all = common;
         for optional in [AttributeType::EcParams, AttributeType::PublicKeyInfo] {
             if let Ok(read) = session.get_attributes(key, &[optional]) {
@@ -69,7 +68,7 @@ impl Attributes {
             Some(KeyType::ML_DSA | KeyType::GOSTR3410) => &[AttributeType::Value],
             _ => &[AttributeType::EcPoint, AttributeType::Value],
         };
-        // A token was seen that answers to the whole template with an error.
+        // Not to have one of these is no fault.
         if let Ok(read) = session.get_attributes(key, which) {
             all.take(read);
         }

@@ -153,10 +153,8 @@ impl App {
             let signed = match signed {
                 Ok(signed) => signed,
                 Err(why) => {
-                    let attempt = self.attempt(&why, 0, self.not_before(&trust));
-                    return self
-                        .record(&order, now, Outcome::Recorded(attempt), Some(why))
-                        .await;
+                    let unsigned = self.unsigned_outcome(&why, self.not_before(&trust));
+                    return self.record(&order, now, unsigned, Some(why)).await;
                 }
             };
             let signed = match order.supersedes {
@@ -172,9 +170,20 @@ impl App {
         }
         let why = NoSignature::contended();
         let now = self.now();
-        let attempt = self.attempt(&why, 0, now);
-        self.record(&order, now, Outcome::Recorded(attempt), Some(why))
-            .await
+        let unsigned = self.unsigned_outcome(&why, now);
+        self.record(&order, now, unsigned, Some(why)).await
+    }
+
+    /// Where nobody was asked, it was no attempt.
+    fn unsigned_outcome(&self, why: &NoSignature, now: Timestamp) -> Outcome {
+        let attempt = self.attempt(why, 0, now);
+        if why.attempted {
+            Outcome::Recorded(attempt)
+        } else {
+            Outcome::Queued {
+                next_at: attempt.next_at,
+            }
+        }
     }
 
     /// Durable without a signature.
@@ -219,6 +228,7 @@ impl App {
         let mut answer = view(&row, &trust);
         if row.signed.is_none() {
             answer.next = Some(self.mending(why.as_ref(), &row));
+            answer.last_error = answer.last_error.or(why.map(|why| why.reason));
             return Ok(answer);
         }
         self.add_would_verify(&mut answer, &row, trust).await?;

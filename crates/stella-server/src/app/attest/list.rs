@@ -1,10 +1,12 @@
 //! `attest list`, and the last one of whoever asks.
 
 use stella_core::api::attestations::{Attestation, AttestationList};
-use stella_core::id::AttestationId;
+use stella_core::id::{AttestationId, KeyId};
 use stella_core::predicate::PredicateType;
 use stella_core::purl::SubjectName;
-use stella_store::{AttestationFilter, AttestationState};
+use stella_core::time::Timestamp;
+use stella_core::trust::TrustState;
+use stella_store::{AttestationFilter, AttestationState, SigningSpan};
 
 use super::view;
 use crate::app::error::{Error, Result};
@@ -16,6 +18,8 @@ pub struct AttestationQuery {
     pub predicate_type: Option<String>,
     pub subject: Option<String>,
     pub key_id: Option<String>,
+    /// Only those that a standby key signed in the active key's stead.
+    pub signed_by_standby: bool,
     pub since: Option<String>,
     pub cursor: Option<String>,
     pub limit: Option<usize>,
@@ -26,9 +30,10 @@ impl App {
         let page = self.page(query.limit)?;
         let mut filter = self.filter(&query)?;
         filter.limit = page.asked();
+        let trust = self.trust_head().await?;
+        filter.signed_in = query.signed_by_standby.then(|| standby_spans(&trust));
         let mut rows = self.store.list_attestations(filter).await?;
         let more = page.cut(&mut rows);
-        let trust = self.trust_head().await?;
         Ok(AttestationList {
             next_cursor: rows.last().filter(|_| more).map(|r| r.id.to_string()),
             attestations: rows.iter().map(|r| view(r, &trust)).collect(),
@@ -85,4 +90,13 @@ impl App {
             ..AttestationFilter::default()
         })
     }
+}
+
+/// When which key signed in another's stead.
+pub(super) fn standby_spans(trust: &TrustState) -> Vec<SigningSpan> {
+    let span = |(key_id, until): (&KeyId, Option<Timestamp>)| SigningSpan {
+        key_id: key_id.clone(),
+        until,
+    };
+    trust.standby_spans().map(span).collect()
 }

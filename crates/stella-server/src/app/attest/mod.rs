@@ -21,11 +21,11 @@ use stella_core::api::attestations::{Attestation, SubjectInput, Withdrawn};
 use stella_core::id::AttestationId;
 use stella_core::predicate::PredicateType;
 use stella_core::statement::Subject;
-use stella_core::trust::TrustState;
+use stella_core::trust::{KeyRecord, TrustState};
 use stella_store::{AttestationRow, AttestationState};
 
 use crate::app::error::{Error, Result};
-use crate::app::{App, Caller};
+use crate::app::{App, Caller, signers};
 
 impl App {
     /// By a whole id, or a prefix that only one has; `0192f3a0...` is one.
@@ -104,6 +104,10 @@ pub(crate) fn view(row: &AttestationRow, trust: &TrustState) -> Attestation {
             .as_ref()
             .and_then(|s| s.key_id.as_ref())
             .map(ToString::to_string),
+        signed_by_standby: stood_in(row, trust),
+        signed_in: key
+            .and_then(KeyRecord::own)
+            .map(|own| signers::scheme(&own.store).to_owned()),
         algorithm: key.map(|k| k.public_key.algorithm().to_string()),
         requested_by: row.requested.identity.clone(),
         created_at: row.created_at.to_string(),
@@ -137,6 +141,14 @@ pub(crate) fn view(row: &AttestationRow, trust: &TrustState) -> Attestation {
         warnings: Vec::new(),
         next: None,
     }
+}
+
+/// Whether the key that signed it here was standing by at that moment.
+pub(super) fn stood_in(row: &AttestationRow, trust: &TrustState) -> bool {
+    row.signed.as_ref().is_some_and(|signed| {
+        let key = signed.key_id.as_ref();
+        key.is_some_and(|key| trust.stood_by(key, signed.recorded_at))
+    })
 }
 
 pub(crate) fn subject(subject: &Subject) -> SubjectInput {

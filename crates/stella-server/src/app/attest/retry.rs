@@ -53,6 +53,13 @@ impl App {
         self.sign_recorded(rows).await
     }
 
+    /// A store answers again: whatever waits for it is signed at once, however
+    /// late its next attempt was to be.
+    pub async fn sign_waiting(&self) -> Result<Retried> {
+        let rows = self.unsigned(&[AttestationState::Recorded]).await?;
+        self.sign_recorded(rows).await
+    }
+
     async fn sign_recorded(&self, rows: Vec<AttestationRow>) -> Result<Retried> {
         let mut answer = Retried {
             tried: 0,
@@ -132,6 +139,9 @@ impl App {
     }
 
     async fn not_signed(&self, row: &AttestationRow, why: NoSignature) -> Result<Tried> {
+        if !why.attempted {
+            return Ok(Tried::Refused(why));
+        }
         let attempt = self.attempt(&why, row.attempts.count, self.now());
         self.store.note_attempt(row.id, attempt).await?;
         self.log_no_signature(&why, &row.id.to_string(), &row.requested.identity)

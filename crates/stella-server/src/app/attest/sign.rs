@@ -1,8 +1,8 @@
-//! One signature: the active key is chosen, signs, and its signature is seen
-//! to verify before anything is stored.
+//! One signature: the active key is asked, and while it cannot, those that
+//! stand by for it; the signature is seen to verify before anything is stored.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stella_core::alg::Algorithm;
 use stella_core::digest::Sha256;
@@ -10,10 +10,12 @@ use stella_core::dsse::{self, Envelope, EnvelopeSignature, IN_TOTO_PAYLOAD_TYPE}
 use stella_core::id::ProfileName;
 use stella_core::time::Timestamp;
 use stella_core::trust::{KeyRecord, TrustState};
+use stella_keys::pool::Role;
 use stella_keys::{Retry, Sign, SignError, VerifiedSignature, sign_verified};
 use stella_store::{Attempt, AttestationState, LedgerKey, LogRow, Signed, SignedHere};
 
 use crate::app::error::{Error, ErrorKind, Result};
+use crate::app::pool::{Candidate, NoCandidate};
 use crate::app::{App, aws_kms, signers};
 
 /// How often a key is chosen anew when it changes while it signs.
@@ -26,6 +28,8 @@ pub(super) struct NoSignature {
     pub reason: String,
     pub next: String,
     pub retry: Retry,
+    /// Whether a store was asked: otherwise it cost the record no attempt.
+    pub attempted: bool,
 }
 
 impl NoSignature {
@@ -36,6 +40,24 @@ impl NoSignature {
             reason: format!("signing failed: {}", error.message),
             next,
             retry: Retry::AfterOperator,
+            attempted: true,
+        }
+    }
+
+    /// Of all that were asked, what the active key's store said first. A
+    /// record is given up only when none of them will ever sign it.
+    fn of_all(failed: Vec<Self>) -> Self {
+        let hopeful = failed.iter().find(|why| why.retry != Retry::Never);
+        let retry = hopeful.map_or(Retry::Never, |why| why.retry);
+        let reasons: Vec<_> = failed.iter().map(|why| why.reason.as_str()).collect();
+        let reason = reasons.join("; then ");
+        match failed.first() {
+            Some(first) => Self {
+                reason,
+                retry,
+                ..hopeful.unwrap_or(first).clone()
+            },
+            None => Self::contended(),
         }
     }
 
@@ -45,6 +67,7 @@ impl NoSignature {
             reason: format!("signing failed: {}", error.message),
             next: "stella attest integrity-check ID, or raise the limit it names".to_owned(),
             retry: Retry::Never,
+            attempted: true,
         }
     }
 
@@ -54,6 +77,7 @@ impl NoSignature {
             reason: "signing failed: the signing key kept changing".to_owned(),
             next: RETRY.to_owned(),
             retry: Retry::Later,
+            attempted: true,
         }
     }
 }
@@ -69,23 +93,82 @@ impl App {
         payload: &[u8],
         requested_by: &str,
     ) -> Result<std::result::Result<Signed, NoSignature>> {
-        let key = match self.active(trust, profile) {
-            Ok(key) => key,
-            Err(why) => return Ok(Err(why)),
+        if let Err(why) = self.active(trust, profile) {
+            return Ok(Err(why));
+        }
+        let candidates = match self.keys_to_ask(trust, profile) {
+            Ok(candidates) => candidates,
+            Err(why) => return Ok(Err(self.nobody(trust, profile, why))),
         };
+        let pae = dsse::pae(IN_TOTO_PAYLOAD_TYPE, payload);
+        let end = Instant::now() + self.settings.signing.deadline;
+        let mut failed = Vec::new();
+        let mut left = u32::try_from(candidates.len()).unwrap_or(u32::MAX);
+        for candidate in candidates {
+            // One that hangs leaves those after it their part of the time.
+            let within = end.saturating_duration_since(Instant::now()) / left;
+            left -= 1;
+            match self.signature(trust, &candidate, pae.clone(), within).await? {
+                Ok(signature) => {
+                    if candidate.role == Role::Standby {
+                        self.log_stood_in(profile, &candidate, &failed, requested_by)
+                            .await;
+                    }
+                    return Ok(Ok(self.signed(
+                        trust,
+                        candidate.key,
+                        payload,
+                        &pae,
+                        signature,
+                        requested_by,
+                    )));
+                }
+                // Another store might sign what KMS finds too long. It stands
+                // by for outages, and this is none.
+                Err(why) if why.code == TOO_LARGE => return Ok(Err(why)),
+                Err(why) => failed.push(why),
+            }
+        }
+        Ok(Err(NoSignature::of_all(failed)))
+    }
+
+    async fn signature(
+        &self,
+        trust: &TrustState,
+        candidate: &Candidate<'_>,
+        pae: Vec<u8>,
+        within: Duration,
+    ) -> Result<std::result::Result<VerifiedSignature, NoSignature>> {
+        let key = candidate.key;
         let signer = match self.signer(key).await {
             Ok(signer) => signer,
             Err(e) if e.kind == ErrorKind::Internal || e.code.starts_with("store.") => return Err(e),
-            Err(e) => return Ok(Err(NoSignature::from_error(e))),
+            Err(e) => {
+                if let Some(store) = &candidate.store {
+                    let error = SignError::Unavailable(e.message.clone());
+                    self.note_request(store, Err(&error)).await;
+                }
+                return Ok(Err(NoSignature::from_error(e)));
+            }
         };
-        let pae = dsse::pae(IN_TOTO_PAYLOAD_TYPE, payload);
-        let digest = Sha256::of(&pae);
-        let signature = match self.sign_within_deadline(signer, pae).await {
-            Ok(signature) => signature,
-            Err(e) => return Ok(Err(self.refused(trust, key, &e))),
-        };
+        let result = self.sign_within(signer, pae, within).await;
+        if let Some(store) = &candidate.store {
+            self.note_request(store, result.as_ref().map(drop)).await;
+        }
+        Ok(result.map_err(|e| self.refused(trust, key, &e)))
+    }
+
+    fn signed(
+        &self,
+        trust: &TrustState,
+        key: &KeyRecord,
+        payload: &[u8],
+        pae: &[u8],
+        signature: VerifiedSignature,
+        requested_by: &str,
+    ) -> Signed {
         let ledger = LedgerKey {
-            pae: digest,
+            pae: Sha256::of(pae),
             spki: signature.public_key().fingerprint(),
             signature: Sha256::of(signature.as_bytes()),
         };
@@ -97,7 +180,7 @@ impl App {
                 sig: signature.into_bytes(),
             }],
         };
-        Ok(Ok(Signed {
+        Signed {
             envelope: envelope.to_json(),
             recorded_at: self.not_before(trust),
             by: Some(SignedHere {
@@ -107,7 +190,64 @@ impl App {
                 requested_by: requested_by.to_owned(),
             }),
             events: None,
-        }))
+        }
+    }
+
+    /// Nobody was asked.
+    fn nobody(&self, trust: &TrustState, profile: &ProfileName, why: NoCandidate) -> NoSignature {
+        let (code, reason, next) = match why {
+            NoCandidate::Down { store, why } => (
+                "signer.paused",
+                format!("signing failed: {store} is down and was not asked: {why}"),
+                "stella doctor --check check.attestor.signing-health".to_owned(),
+            ),
+            NoCandidate::Mode => (
+                "signer.mode",
+                format!(
+                    "signing failed: signing.mode is {}, and profile {profile} has no such key",
+                    self.signing_mode_of(trust, profile).as_str()
+                ),
+                "stella attest config unset signing.mode".to_owned(),
+            ),
+        };
+        NoSignature {
+            code,
+            reason,
+            next,
+            retry: Retry::Later,
+            attempted: false,
+        }
+    }
+
+    async fn log_stood_in(
+        &self,
+        profile: &ProfileName,
+        candidate: &Candidate<'_>,
+        failed: &[NoSignature],
+        by: &str,
+    ) {
+        // While its store is known to be down, that was told once.
+        let Some(first) = failed.first() else {
+            return;
+        };
+        let key = &candidate.key.id;
+        self.note(LogRow {
+            at: self.now(),
+            level: "warn".to_owned(),
+            component: "signing".to_owned(),
+            message: format!(
+                "{key} stood in for the active key of profile {profile}: {}",
+                first.reason
+            ),
+            fields: serde_json::json!({
+                "by": "failover",
+                "code": first.code,
+                "profile": profile.as_str(),
+                "keyId": key.as_str(),
+                "requestedBy": by,
+            }),
+        })
+        .await;
     }
 
     /// Moved off the async threads. Past the deadline the signature may still
@@ -117,7 +257,16 @@ impl App {
         signer: Arc<dyn Sign>,
         message: Vec<u8>,
     ) -> std::result::Result<VerifiedSignature, SignError> {
-        let deadline = self.settings.signing.deadline;
+        self.sign_within(signer, message, self.settings.signing.deadline)
+            .await
+    }
+
+    async fn sign_within(
+        &self,
+        signer: Arc<dyn Sign>,
+        message: Vec<u8>,
+        deadline: Duration,
+    ) -> std::result::Result<VerifiedSignature, SignError> {
         let signing = tokio::task::spawn_blocking(move || sign_verified(signer.as_ref(), &message));
         match tokio::time::timeout(deadline, signing).await {
             Ok(Ok(outcome)) => outcome,
@@ -177,6 +326,7 @@ impl App {
                 reason: format!("signing failed: profile {profile} has no active key"),
                 next: format!("stella keys generate --profile {profile}"),
                 retry: Retry::AfterOperator,
+                attempted: true,
             });
         };
         if key.may_sign(now) {
@@ -192,6 +342,7 @@ impl App {
             ),
             next: format!("stella keys generate --profile {profile}, then stella keys activate KEY"),
             retry: Retry::AfterOperator,
+            attempted: true,
         })
     }
 
@@ -217,6 +368,7 @@ impl App {
                 Retry::Never => self.profiles_that_can(trust, error),
             },
             retry: error.retry(),
+            attempted: true,
         }
     }
 
@@ -260,3 +412,5 @@ impl App {
             .min(settings.retry_max)
     }
 }
+
+const TOO_LARGE: &str = "signer.message-too-large";

@@ -59,9 +59,9 @@ impl App {
                 code: e.code(),
                 reason: format!("signing failed: {}: {e}", key.id),
                 next: signers::diagnosis(&own.store)
-                    .unwrap_or("stella keys verify --operation sign")
-                    .to_owned(),
+                    .unwrap_or_else(|| "stella keys verify --operation sign".to_owned()),
                 retry: Retry::AfterOperator,
+                attempted: true,
             }));
         }
         // A token's mechanism and slot are known once it has signed.

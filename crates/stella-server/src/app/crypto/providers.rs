@@ -19,6 +19,7 @@ fn stores(algorithm: alg::Algorithm) -> Vec<String> {
     let pkcs11 = BY_STANDARD_MECHANISM.contains(&algorithm.id());
     let stores = [
         Some("software"),
+        Some("local-hsm"),
         pkcs11.then_some("pkcs11"),
         kms.then_some("aws-kms"),
     ];

@@ -33,6 +33,10 @@ impl App {
         let made = match signers::scheme(&store) {
             "software" => self.make_in_software(&id, profile)?,
             "kms" => self.make_in_kms(&state, &id, profile).await?.into(),
+            "hsm" if signers::is_local(&store) => self
+                .make_in_local_hsm(&id, profile.algorithm, &store)
+                .await?
+                .into(),
             "hsm" => self.make_on_token(&id, profile.algorithm, &store).await?.into(),
             _ => return Err(signers::unsupported(&store)),
         };
@@ -151,7 +155,7 @@ impl From<MadeOnToken> for MadeKey {
     fn from(key: MadeOnToken) -> Self {
         Self {
             public_key: key.public_key,
-            store: key.at.to_string(),
+            store: key.store,
             existed: false,
             sealed: None,
         }

@@ -138,44 +138,69 @@ impl App {
     ) -> Result<Key> {
         let state = self.trust_head().await?;
         check_free(&state, &wanted.id, public.as_ref())?;
-        if signers::scheme(uri) != "hsm" && !uri.starts_with("pkcs11:") {
-            return Err(Error::invalid(
-                "key.store-has-no-references",
-                "a key is referred to where it is on a token",
-            )
-            .next("give --key-store 'hsm://pkcs11/token/TOKEN?object=LABEL'"));
-        }
-        let taken = self.take_from_token(uri, public, allow_extractable).await?;
-        let profile = self.profile_of(&wanted, &taken.public_key).await?;
-        if signers::scheme(&profile.key_store) != "hsm" && !wanted.standby {
+        let (held, told) = match signers::scheme(uri) {
+            "kms" => self.held_in_kms(uri, public).await?,
+            scheme if scheme == "hsm" || uri.starts_with("pkcs11:") => {
+                self.held_on_token(uri, public, allow_extractable).await?
+            }
+            _ => {
+                return Err(Error::invalid(
+                    "key.store-has-no-references",
+                    "a key is referred to where it is on a token or in AWS KMS",
+                )
+                .next("give --key-store 'hsm://pkcs11/token/TOKEN?object=LABEL' or kms://aws/key/ALIAS"));
+            }
+        };
+        let profile = self.profile_of(&wanted, &held.public_key).await?;
+        let kind = signers::scheme(&held.store).to_owned();
+        if signers::scheme(&profile.key_store) != kind && !wanted.standby {
             return Err(Error::conflict(
                 "key.store-of-another-profile",
                 format!(
-                    "keys of profile {} live in {}, and this one is on a token",
+                    "keys of profile {} live in {}, and this one is in {kind}://",
                     wanted.profile, profile.key_store
                 ),
             )
-            .next("name a profile whose keyStore is hsm://, or --standby for a key that only stands in"));
+            .next(format!(
+                "name a profile whose keyStore is {kind}://, or --standby for a key that only stands in"
+            )));
         }
+        let mut key = self.enter_imported(caller, wanted, profile, held).await?;
+        self.note(LogRow {
+            at: self.now(),
+            level: "info".to_owned(),
+            component: kind,
+            message: format!("{} was imported as it is: {told}", key.id),
+            fields: serde_json::json!({ "keyId": key.id, "store": key.key_store, "by": caller.identity }),
+        })
+        .await;
+        key.notes.push(told);
+        Ok(key)
+    }
+
+    async fn held_on_token(
+        &self,
+        uri: &str,
+        public: Option<PublicKey>,
+        allow_extractable: bool,
+    ) -> Result<(Held, String)> {
+        let taken = self.take_from_token(uri, public, allow_extractable).await?;
         let held = Held {
             public_key: taken.public_key,
             store: taken.at.to_string(),
             sealed: None,
         };
-        let mut key = self.enter_imported(caller, wanted, profile, held).await?;
-        self.note(LogRow {
-            at: self.now(),
-            level: "info".to_owned(),
-            component: "hsm".to_owned(),
-            message: format!(
-                "{} was imported as it is on its token: {}",
-                key.id, taken.attributes
-            ),
-            fields: serde_json::json!({ "keyId": key.id, "store": key.key_store, "by": caller.identity }),
-        })
-        .await;
-        key.notes.push(format!("the token says: {}", taken.attributes));
-        Ok(key)
+        Ok((held, format!("the token says: {}", taken.attributes)))
+    }
+
+    async fn held_in_kms(&self, uri: &str, public: Option<PublicKey>) -> Result<(Held, String)> {
+        let taken = self.take_from_kms(uri, public).await?;
+        let held = Held {
+            store: taken.at.uri(),
+            public_key: taken.public_key,
+            sealed: None,
+        };
+        Ok((held, format!("AWS KMS calls it {}", taken.arn)))
     }
 
     /// The profile it is for, once the key may be entered there.

@@ -67,13 +67,6 @@ impl App {
         })
     }
 
-    pub fn signing_mode(&self, state: &TrustState) -> SigningMode {
-        state
-            .settings
-            .get(table::SIGNING_MODE)
-            .map_or(SigningMode::Auto, |word| SigningMode::parse(word))
-    }
-
     /// The module with what was set at run time, which is for every module.
     pub fn as_set(&self, state: &TrustState, module: &HsmModule) -> HsmModule {
         let span = |key: &str| state.settings.get(key).and_then(|text| config::duration(text));

@@ -2,6 +2,7 @@
 
 use stella_core::api::keys::{ConfigEntry, ConfigList};
 use stella_core::id::ProfileName;
+use stella_core::trust::TrustState;
 
 use super::{find, spelt, table::SETTINGS, unknown};
 use crate::app::App;
@@ -15,7 +16,7 @@ impl App {
             return Ok(self.entry(&state, setting));
         }
         let wanted = spelt(key);
-        self.profile_entries()
+        self.profile_entries(&state)
             .find(|e| spelt(&e.key) == wanted)
             .ok_or_else(|| unknown(key))
     }
@@ -25,17 +26,18 @@ impl App {
         let entries = SETTINGS
             .iter()
             .map(|s| self.entry(&state, s))
-            .chain(self.profile_entries())
+            .chain(self.profile_entries(&state))
             .filter(|e| !overridden || e.origin == "runtime")
             .collect();
         Ok(ConfigList { entries })
     }
 
-    fn profile_entries(&self) -> impl Iterator<Item = ConfigEntry> {
-        self.settings
-            .profiles
-            .iter()
-            .flat_map(|(name, profile)| self.entries_of(name, profile))
+    fn profile_entries(&self, state: &TrustState) -> impl Iterator<Item = ConfigEntry> {
+        self.settings.profiles.iter().flat_map(|(name, profile)| {
+            let mut entries = self.entries_of(name, profile);
+            entries.extend(self.mode_entry(state, name));
+            entries
+        })
     }
 
     fn entries_of(&self, name: &ProfileName, p: &Profile) -> Vec<ConfigEntry> {
@@ -62,6 +64,7 @@ impl App {
                 place,
                 runtime: false,
                 description: None,
+                ends_at: None,
                 warnings: Vec::new(),
             }
         })

@@ -3,6 +3,7 @@
 
 mod effective;
 mod get;
+mod mode;
 mod reload;
 mod set;
 pub mod table;
@@ -67,14 +68,15 @@ impl App {
                 (self.configured_value(state, setting), origin, place)
             }
         };
-        let warning = match setting.key {
-            table::SIGNING_MODE if value == SigningMode::Software.as_str() => Some(set::SOFTWARE_WARNING),
-            table::ROTATION_AUTO if value == "true" => Some(set::NO_AUTO_ROTATION),
-            table::SESSION_KEEPALIVE | table::SESSION_KEEPALIVE_INTERVAL if origin == "runtime" => {
-                Some(set::NO_KEEPALIVE)
+        let mut ends_at = None;
+        let warnings = match setting.key {
+            table::SIGNING_MODE => {
+                ends_at = self.mode_set(state, setting.key).and_then(|set| set.until);
+                mode::mode_warnings(SigningMode::parse(&value))
             }
-            table::SESSION_TIMEOUT if origin == "runtime" => Some(set::FROM_RECONNECT_ON),
-            _ => None,
+            table::ROTATION_AUTO if value == "true" => vec![set::NO_AUTO_ROTATION.to_owned()],
+            table::SESSION_TIMEOUT if origin == "runtime" => vec![set::FROM_RECONNECT_ON.to_owned()],
+            _ => Vec::new(),
         };
         ConfigEntry {
             key: setting.key.to_owned(),
@@ -83,12 +85,17 @@ impl App {
             place,
             runtime: setting.runtime,
             description: Some(setting.description.to_owned()),
-            warnings: warning.map(str::to_owned).into_iter().collect(),
+            ends_at: ends_at.map(|t| t.to_string()),
+            warnings,
         }
     }
 
     fn runtime_value(&self, state: &TrustState, setting: &Setting) -> Option<String> {
         let value = state.settings.get(setting.key)?;
+        if setting.key == table::SIGNING_MODE {
+            let set = self.mode_set(state, setting.key)?;
+            return Some(set.mode.as_str().to_owned());
+        }
         // A key that another one has replaced since is not what is signed with.
         if setting.key == table::SIGNING_KEY && !self.signs(state, value) {
             return None;

@@ -15,6 +15,8 @@ impl App {
         let mut warnings =
             vec!["signer.yaml is read at start: restart the server to apply a changed file".to_owned()];
         warnings.extend(mode.warnings);
+        let state = self.trust_head().await?;
+        warnings.extend(self.software_notices(&state));
         Ok(
             json!({ "reloaded": ["runtime settings", "signing keys"], "signingMode": mode.value, "warnings": warnings }),
         )

@@ -1,6 +1,6 @@
 //! `config set`, `config unset`: every change is an event.
 
-use stella_core::api::keys::ConfigEntry;
+use stella_core::api::keys::{ConfigEntry, SetConfig};
 use stella_core::id::KeyId;
 use stella_core::time::Timestamp;
 use stella_core::trust::decide::Refusal;
@@ -19,8 +19,6 @@ use crate::app::{App, Caller, signers, values};
 pub const NO_AUTO_ROTATION: &str =
     "this build keeps the setting but does not rotate by itself yet: watch stella keys rotation-warnings";
 
-pub const NO_KEEPALIVE: &str = "this build keeps the setting but makes no probe signatures by itself yet: stella doctor does, when it is asked";
-
 pub const FROM_RECONNECT_ON: &str =
     "a module that is running takes it over with the next stella crypto hsm reconnect";
 
@@ -28,13 +26,18 @@ pub const FROM_RECONNECT_ON: &str =
 pub const SOFTWARE_WARNING: &str = "Software signing may not meet compliance requirements";
 
 impl App {
-    pub async fn set_config(&self, caller: &Caller, key: &str, value: &str) -> Result<ConfigEntry> {
+    pub async fn set_config(&self, caller: &Caller, key: &str, request: &SetConfig) -> Result<ConfigEntry> {
         let setting = settable(key)?;
-        let value = checked(setting, value)?;
-        match setting.key {
-            table::SIGNING_KEY => return self.set_signing_key(caller, setting, &value).await,
-            table::SIGNING_MODE => self.check_mode(SigningMode::parse(&value))?,
-            _ => {}
+        let value = checked(setting, &request.value)?;
+        if setting.key == table::SIGNING_MODE {
+            let mode = SigningMode::parse(&value);
+            return self.set_mode(caller, setting, request, mode).await;
+        }
+        if request.profile.is_some() || request.lasts.is_some() {
+            return Err(only_for_mode(setting));
+        }
+        if setting.key == table::SIGNING_KEY {
+            return self.set_signing_key(caller, setting, &value).await;
         }
         let ((), state) = self
             .change(caller, |state, _| {
@@ -50,8 +53,19 @@ impl App {
         Ok(self.entry(&state, setting))
     }
 
-    pub async fn unset_config(&self, caller: &Caller, key: &str) -> Result<ConfigEntry> {
+    pub async fn unset_config(
+        &self,
+        caller: &Caller,
+        key: &str,
+        profile: Option<&str>,
+    ) -> Result<ConfigEntry> {
         let setting = settable(key)?;
+        if let Some(profile) = profile {
+            return match setting.key {
+                table::SIGNING_MODE => self.unset_mode_of(caller, setting, profile).await,
+                _ => Err(only_for_mode(setting)),
+            };
+        }
         let (warnings, state) = self
             .change(caller, |state, now| self.decide_unset(state, setting, now))
             .await?;
@@ -110,7 +124,7 @@ impl App {
     }
 
     /// A mode that no profile's store can serve would end all signing.
-    fn check_mode(&self, mode: SigningMode) -> Result<()> {
+    pub(super) fn check_mode(&self, mode: SigningMode) -> Result<()> {
         let has = |scheme: &str| {
             self.settings
                 .profiles
@@ -134,6 +148,17 @@ impl App {
             _ => Ok(()),
         }
     }
+}
+
+fn only_for_mode(setting: &Setting) -> Error {
+    Error::invalid(
+        "config.only-for-mode",
+        format!(
+            "{} is the same for every profile and lasts until it is changed; only signing.mode can differ",
+            setting.key
+        ),
+    )
+    .next(format!("stella config set {} VALUE", setting.key))
 }
 
 fn settable(key: &str) -> Result<&'static Setting> {

@@ -189,6 +189,36 @@ pub const SETTINGS: &[Setting] = &[
         "the longest pause between repetitions",
     ),
     in_file(
+        "signing.breaker.failures",
+        ANY,
+        |s| s.signing.breaker.failures.to_string(),
+        "failures in a row after which a key store is left alone and backup keys sign; one that hangs is at once",
+    ),
+    in_file(
+        "signing.breaker.good_probes",
+        ANY,
+        |s| s.signing.breaker.good_probes.to_string(),
+        "good probes in a row after which signing is back in a key store",
+    ),
+    in_file(
+        "signing.breaker.first_pause",
+        Kind::Duration,
+        |s| span(s.signing.breaker.first_pause),
+        "until the first probe of a key store that failed; doubled with each bad one",
+    ),
+    in_file(
+        "signing.breaker.max_pause",
+        Kind::Duration,
+        |s| span(s.signing.breaker.max_pause),
+        "the longest pause between probes of a key store that is down",
+    ),
+    in_file(
+        "signing.breaker.probe_interval",
+        Kind::Duration,
+        |s| span(s.signing.breaker.probe_interval),
+        "between good probes of a key store that was down",
+    ),
+    in_file(
         "store.url",
         Kind::Text,
         |s| s.store.shown(),

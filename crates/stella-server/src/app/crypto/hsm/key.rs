@@ -8,12 +8,13 @@ use stella_core::trust::KeyRecord;
 use stella_keys::hsm::{Hsm, KeyReference, TokenSelector};
 use stella_keys::{GenerateError, Sign, SignError, StoreDescription};
 
+use crate::app::App;
 use crate::app::error::{Error, Result};
-use crate::app::{App, signers};
 
 /// A key as a token made it.
 pub(in crate::app) struct MadeOnToken {
-    pub at: KeyReference,
+    /// Where this very key is, for ever.
+    pub store: String,
     pub public_key: PublicKey,
 }
 
@@ -48,8 +49,11 @@ impl App {
         let (at, public_key) = made
             .await
             .map_err(|e| Error::internal(e.to_string()))?
-            .map_err(|e| not_made(&e, name.as_str()))?;
-        Ok(MadeOnToken { at, public_key })
+            .map_err(|e| not_made(&e, &format!("stella crypto hsm auth verify --module {name}")))?;
+        Ok(MadeOnToken {
+            store: at.to_string(),
+            public_key,
+        })
     }
 
     pub(super) fn module_of(&self, at: &KeyReference) -> Result<Arc<dyn Hsm>> {
@@ -58,28 +62,23 @@ impl App {
     }
 }
 
-/// The local HSM is another kind of store.
 pub(super) fn reference(uri: &str) -> Result<KeyReference> {
-    if uri.starts_with("hsm://local/") {
-        return Err(signers::unsupported(uri));
-    }
     uri.parse::<KeyReference>()
         .map_err(|e| Error::invalid("key-store.reference", e).next("stella crypto hsm slots list"))
 }
 
-fn not_made(error: &GenerateError, module: &str) -> Error {
+/// `login` is the command that looks into a login that was refused.
+pub(in crate::app) fn not_made(error: &GenerateError, login: &str) -> Error {
     let (code, text) = (error.code(), error.to_string());
     match error {
         GenerateError::Unavailable(_) => {
             Error::unavailable(code, text).next("stella doctor --check check.crypto.hsm-availability")
         }
-        GenerateError::Unauthenticated(_) => {
-            Error::unavailable(code, text).next(format!("stella crypto hsm auth verify --module {module}"))
-        }
+        GenerateError::Unauthenticated(_) => Error::unavailable(code, text).next(login),
         GenerateError::Exists(_) => Error::conflict(code, text)
             .next("another --key-id, or stella keys import --key-store to use that key"),
         GenerateError::UnsupportedAlgorithm(_) | GenerateError::Refused(_) => {
-            Error::conflict(code, text).next(format!("stella crypto hsm pkcs11-info --module {module}"))
+            Error::conflict(code, text).next("stella crypto providers list")
         }
         GenerateError::Internal(_) => Error::internal(text),
     }
@@ -87,7 +86,7 @@ fn not_made(error: &GenerateError, module: &str) -> Error {
 
 /// Opened by the first signature that it makes: until then a module that is
 /// down is nobody's trouble, and what goes wrong is an error of signing.
-pub(super) struct TokenKey {
+pub(in crate::app) struct TokenKey {
     module: Arc<dyn Hsm>,
     at: KeyReference,
     public_key: PublicKey,

@@ -22,7 +22,7 @@ use crate::app::error::{Error, Result};
 
 pub use error::{likely_cause, mend};
 pub use examine::Examination;
-pub(in crate::app) use key::MadeOnToken;
+pub(in crate::app) use key::{MadeOnToken, TokenKey, not_made};
 pub use modules::{Modules, OpenModule};
 pub(crate) use used::UsedKey;
 

@@ -1,0 +1,153 @@
+//! Who is asked for a signature, in which order, and what came of it.
+
+use std::time::Instant;
+
+use serde_json::json;
+use stella_core::id::ProfileName;
+use stella_core::trust::{KeyRecord, TrustState};
+use stella_keys::SignError;
+use stella_keys::pool::{BreakerState, Change, Outcome, Role, StoreKind, order};
+use stella_store::LogRow;
+
+use super::stores::{Asked, Moment, of_request, store_of};
+use crate::app::App;
+
+/// A key that may be asked now.
+pub(in crate::app) struct Candidate<'a> {
+    pub key: &'a KeyRecord,
+    pub role: Role,
+    /// The store that fails and recovers with it; software does neither.
+    pub store: Option<String>,
+}
+
+/// Why there is none, though the profile has an active key.
+pub(in crate::app) enum NoCandidate {
+    /// `signing.mode` leaves none.
+    Mode,
+    /// All stores are left alone for a while; what the first of them said.
+    Down { store: String, why: String },
+}
+
+impl App {
+    /// The active key must have been found able to sign.
+    pub(in crate::app) fn keys_to_ask<'a>(
+        &self,
+        trust: &'a TrustState,
+        profile: &ProfileName,
+    ) -> Result<Vec<Candidate<'a>>, NoCandidate> {
+        let settings = self.settings.profiles.get(profile);
+        let listed = settings.map_or(&[][..], |p| p.backups.as_slice());
+        let allow_software = settings.is_some_and(|p| p.allow_software);
+        let keys = trust.signing_keys(profile, listed, self.not_before(trust));
+        let rated = keys.iter().enumerate().filter_map(|(index, key)| {
+            let uri = &key.own()?.store;
+            let role = if index == 0 { Role::Active } else { Role::Standby };
+            Some((role, StoreKind::of(uri)?, (*key, self.key_store_of(uri))))
+        });
+        let rated: Vec<_> = rated.collect();
+        let mode = self.mode_for(trust, profile);
+        let up = |(_, store): &(&KeyRecord, Option<String>)| {
+            store.as_ref().is_none_or(|store| self.signers.pool.is_up(store))
+        };
+        let candidates: Vec<_> = order(rated.clone(), mode, allow_software, up)
+            .into_iter()
+            .map(|(role, (key, store))| Candidate { key, role, store })
+            .collect();
+        if !candidates.is_empty() {
+            return Ok(candidates);
+        }
+        let all = order(rated, mode, allow_software, |_| true);
+        match all.into_iter().find_map(|(_, (_, store))| store) {
+            Some(store) => {
+                let why = self.left_alone(&store);
+                Err(NoCandidate::Down { store, why })
+            }
+            None => Err(NoCandidate::Mode),
+        }
+    }
+
+    /// What fails and recovers together with a key.
+    pub(super) fn key_store_of(&self, uri: &str) -> Option<String> {
+        let first = self.settings.hsm.modules.first();
+        store_of(uri, first.map(|module| module.name.as_str()))
+    }
+
+    fn left_alone(&self, store: &str) -> String {
+        let (state, error) = self.signers.pool.state(store, Instant::now());
+        let next = match state {
+            BreakerState::Closed => String::new(),
+            BreakerState::Open { probe_in } => format!("probed again in {:.1} s", probe_in.as_secs_f64()),
+            BreakerState::HalfOpen { good, wanted } => {
+                format!("{good} of {wanted} good probes so far")
+            }
+        };
+        [error, next]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join("; ")
+    }
+
+    /// Keeps what a request showed of a store, and tells when signing moves.
+    pub(in crate::app) async fn note_request(&self, store: &str, result: Result<(), &SignError>) {
+        let (outcome, error) = match result {
+            Ok(()) => (Some(Outcome::Good), None),
+            Err(e) => (of_request(e), Some(e.to_string())),
+        };
+        if let Some(outcome) = outcome {
+            self.note_outcome(store, Asked::Request, outcome, error).await;
+        }
+    }
+
+    pub(super) async fn note_outcome(
+        &self,
+        store: &str,
+        asked: Asked,
+        outcome: Outcome,
+        error: Option<String>,
+    ) -> Option<Change> {
+        let change = self
+            .signers
+            .pool
+            .note(store, asked, outcome, error.as_deref(), self.moment())?;
+        let error = error.unwrap_or_default();
+        let (level, message) = match change {
+            Change::Opened => (
+                "error",
+                format!(
+                    "{store} is left alone until probes are good again: backup keys sign where profiles list them ({error})"
+                ),
+            ),
+            Change::Closed => (
+                "info",
+                format!("{store} answered its probes: signing is back there"),
+            ),
+        };
+        self.note(LogRow {
+            at: self.now(),
+            level: level.to_owned(),
+            component: "hsm".to_owned(),
+            message,
+            fields: json!({ "by": "failover", "store": store, "error": error }),
+        })
+        .await;
+        Some(change)
+    }
+
+    pub(super) fn moment(&self) -> Moment {
+        Moment {
+            now: Instant::now(),
+            random: self.chance(),
+            settings: self.settings.signing.breaker,
+        }
+    }
+
+    /// For jitter: where there is no randomness, none is needed.
+    fn chance(&self) -> u32 {
+        let mut bytes = [0; 4];
+        match self.entropy.fill(&mut bytes) {
+            Ok(()) => u32::from_le_bytes(bytes),
+            Err(_) => 0,
+        }
+    }
+}

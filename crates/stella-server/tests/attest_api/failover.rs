@@ -1,0 +1,348 @@
+//! A key store goes down under load, a standby key signs, and signing comes back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stella_core::api::attestations::{Attestation, CreateAttestation, Retry};
+use stella_core::api::keys::SetConfig;
+use stella_core::id::KeyId;
+use stella_core::trust::KeyType;
+use stella_core::trust::anchor::AnchorPolicy;
+use stella_core::trust::decide::key::{NewOwnKey, enter_own};
+use stella_keys::software::SoftwareStore;
+use stella_keys::{Generate as _, Sign};
+use stella_server::app::attest::AttestationQuery;
+use stella_server::app::logs::LogQuery;
+use stella_server::app::trust::Decision;
+use stella_server::config::Settings;
+
+use crate::PAD;
+use crate::support::{Fault, World, about};
+
+const TOKEN_A: &str = "hsm://pkcs11/token/a?module=primary&object=a";
+const TOKEN_B: &str = "hsm://pkcs11/token/b?module=backup&object=b";
+
+/// The profile fips, on token A, with these backups.
+async fn world(backups: &[&str], allow_software: bool) -> World {
+    let mut settings = Settings::default();
+    let signing = &mut settings.signing;
+    signing.deadline = Duration::from_millis(600);
+    signing.breaker.first_pause = Duration::from_millis(1);
+    signing.breaker.max_pause = Duration::from_millis(5);
+    signing.breaker.probe_interval = Duration::from_millis(1);
+    let fips = settings
+        .profiles
+        .get_mut(&"fips".parse().expect("a profile"))
+        .expect("fips");
+    fips.key_store = "hsm://pkcs11/token/a?module=primary".to_owned();
+    fips.allow_software = allow_software;
+    fips.backups = backups.iter().map(|id| id.parse().expect("a key id")).collect();
+    let world = World::with(settings).await;
+    key(&world, "fips-a", TOKEN_A, false).await;
+    for id in backups {
+        let store = if id.ends_with("soft") {
+            "software://"
+        } else {
+            TOKEN_B
+        };
+        key(&world, id, store, true).await;
+    }
+    let keys: Vec<_> = std::iter::once("fips-a").chain(backups.iter().copied()).collect();
+    world.anchor("pkg:npm/*", &keys, AnchorPolicy::default()).await;
+    world.pass(60);
+    world
+}
+
+/// A key whose store is elsewhere, as far as anybody here can tell.
+async fn key(world: &World, id: &str, store: &str, standby: bool) {
+    let signer = SoftwareStore
+        .generate("ecdsa-p256".parse().expect("an algorithm"))
+        .expect("a key");
+    let key_id: KeyId = id.parse().expect("a key id");
+    world
+        .app
+        .change(&world.owner, |state, now| {
+            let new = NewOwnKey {
+                key_id: key_id.clone(),
+                key_type: KeyType::Signing,
+                public_key: signer.public_key().clone(),
+                profile: "fips".parse().expect("a profile"),
+                store: store.to_owned(),
+                created_at: now,
+                not_after: None,
+                standby,
+                imported: false,
+            };
+            Ok(Decision::new(enter_own(state, new, now)?, ()))
+        })
+        .await
+        .expect("entered");
+    let signer: Arc<dyn Sign> = Arc::new(signer);
+    world.app.signers.keep(&key_id, &signer).await;
+}
+
+async fn mend(world: &World, id: &str, signer: &Arc<dyn Sign>) {
+    let id: KeyId = id.parse().expect("a key id");
+    world.app.signers.keep(&id, signer).await;
+}
+
+async fn attest(world: &World, digit: &str) -> Attestation {
+    let request = CreateAttestation {
+        profiles: vec!["fips".to_owned()],
+        ..about(PAD, digit, "evidence.stella/v1")
+    };
+    let mut created = world.create(request).await.expect("created");
+    created.attestations.remove(0)
+}
+
+async fn set_mode(
+    world: &World,
+    mode: &str,
+    profile: Option<&str>,
+    lasts: Option<&str>,
+) -> Result<Vec<String>, String> {
+    let request = SetConfig {
+        value: mode.to_owned(),
+        profile: profile.map(str::to_owned),
+        lasts: lasts.map(str::to_owned),
+    };
+    world
+        .app
+        .set_config(&world.owner, "signing.mode", &request)
+        .await
+        .map(|entry| entry.warnings)
+        .map_err(|e| e.code.to_string())
+}
+
+async fn log(world: &World, level: &str) -> Vec<String> {
+    let query = LogQuery {
+        level: Some(level.to_owned()),
+        ..LogQuery::default()
+    };
+    let list = world.app.read_logs(query).await.expect("a log");
+    list.lines.into_iter().map(|line| line.message).collect()
+}
+
+/// As the server does by itself.
+async fn probe_until(world: &World, id: &str, up: impl Fn(&Attestation) -> bool) -> Attestation {
+    for digit in "0123456789".chars().cycle().take(400) {
+        world.app.probe_stores().await.expect("probed");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let made = attest(world, &format!("{digit}")).await;
+        world.pass(1);
+        if up(&made) {
+            return made;
+        }
+    }
+    panic!("{id} never came back");
+}
+
+fn key_of(attestation: &Attestation) -> &str {
+    attestation.key_id.as_deref().unwrap_or("none")
+}
+
+#[tokio::test]
+async fn a_standby_key_signs_while_the_token_is_down_and_no_longer() {
+    let world = world(&["fips-b"], false).await;
+    let before = attest(&world, "a").await;
+    assert_eq!((key_of(&before), before.signed_by_standby), ("fips-a", false));
+
+    let healthy = world.break_key("fips-a", Fault::Down).await;
+    for digit in ["b", "c", "d", "e"] {
+        let made = attest(&world, digit).await;
+        assert_eq!(
+            (key_of(&made), made.signed_by_standby),
+            ("fips-b", true),
+            "{made:?}"
+        );
+        assert_eq!(made.signed_in.as_deref(), Some("hsm"));
+        assert_eq!(world.verify(&made.id).await.verdict, "PASS");
+    }
+    let told = log(&world, "warn").await.join("\n");
+    assert!(
+        told.contains("fips-b stood in for the active key of profile fips"),
+        "{told}"
+    );
+    assert!(
+        told.contains("HSM module primary, token a is left alone"),
+        "{told}"
+    );
+    let stood_in = told.matches("stood in").count();
+    assert_eq!(stood_in, 3, "the fourth was not even sent to the token: {told}");
+
+    mend(&world, "fips-a", &healthy).await;
+    assert_eq!(
+        key_of(&attest(&world, "f").await),
+        "fips-b",
+        "not before its probes"
+    );
+    let back = probe_until(&world, "fips-a", |made| !made.signed_by_standby).await;
+    assert_eq!(key_of(&back), "fips-a");
+    let told = log(&world, "info").await.join("\n");
+    assert!(told.contains("signing is back there"), "{told}");
+}
+
+#[tokio::test]
+async fn a_token_that_hangs_costs_one_request_its_time_and_the_others_nothing() {
+    let world = world(&["fips-b"], false).await;
+    world.break_key("fips-a", Fault::Hung).await;
+    assert_eq!(key_of(&attest(&world, "a").await), "fips-b");
+    let told = log(&world, "error").await.join("\n");
+    assert!(told.contains("token a is left alone"), "after one: {told}");
+}
+
+#[tokio::test]
+async fn a_wrong_signature_is_never_released_and_another_key_signs() {
+    let world = world(&["fips-b"], false).await;
+    world.break_key("fips-a", Fault::Lying).await;
+    let made = attest(&world, "a").await;
+    assert_eq!(key_of(&made), "fips-b");
+    assert_eq!(world.verify(&made.id).await.verdict, "PASS");
+}
+
+#[tokio::test]
+async fn what_no_key_could_sign_waits_without_attempts_and_is_signed_when_a_store_is_back() {
+    let world = world(&["fips-b"], false).await;
+    let healthy = world.break_key("fips-a", Fault::Down).await;
+    world.break_key("fips-b", Fault::Down).await;
+    for digit in ["a", "b", "c"] {
+        let made = attest(&world, digit).await;
+        assert_eq!((made.state.as_str(), made.attempts), ("recorded", 1));
+        let why = made.last_error.expect("a reason");
+        assert!(
+            why.contains("fips-a") && why.contains("then signing failed: fips-b"),
+            "{why}"
+        );
+    }
+    let made = attest(&world, "d").await;
+    assert_eq!((made.state.as_str(), made.attempts), ("recorded", 0), "{made:?}");
+    let why = made.last_error.expect("a reason");
+    assert!(
+        why.contains("HSM module primary, token a is down and was not asked"),
+        "{why}"
+    );
+    let retried = world
+        .app
+        .retry_attestations(Retry { last_seconds: None })
+        .await
+        .expect("retried");
+    assert_eq!((retried.signed, retried.still_unsigned), (0, 4));
+
+    mend(&world, "fips-a", &healthy).await;
+    probe_until(&world, "fips-a", |made| made.state == "signed").await;
+    let drained = world.app.sign_waiting().await.expect("a round");
+    assert_eq!(drained.still_unsigned, 0);
+    for row in all(&world, false).await {
+        assert_eq!((row.state.as_str(), key_of(&row)), ("signed", "fips-a"));
+    }
+}
+
+#[tokio::test]
+async fn a_standby_key_that_the_profile_does_not_list_signs_nothing() {
+    let world = world(&[], false).await;
+    key(&world, "fips-z", TOKEN_B, true).await;
+    world.break_key("fips-a", Fault::Down).await;
+    assert_eq!(attest(&world, "a").await.state, "recorded");
+}
+
+async fn all(world: &World, signed_by_standby: bool) -> Vec<Attestation> {
+    let query = AttestationQuery {
+        signed_by_standby,
+        ..AttestationQuery::default()
+    };
+    let list = world.app.list_attestations(query).await.expect("a list");
+    list.attestations
+}
+
+#[tokio::test]
+async fn what_a_standby_key_signed_is_listed_also_after_it_took_over() {
+    let world = world(&["fips-b"], false).await;
+    attest(&world, "a").await;
+    assert!(all(&world, true).await.is_empty());
+    world.break_key("fips-a", Fault::Down).await;
+    let stood_in = attest(&world, "b").await;
+    world.pass(60);
+    world.activate("fips-b").await;
+    world.pass(60);
+    let own = attest(&world, "c").await;
+    assert_eq!((key_of(&own), own.signed_by_standby), ("fips-b", false));
+    let marked: Vec<_> = all(&world, true).await.into_iter().map(|a| a.id).collect();
+    assert_eq!(marked, [stood_in.id]);
+}
+
+#[tokio::test]
+async fn software_signs_in_a_tokens_stead_for_as_long_as_was_said() {
+    let world = world(&["fips-soft"], true).await;
+    assert_eq!(key_of(&attest(&world, "a").await), "fips-a");
+    let warnings = set_mode(&world, "software", Some("fips"), Some("8h"))
+        .await
+        .expect("set");
+    assert_eq!(
+        warnings,
+        ["Software signing may not meet compliance requirements"]
+    );
+    let made = attest(&world, "b").await;
+    assert_eq!((key_of(&made), made.signed_by_standby), ("fips-soft", true));
+    assert_eq!(made.signed_in.as_deref(), Some("software"));
+    let notice = "software signing is on for profile fips until 2025-01-01T08:01:00Z";
+    let warned = async || {
+        let status = world.app.status().await.expect("a status");
+        status.warnings.iter().any(|w| w.starts_with(notice))
+    };
+    assert!(warned().await);
+    world.pass(8 * 3600 - 1);
+    assert_eq!(key_of(&attest(&world, "c").await), "fips-soft");
+    world.pass(1);
+    assert_eq!(
+        key_of(&attest(&world, "d").await),
+        "fips-a",
+        "it has ended by itself"
+    );
+    assert!(!warned().await);
+}
+
+#[tokio::test]
+async fn software_for_good_and_where_it_is_forbidden_are_refused() {
+    let strict = world(&["fips-b"], false).await;
+    assert_eq!(
+        set_mode(&strict, "software", Some("fips"), None).await,
+        Err("config.software-forbidden".to_owned())
+    );
+    assert_eq!(
+        set_mode(&strict, "software", None, Some("25h")).await,
+        Err("config.lasts".to_owned())
+    );
+    assert_eq!(
+        set_mode(&strict, "kms", Some("fips"), None).await,
+        Err("config.no-such-store".to_owned())
+    );
+    // For all the others it is on; this one goes on with its token.
+    let warnings = set_mode(&strict, "software", None, None).await.expect("set");
+    assert!(
+        warnings
+            .iter()
+            .any(|w| w.contains("profile fips goes on with its own key store")),
+        "{warnings:?}"
+    );
+    assert_eq!(key_of(&attest(&strict, "a").await), "fips-a");
+
+    let unprepared = world(&["fips-b"], true).await;
+    assert_eq!(
+        set_mode(&unprepared, "software", Some("fips"), None).await,
+        Err("config.no-such-store".to_owned())
+    );
+    assert_eq!(
+        set_mode(&unprepared, "hsm", Some("fips"), None).await,
+        Ok(Vec::new())
+    );
+    assert_eq!(key_of(&attest(&unprepared, "a").await), "fips-a");
+}
+
+#[tokio::test]
+async fn software_that_nobody_ends_ends_after_a_day() {
+    let world = world(&["fips-soft"], true).await;
+    set_mode(&world, "software", None, None).await.expect("set");
+    assert_eq!(key_of(&attest(&world, "a").await), "fips-soft");
+    world.pass(24 * 3600);
+    assert_eq!(key_of(&attest(&world, "b").await), "fips-a");
+}
