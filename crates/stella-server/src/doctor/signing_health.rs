@@ -46,15 +46,30 @@ async fn examine(app: Arc<App>) -> Result<Vec<Finding>> {
             ),
         }
     }));
-    if app.signing_mode(&trust) == SigningMode::Software {
-        findings.push(Finding::warn(
-            "signing.mode is software: software signing may not meet compliance requirements",
-            "somebody switched it at run time; stella audit query --type CONFIG_SET says who",
-            "stella config unset signing.mode",
-        ));
-    }
+    findings.extend(in_software(&app, &trust));
     findings.extend(queue(&app).await?);
     Ok(findings)
+}
+
+/// Switched at run time, for all profiles or for one.
+fn in_software(app: &App, trust: &TrustState) -> Option<Finding> {
+    let profiles: Vec<&str> = app
+        .settings
+        .profiles
+        .keys()
+        .filter(|profile| app.signing_mode_of(trust, profile) == SigningMode::Software)
+        .map(ProfileName::as_str)
+        .collect();
+    (!profiles.is_empty()).then(|| {
+        Finding::warn(
+            format!(
+                "signing.mode is software ({}): software signing may not meet compliance requirements",
+                profiles.join(", ")
+            ),
+            "somebody switched it at run time; stella audit query --type CONFIG_SET says who",
+            "stella config unset signing.mode, or with --profile where it is set for one",
+        )
+    })
 }
 
 enum Stands<'a> {

@@ -172,6 +172,24 @@ async fn signing_health_sees_what_waits_and_who_cannot_sign() {
 }
 
 #[tokio::test]
+async fn software_signing_stays_visible_until_it_is_switched_back() {
+    const ID: &str = "check.attestor.signing-health";
+    let api = Api::ready().await;
+    let owner = &api.world.owner;
+    let (path, software) = ("/v1/signer/config/signing.mode", r#"{"value": "software"}"#);
+    let (status, entry) = api.call(owner, Method::PUT, path, software).await;
+    assert_eq!(status, 200, "{entry}");
+    let check = api.stands(ID, "warn", "stella config unset signing.mode").await;
+    assert!(
+        check.to_string().contains("signing.mode is software (default"),
+        "{check}"
+    );
+    let (status, _) = api.call(owner, Method::DELETE, path, "").await;
+    assert_eq!(status, 200);
+    api.stands(ID, "pass", "").await;
+}
+
+#[tokio::test]
 async fn an_hsm_is_asked_and_its_failure_told_with_the_way_out() {
     const ID: &str = "check.crypto.hsm-availability";
     let without = Api::ready().await;
