@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stella_core::dsse;
-use stella_core::trust::KeyRecord;
+use stella_core::trust::{KeyRecord, TrustState};
 use stella_keys::hsm::KeyReference;
 use stella_keys::pool::{Change, Outcome};
 
@@ -31,7 +31,7 @@ impl App {
                 };
                 if let Some(store) = self.key_store_of(uri) {
                     keys.entry(store)
-                        .or_insert_with(|| (key, self.keepalive_interval(uri)));
+                        .or_insert_with(|| (key, self.keepalive_interval(&trust, uri)));
                 }
             }
         }
@@ -44,17 +44,15 @@ impl App {
     }
 
     /// How often a store that is up is probed; KMS keeps no session.
-    fn keepalive_interval(&self, uri: &str) -> Option<Duration> {
+    fn keepalive_interval(&self, trust: &TrustState, uri: &str) -> Option<Duration> {
         let at: KeyReference = uri.parse().ok()?;
         let mut modules = self.settings.hsm.modules.iter();
         let module = match &at.module {
             Some(name) => modules.find(|m| m.name == name.as_str()),
             None => modules.next(),
         }?;
-        module
-            .session
-            .keepalive
-            .then_some(module.session.keepalive_interval)
+        let session = self.as_set(trust, module).session;
+        session.keepalive.then_some(session.keepalive_interval)
     }
 }
 
