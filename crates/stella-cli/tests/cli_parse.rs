@@ -26,6 +26,27 @@ fn what_the_runbooks_type_is_understood() {
     }
 }
 
+/// What the pages of the documentation type, between lines of backquotes.
+#[test]
+fn what_the_pages_for_operators_type_is_understood() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let mut typed = 0;
+    for page in [
+        "runbooks/attestor-hsm-connection.md",
+        "runbooks/crypto-ops.md",
+        "operations/hsm-configuration.md",
+    ] {
+        let text = std::fs::read_to_string(docs.join(page)).expect(page);
+        for line in text.lines().filter(|line| line.starts_with("stella ")) {
+            typed += 1;
+            if let Err(error) = cli::command("stella").try_get_matches_from(words(line)) {
+                panic!("{page}: {line}: {error}");
+            }
+        }
+    }
+    assert!(typed > 40, "only {typed} commands");
+}
+
 #[test]
 fn what_is_not_here_yet_is_said_to_be_missing() {
     for (program, path) in PROGRAMS {

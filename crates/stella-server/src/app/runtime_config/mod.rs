@@ -75,6 +75,7 @@ impl App {
                 mode::mode_warnings(SigningMode::parse(&value))
             }
             table::ROTATION_AUTO if value == "true" => vec![set::NO_AUTO_ROTATION.to_owned()],
+            table::SESSION_TIMEOUT if origin == "runtime" => vec![set::FROM_RECONNECT_ON.to_owned()],
             _ => Vec::new(),
         };
         ConfigEntry {

@@ -19,6 +19,9 @@ use crate::app::{App, Caller, signers, values};
 pub const NO_AUTO_ROTATION: &str =
     "this build keeps the setting but does not rotate by itself yet: watch stella keys rotation-warnings";
 
+pub const FROM_RECONNECT_ON: &str =
+    "a module that is running takes it over with the next stella crypto hsm reconnect";
+
 /// In the words of the runbook.
 pub const SOFTWARE_WARNING: &str = "Software signing may not meet compliance requirements";
 
