@@ -78,7 +78,8 @@ fn use_cases_know_no_web_framework_and_no_database() {
                 "hyper",
                 "rusqlite",
                 "tokio_postgres",
-                "cryptoki",
+                "cryptoki::",
+                "use cryptoki",
             ],
             &[],
         );

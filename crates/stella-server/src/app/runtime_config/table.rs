@@ -150,13 +150,13 @@ pub const SETTINGS: &[Setting] = &[
         SESSION_KEEPALIVE,
         Kind::Flag,
         |s| session(s).keepalive.to_string(),
-        "whether sessions with HSMs are kept alive by probe signatures (kept; not done by this build yet)",
+        "whether sessions with HSMs are kept alive by probe signatures",
     ),
     at_run_time(
         SESSION_KEEPALIVE_INTERVAL,
         Kind::Duration,
         |s| span(session(s).keepalive_interval),
-        "how long from one probe signature to the next (kept; not done by this build yet)",
+        "how long from one probe signature to the next",
     ),
     in_file(
         LIBRARY_PATH,
