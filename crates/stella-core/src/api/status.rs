@@ -31,6 +31,9 @@ wire! {
         pub key_store: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub active_key: Option<String>,
+        /// The standby key that signs now in the active key's stead.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub signs_with: Option<String>,
         pub can_sign: bool,
         pub detail: String,
     }

@@ -2,11 +2,13 @@
 
 use stella_core::api::status::{DbReport, ProfileStatus, Status};
 use stella_core::id::ProfileName;
-use stella_core::trust::TrustState;
+use stella_core::trust::{KeyRecord, TrustState};
+use stella_keys::pool::Role;
 use stella_store::QueueFigures;
 
 use crate::app::App;
 use crate::app::error::Result;
+use crate::app::pool::NoCandidate;
 use crate::config::Profile;
 
 impl App {
@@ -63,6 +65,7 @@ impl App {
     ) -> Result<ProfileStatus> {
         let now = self.not_before(trust);
         let active = trust.active_key(name, now);
+        let mut signs_with = None;
         let (can_sign, detail) = match active {
             None => (
                 false,
@@ -71,13 +74,23 @@ impl App {
             Some(key) if key.has_expired(now) => {
                 (false, format!("{} is past the age its profile allows", key.id))
             }
-            Some(key) => match self.signer(key).await {
-                Ok(signer) => {
-                    let about = signer.describe();
-                    let slot = about.slot.map(|s| format!(", {s}")).unwrap_or_default();
-                    (true, format!("{}, {}{slot}", about.store, about.mechanism))
-                }
-                Err(e) => (false, e.message),
+            Some(key) => match self.keys_to_ask(trust, name) {
+                Ok(keys) => match keys.first().filter(|k| k.role == Role::Standby) {
+                    Some(standby) => {
+                        signs_with = Some(standby.key.id.to_string());
+                        (true, self.set_aside(key))
+                    }
+                    None => match self.signer(key).await {
+                        Ok(signer) => {
+                            let about = signer.describe();
+                            let slot = about.slot.map(|s| format!(", {s}")).unwrap_or_default();
+                            (true, format!("{}, {}{slot}", about.store, about.mechanism))
+                        }
+                        Err(e) => (false, e.message),
+                    },
+                },
+                Err(NoCandidate::Down { store, why }) => (false, format!("{store} is down: {why}")),
+                Err(NoCandidate::Mode) => (false, "signing.mode leaves it no key to sign with".to_owned()),
             },
         };
         Ok(ProfileStatus {
@@ -85,9 +98,19 @@ impl App {
             algorithm: profile.algorithm.to_string(),
             key_store: profile.key_store.clone(),
             active_key: active.map(|k| k.id.to_string()),
+            signs_with,
             can_sign,
             detail,
         })
+    }
+
+    /// Why a standby key signs in this one's stead.
+    fn set_aside(&self, active: &KeyRecord) -> String {
+        let store = active.own().and_then(|own| self.key_store_of(&own.store));
+        match store.filter(|store| !self.signers.pool.is_up(store)) {
+            Some(store) => format!("{store} is down: {}", self.left_alone(&store)),
+            None => "by signing.mode".to_owned(),
+        }
     }
 
     fn warnings(&self, trust: &TrustState, profiles: &[ProfileStatus], queue: &QueueFigures) -> Vec<String> {
@@ -96,6 +119,14 @@ impl App {
             .filter(|p| !p.can_sign && p.active_key.is_some())
             .map(|p| format!("profile {} cannot sign: {}", p.profile, p.detail))
             .collect();
+        let stood_in = profiles.iter().filter_map(|p| {
+            let key = p.signs_with.as_ref()?;
+            Some(format!(
+                "profile {} signs with its standby key {key}: {}",
+                p.profile, p.detail
+            ))
+        });
+        out.extend(stood_in);
         if profiles.iter().all(|p| !p.can_sign) {
             out.push("nothing can be signed: stella keys generate --profile default".to_owned());
         }

@@ -170,6 +170,23 @@ async fn a_standby_key_signs_while_the_token_is_down_and_no_longer() {
     let stood_in = told.matches("stood in").count();
     assert_eq!(stood_in, 3, "the fourth was not even sent to the token: {told}");
 
+    let status = world.app.status().await.expect("a status");
+    let fips = status
+        .profiles
+        .iter()
+        .find(|p| p.profile == "fips")
+        .expect("fips");
+    assert_eq!(
+        (fips.can_sign, fips.signs_with.as_deref()),
+        (true, Some("fips-b"))
+    );
+    let warned = "profile fips signs with its standby key fips-b: HSM module primary, token a is down";
+    assert!(
+        status.warnings.iter().any(|w| w.starts_with(warned)),
+        "{:?}",
+        status.warnings
+    );
+
     mend(&world, "fips-a", &healthy).await;
     assert_eq!(
         key_of(&attest(&world, "f").await),

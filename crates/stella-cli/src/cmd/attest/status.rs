@@ -47,7 +47,11 @@ fn describe(page: &mut Page, status: &Answer) {
             profile.profile.clone(),
             profile.algorithm.clone(),
             profile.key_store.clone(),
-            profile.active_key.clone().unwrap_or_else(|| "-".into()),
+            match (&profile.active_key, &profile.signs_with) {
+                (Some(active), Some(standby)) => format!("{active} ({standby} signs)"),
+                (Some(active), None) => active.clone(),
+                (None, _) => "-".to_owned(),
+            },
             if profile.can_sign { "yes" } else { "no" }.to_owned(),
             profile.detail.clone(),
         ]

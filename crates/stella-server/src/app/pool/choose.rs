@@ -67,12 +67,13 @@ impl App {
     }
 
     /// What fails and recovers together with a key.
-    pub(super) fn key_store_of(&self, uri: &str) -> Option<String> {
+    pub(in crate::app) fn key_store_of(&self, uri: &str) -> Option<String> {
         let first = self.settings.hsm.modules.first();
         store_of(uri, first.map(|module| module.name.as_str()))
     }
 
-    fn left_alone(&self, store: &str) -> String {
+    /// What it failed with, and when it is probed again.
+    pub(in crate::app) fn left_alone(&self, store: &str) -> String {
         let (state, error) = self.signers.pool.state(store, Instant::now());
         let next = match state {
             BreakerState::Closed => String::new(),

@@ -126,6 +126,16 @@ impl Pool {
         });
     }
 
+    /// A module was started anew and proved itself: its tokens are asked again.
+    pub fn close_module(&self, module: &str) {
+        let tokens = format!("HSM module {module}, ");
+        self.seen(|all| {
+            for (_, seen) in all.iter_mut().filter(|(store, _)| store.starts_with(&tokens)) {
+                seen.breaker.close();
+            }
+        });
+    }
+
     fn seen<T>(&self, act: impl FnOnce(&mut BTreeMap<String, Seen>) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -235,5 +245,11 @@ mod tests {
         assert!(pool.begin_probe("s", None, at(start, 1)));
         pool.close_all();
         assert!(pool.is_up("s"));
+        for store in ["HSM module a, token t", "HSM module ab, token t"] {
+            pool.note(store, Asked::Request, Outcome::Hung, no_answer, at(start, 0));
+        }
+        pool.close_module("a");
+        assert!(pool.is_up("HSM module a, token t"));
+        assert!(!pool.is_up("HSM module ab, token t"));
     }
 }

@@ -22,7 +22,12 @@ impl App {
             self.reload_module(settings, options).await?;
             tracing::info!(actor = %caller.identity, module = settings.name, "reconnected");
             let keys = self.keys_in(&trust, settings);
-            modules.push(self.examine_module(settings, Examination::Test, keys).await?);
+            let examined = self.examine_module(settings, Examination::Test, keys).await?;
+            if examined.ok {
+                self.signers.pool.close_module(&settings.name);
+                self.signers.recovered.notify_one();
+            }
+            modules.push(examined);
         }
         Ok(HsmReport {
             ok: modules.iter().all(|module| module.ok),
