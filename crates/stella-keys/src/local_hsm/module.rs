@@ -269,6 +269,10 @@ impl Serve for LocalModule {
         self.configuration.signers
     }
 
+    fn in_batches(&self, kind: Kind) -> bool {
+        kind == SIGN
+    }
+
     fn thread(&self) -> Box<dyn Answering + '_> {
         Box::new(Thread(self))
     }

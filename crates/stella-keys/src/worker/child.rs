@@ -2,12 +2,13 @@
 //! what it is, and answers until its parent is gone.
 
 use std::io;
+use std::num::NonZero;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::{
     DumpableBehavior, Resource, Rlimit, Signal, set_dumpable_behavior, set_parent_process_death_signal,
@@ -16,12 +17,17 @@ use rustix::process::{
 use zeroize::Zeroize;
 
 use super::frame::{FrameReader, FrameWriter, Header, Kind};
+use super::turns::{Batch, Turns};
 use super::{CONFIGURE, FAILED};
 
 /// What a worker does, once it is configured.
 pub trait Serve: Send + Sync {
     /// How many requests are answered at once.
     fn threads(&self) -> usize;
+
+    /// Whether requests of this kind take equally long, so that one thread
+    /// may have several in hand when more wait than there are threads.
+    fn in_batches(&self, kind: Kind) -> bool;
 
     /// The state of one of the threads, made and used in it alone.
     fn thread(&self) -> Box<dyn Answering + '_>;
@@ -87,51 +93,67 @@ fn serve(stream: UnixStream, configure: fn(&[u8]) -> Configured) -> io::Result<(
         }
     };
     writer.send(header, &[&greeting])?;
-    let reader = Mutex::new(reader);
+    let turns = Turns::new(reader, role.threads(), cores());
     thread::scope(|scope| {
-        for _ in 0..role.threads() {
-            scope.spawn(|| answer_until_the_end(&*role, &reader, &writer));
+        for thread in 0..role.threads() {
+            let (role, turns, writer) = (&*role, &turns, &writer);
+            scope.spawn(move || answer_until_the_end(thread, role, turns, writer));
         }
     });
     role.finish();
     Ok(())
 }
 
-/// Leader and followers: whoever holds the reader waits for the next request,
-/// gives the reader up, and answers it.
-fn answer_until_the_end(role: &dyn Serve, reader: &Mutex<FrameReader>, writer: &FrameWriter) {
+fn answer_until_the_end(thread: usize, role: &dyn Serve, turns: &Turns, writer: &FrameWriter) {
     let mut state = role.thread();
-    let (mut body, mut out) = (Vec::new(), Vec::new());
-    loop {
-        let next = reader
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .next(&mut body);
-        let header = match next {
-            Ok(Some(header)) => header,
-            // The parent has nothing more to ask, or is gone.
-            Ok(None) | Err(_) => return,
-        };
-        out.clear();
-        let answered = catch_unwind(AssertUnwindSafe(|| state.answer(header.kind, &body, &mut out)));
-        if header.kind.is_secret() {
-            body.zeroize();
-        }
-        let kind = answered.unwrap_or_else(|_| {
-            // Its state may be half of something.
-            state = role.thread();
+    let (mut batch, mut out) = (Batch::default(), Vec::new());
+    // The parent has nothing more to ask, or is gone, when there is none.
+    while turns.take(thread, &mut batch, |kind| role.in_batches(kind)) {
+        let mut quick = true;
+        let mut waits_since = None;
+        let taken = batch.requests().len();
+        for (i, (header, body)) in batch.requests().iter_mut().enumerate() {
+            let begun = Instant::now();
             out.clear();
-            FAILED
-        });
-        if writer.send(Header { kind, ..header }, &[&out]).is_err() {
-            return;
+            let answered = catch_unwind(AssertUnwindSafe(|| state.answer(header.kind, body, &mut out)));
+            if header.kind.is_secret() {
+                body.zeroize();
+            }
+            let kind = answered.unwrap_or_else(|_| {
+                // Its state may be half of something.
+                state = role.thread();
+                out.clear();
+                FAILED
+            });
+            let done = Instant::now();
+            quick &= done - begun < QUICK;
+            let first = *waits_since.get_or_insert(done);
+            let header = Header { kind, ..*header };
+            let sent = if quick && i + 1 < taken && done - first < QUICK {
+                writer.leave(header, &[&out])
+            } else {
+                waits_since = None;
+                writer.send(header, &[&out])
+            };
+            if sent.is_err() {
+                turns.end();
+                return;
+            }
+            if body.capacity() > KEEP {
+                *body = Vec::new();
+            }
         }
-        if body.capacity() > KEEP {
-            body = Vec::new();
-        }
+        turns.done(quick);
     }
 }
 
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// What takes no longer is computed by this machine, and no token is waited
+/// for. Also: an answer waits at most so long for others to go with it.
+const QUICK: Duration = Duration::from_micros(200);
 /// The parent bounds what it asks by its own settings; this is beyond all.
 const MAX_BODY: usize = 1 << 30;
 /// A buffer that grew beyond this is given back.

@@ -65,6 +65,21 @@ impl FrameReader {
             .is_some_and(|length| self.end - self.start >= LENGTH + length)
     }
 
+    /// How many whole frames of this kind are here before one of another.
+    pub fn frames_of(&self, kind: Kind) -> usize {
+        let mut rest = &self.buffer[self.start..self.end];
+        let mut frames = 0;
+        while let Some((length, body)) = rest.split_first_chunk::<LENGTH>() {
+            let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+            if length < HEAD || body.len() < length || body[HEAD - 1] != kind.0 {
+                break;
+            }
+            rest = &body[length..];
+            frames += 1;
+        }
+        frames
+    }
+
     /// The next frame, its body in `body`. `None` at the end of the stream.
     pub fn next(&mut self, body: &mut Vec<u8>) -> io::Result<Option<Header>> {
         loop {
@@ -167,6 +182,8 @@ struct Queue {
     /// Given back by the last writer, so that no write allocates.
     spare: Vec<u8>,
     writing: bool,
+    /// Secrets that wait for their turn to be written.
+    secrets: usize,
     broken: bool,
 }
 
@@ -194,9 +211,13 @@ impl FrameWriter {
             return Ok(());
         }
         queue.writing = true;
-        let result = self.drain(queue);
-        self.done.notify_all();
-        result
+        self.drain(queue)
+    }
+
+    /// Leaves a frame to the next [`send`](Self::send), which must come soon:
+    /// several in one write wake the other side once. Of no secret.
+    pub fn leave(&self, header: Header, body: &[&[u8]]) -> io::Result<()> {
+        put(&mut self.lock().waiting, header, body)
     }
 
     /// As long as it is written it is in a buffer of its own, which is cleansed.
@@ -205,9 +226,11 @@ impl FrameWriter {
         let mut frame = zeroize::Zeroizing::new(Vec::with_capacity(LENGTH + HEAD + size));
         put(&mut frame, header, body)?;
         let mut queue = self.lock();
+        queue.secrets += 1;
         while queue.writing {
             queue = self.done.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
+        queue.secrets -= 1;
         if queue.broken {
             return Err(ErrorKind::BrokenPipe.into());
         }
@@ -216,9 +239,7 @@ impl FrameWriter {
         let written = (&self.stream).write_all(&frame);
         let mut queue = self.lock();
         queue.broken |= written.is_err();
-        let result = self.drain(queue);
-        self.done.notify_all();
-        written.and(result)
+        written.and(self.drain(queue))
     }
 
     /// Writes until nothing waits. `writing` is ours.
@@ -237,6 +258,10 @@ impl FrameWriter {
             }
         }
         queue.writing = false;
+        // A call of the system even where nobody waits.
+        if queue.secrets > 0 {
+            self.done.notify_all();
+        }
         result
     }
 

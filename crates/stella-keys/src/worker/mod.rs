@@ -17,6 +17,7 @@ mod instance;
 mod link;
 mod process;
 mod supervisor;
+mod turns;
 
 use std::process::ExitCode;
 

@@ -17,8 +17,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::session::Session;
 
-use super::message::{Configuration, Failure, Token, TokenName};
+use super::message::{Configuration, Failure, SIGN, Token, TokenName};
 use crate::hsm::{ErrorClass, KeyReference, ModuleInfo};
+use crate::worker::Kind;
 use crate::worker::child::{Answering, Configured, Serve};
 use mechanism::Way;
 
@@ -103,6 +104,10 @@ impl Module {
 impl Serve for Module {
     fn threads(&self) -> usize {
         self.configuration.signers
+    }
+
+    fn in_batches(&self, kind: Kind) -> bool {
+        kind == SIGN
     }
 
     fn thread(&self) -> Box<dyn Answering + '_> {
