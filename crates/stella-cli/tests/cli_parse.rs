@@ -76,19 +76,13 @@ fn what_is_missing_is_named_behind_any_flags() {
     use std::os::unix::ffi::OsStrExt as _;
     let home = std::ffi::OsStr::from_bytes(b"--home=\xff");
     let output = Command::new(PROGRAMS[0].1)
-        .args([
-            home,
-            "-q".as_ref(),
-            "crypto".as_ref(),
-            "hsm".as_ref(),
-            "failover".as_ref(),
-        ])
+        .args([home, "-q".as_ref(), "crypto".as_ref(), "cert".as_ref()])
         .env_clear()
         .output()
         .expect("the program runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("`stella crypto hsm failover`"), "{said}");
+    assert!(said.contains("`stella crypto cert`"), "{said}");
 }
 
 #[test]

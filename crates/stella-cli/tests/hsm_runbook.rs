@@ -18,41 +18,47 @@ struct Desk {
 
 impl Desk {
     fn new(token: &Token) -> Self {
+        let mut desk = Self::configured(&[("primary", token)], "allowSoftware: true");
+        desk.ok("keys generate --profile default --key-id prod-a");
+        desk.ok("anchor create --purl-pattern pkg:npm/* --key-ids prod-a");
+        desk.serve();
+        desk
+    }
+
+    /// The profile `default` on the token `prod` of the first module.
+    fn configured(modules: &[(&str, &Token)], profile: &str) -> Self {
         let s = Stella::new(env!("CARGO_BIN_EXE_stellaops"));
-        let pin = s.file("pin", token.pin());
-        let (name, value) = &token.environment()[0];
-        let config = s.file(
-            "signer.yaml",
-            format!(
-                r#"
-signer:
-  profiles:
-    default: {{algorithm: ecdsa-p256, keyStore: "hsm://pkcs11/token/prod", allowSoftware: true}}
-hsm:
-  modules:
-    primary: {{libraryPath: "{}", pinFile: "{pin}", env: {{{name}: "{value}"}}, requestTimeout: 2s}}
-"#,
-                token.module().display()
-            ),
+        let mut text = format!(
+            "signer:\n  profiles:\n    default: {{algorithm: ecdsa-p256, keyStore: \"hsm://pkcs11/token/prod\", {profile}}}\nhsm:\n  modules:\n"
         );
-        let mut desk = Self {
+        for (name, token) in modules {
+            let pin = s.file(&format!("pin-{name}"), token.pin());
+            let (variable, value) = &token.environment()[0];
+            text += &format!(
+                "    {name}: {{libraryPath: \"{}\", pinFile: \"{pin}\", env: {{{variable}: \"{value}\"}}, requestTimeout: 2s}}\n",
+                token.module().display()
+            );
+        }
+        let config = s.file("signer.yaml", text);
+        let desk = Self {
             s,
             config,
             server: None,
         };
         desk.ok("init --no-key");
-        desk.ok("keys generate --profile default --key-id prod-a");
-        desk.ok("anchor create --purl-pattern pkg:npm/* --key-ids prod-a");
-        let mut serve = desk
+        desk
+    }
+
+    fn serve(&mut self) {
+        let mut serve = self
             .s
-            .command(["--config", &desk.config, "serve", "--listen", "127.0.0.1:0"]);
-        desk.server = Some(serve.stderr(Stdio::null()).spawn().expect("it starts"));
+            .command(["--config", &self.config, "serve", "--listen", "127.0.0.1:0"]);
+        self.server = Some(serve.stderr(Stdio::null()).spawn().expect("it starts"));
         let end = Instant::now() + Duration::from_secs(60);
-        while !desk.s.home().join("stella.sock").exists() {
+        while !self.s.home().join("stella.sock").exists() {
             assert!(Instant::now() < end, "the server does not listen");
             sleep(Duration::from_millis(20));
         }
-        desk
     }
 
     fn run(&self, line: &str) -> Ran {
@@ -169,6 +175,51 @@ fn a_connection_is_cut_found_and_restored_as_the_runbook_says() {
     desk.ok("doctor --check check.attestor.signing-health --check check.crypto.hsm-availability");
 }
 
+/// "Use backup HSM if configured."
+#[test]
+fn signing_is_moved_to_the_backup_by_hand_and_moves_by_itself() {
+    let mut token = Token::soft_hsm("prod");
+    let link = Link::before(&mut token);
+    let spare = Token::soft_hsm("spare");
+    let modules = [("primary", &token), ("backup", &spare)];
+    let mut desk = Desk::configured(&modules, "backups: [{key: prod-b}]");
+    desk.ok("keys generate --profile default --key-id prod-a");
+    desk.ok("keys generate --profile default --key-id prod-b --standby --key-store hsm://pkcs11/token/spare?module=backup");
+    desk.ok("anchor create --purl-pattern pkg:npm/* --key-ids prod-a");
+    desk.serve();
+
+    desk.run("crypto hsm failover --to backup")
+        .ends(1)
+        .says("accepts prod-a and not prod-b")
+        .says("next: stella anchor add-key --anchor-id");
+    desk.ok("anchor add-key --anchor-id ALL --key-id prod-b --yes");
+    desk.ok("crypto hsm failover --to backup")
+        .says("✓ profile default signs with prod-b")
+        .says("stella crypto hsm failover --to auto");
+    desk.attest("moved", 0).says("prod-b");
+    desk.ok("attest status").says("an operator failed over");
+    desk.run("doctor --check check.attestor.signing-health")
+        .ends(0)
+        .says("somebody failed over");
+    desk.ok("config get signing.module").says("backup");
+    desk.ok("crypto hsm failover --to auto")
+        .says("✓ profile default signs with prod-a");
+    desk.attest("back", 0).says("prod-a");
+
+    // And without anybody: the way to the first token is cut.
+    link.stop_tunnel();
+    for name in ["one", "two", "three", "four"] {
+        desk.attest(name, 0).says("prod-b");
+    }
+    desk.ok("crypto hsm status --module primary")
+        .says("HSM module primary, token prod (")
+        .says(" open, probed again in ")
+        .says("✗ not connected");
+    desk.ok("crypto hsm status --module backup")
+        .says("HSM module backup, token spare (")
+        .says(" closed");
+}
+
 #[test]
 fn a_pin_that_was_changed_is_found_out_with_one_try_and_put_right() {
     let mut token = Token::soft_hsm("prod");
@@ -200,7 +251,7 @@ fn a_pin_that_was_changed_is_found_out_with_one_try_and_put_right() {
         .says("after a restart");
     // The server signs with it, and its file is put right.
     desk.attest("updated", 0);
-    desk.s.file("pin", "77321\n");
+    desk.s.file("pin-primary", "77321\n");
     desk.ok("crypto hsm reconnect");
     desk.ok("crypto hsm auth verify");
     let again = desk.typing(&update, "77321\n").ends(0);

@@ -32,6 +32,22 @@ wire! {
         /// Why it was not reached; else the last that went wrong.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub fault: Option<HsmFault>,
+        /// Of each of its tokens that signed, or should have, since this
+        /// process began.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub breakers: Vec<HsmBreaker>,
+    }
+
+    /// While it is open nothing is signed there; probes close it.
+    pub struct HsmBreaker {
+        pub store: String,
+        /// closed, open or half-open.
+        pub state: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub probe_in_seconds: Option<f64>,
+        /// What it was opened for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub error: Option<String>,
     }
 
     pub struct HsmFault {
@@ -120,6 +136,36 @@ wire! {
         pub profile: String,
         pub algorithm: String,
         pub supported: bool,
+    }
+
+    /// `crypto hsm failover`.
+    #[serde(deny_unknown_fields)]
+    pub struct FailOver {
+        /// A module of the configuration, or auto for each profile's own.
+        pub to: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub profile: Option<String>,
+        /// How long, such as 8h; at most 24h. Otherwise until it is given back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub lasts: Option<String>,
+    }
+
+    pub struct FailedOver {
+        pub to: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub ends_at: Option<String>,
+        /// Which key signs for each profile that this is about.
+        pub profiles: Vec<MovedProfile>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub warnings: Vec<String>,
+    }
+
+    pub struct MovedProfile {
+        pub profile: String,
+        pub key_id: String,
+        /// What a signature took there, just now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub milliseconds: Option<f64>,
     }
 
     /// `crypto hsm auth verify`.

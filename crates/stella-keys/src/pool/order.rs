@@ -45,13 +45,14 @@ pub fn may_serve(mode: Mode, store: StoreKind, role: Role, allow_software: bool)
 }
 
 /// Those whose store is up, the active key first and the standby keys in
-/// their profile's order; a store that is down is not asked. Empty: all are
-/// down, or there is none.
+/// their profile's order, unless an operator wants some asked `first`; a store
+/// that is down is not asked. Empty: all are down, or there is none.
 pub fn order<K>(
     keys: impl IntoIterator<Item = (Role, StoreKind, K)>,
     mode: Mode,
     allow_software: bool,
     is_up: impl Fn(&K) -> bool,
+    first: impl Fn(&K) -> bool,
 ) -> Vec<(Role, K)> {
     let mut out: Vec<(Role, K)> = keys
         .into_iter()
@@ -59,7 +60,7 @@ pub fn order<K>(
         .filter(|(.., key)| is_up(key))
         .map(|(role, _, key)| (role, key))
         .collect();
-    out.sort_by_key(|(role, _)| *role == Role::Standby);
+    out.sort_by_key(|(role, key)| (!first(key), *role == Role::Standby));
     out
 }
 
@@ -76,7 +77,7 @@ mod tests {
 
     fn names(mode: Mode, allow_software: bool, down: &[&str]) -> Vec<&'static str> {
         let is_up = |name: &&str| !down.contains(name);
-        let order = order(KEYS, mode, allow_software, is_up);
+        let order = order(KEYS, mode, allow_software, is_up, |_| false);
         order.into_iter().map(|(_, name)| name).collect()
     }
 
@@ -97,7 +98,19 @@ mod tests {
         assert_eq!(names(Mode::Only(StoreKind::Software), true, &[]), ["soft"]);
         // A profile whose own store is software needs nobody's leave.
         let own = [(Role::Active, StoreKind::Software, "own")];
-        assert_eq!(order(own, Mode::Auto, false, |_| true).len(), 1);
+        assert_eq!(order(own, Mode::Auto, false, |_| true, |_| false).len(), 1);
+    }
+
+    #[test]
+    fn what_an_operator_wants_first_is_asked_first_and_the_others_stay() {
+        let asked = |first: &str, down: &str| -> Vec<_> {
+            let order = order(KEYS, Mode::Auto, false, |k| *k != down, |k| *k == first);
+            order.into_iter().map(|(_, name)| name).collect()
+        };
+        assert_eq!(asked("cloud", ""), ["cloud", "primary", "backup"]);
+        assert_eq!(asked("cloud", "cloud"), ["primary", "backup"]);
+        // To be first is no leave to sign.
+        assert_eq!(asked("soft", ""), ["primary", "backup", "cloud"]);
     }
 
     #[test]

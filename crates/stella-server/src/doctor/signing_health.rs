@@ -6,6 +6,7 @@ use stella_core::id::ProfileName;
 use stella_core::trust::{KeyRecord, KeyState, KeyType, TrustState};
 
 use super::{Check, Finding, probe};
+use crate::app::crypto::hsm::GIVE_BACK;
 use crate::app::runtime_config::SigningMode;
 use crate::app::{App, Permission, Result};
 
@@ -47,6 +48,13 @@ async fn examine(app: Arc<App>) -> Result<Vec<Finding>> {
         }
     }));
     findings.extend(in_software(&app, &trust));
+    findings.extend(app.moved_notices(&trust).into_iter().map(|notice| {
+        Finding::warn(
+            notice,
+            "somebody moved it at run time; stella audit query --type CONFIG_SET says who",
+            GIVE_BACK,
+        )
+    }));
     findings.extend(queue(&app).await?);
     Ok(findings)
 }

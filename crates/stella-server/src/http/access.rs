@@ -86,6 +86,7 @@ pub const TABLE: &[(Method, &str, Access)] = &[
         Needs(P::ReadConfig),
     ),
     (Method::POST, "/v1/crypto/hsm/reconnect", Needs(P::ManageKeys)),
+    (Method::POST, "/v1/crypto/hsm/failover", Needs(P::ManageKeys)),
     (Method::POST, "/v1/crypto/hsm/auth/verify", Needs(P::ManageKeys)),
     (Method::POST, "/v1/crypto/hsm/auth/update", Needs(P::ManageKeys)),
     (Method::GET, "/v1/attestations", Needs(P::ReadAttestations)),

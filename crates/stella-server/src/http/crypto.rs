@@ -8,7 +8,8 @@ use serde::Deserialize;
 use stella_core::api::audit::LogList;
 use stella_core::api::crypto::Providers;
 use stella_core::api::hsm::{
-    HsmInfoList, HsmReport, HsmSlotList, HsmStatusList, PinVerified, UpdatePin, VerifyPin,
+    FailOver, FailedOver, HsmInfoList, HsmReport, HsmSlotList, HsmStatusList, PinVerified, UpdatePin,
+    VerifyPin,
 };
 use stella_core::api::problem::Problem;
 use utoipa::IntoParams;
@@ -112,6 +113,18 @@ pub async fn hsm_reconnect(
     app.hsm_reconnect(&caller, query.module.as_deref())
         .await
         .map(Json)
+}
+
+/// Sign with the keys in this module first, from now on and until it is given
+/// back with `auto`. Each key signs a probe before anything moves.
+#[utoipa::path(post, path = "/v1/crypto/hsm/failover", tag = "crypto", request_body = FailOver,
+    responses((status = 200, description = "who signs now", body = FailedOver), (status = "4XX", description = "refused", body = Problem), (status = 503, description = "a key there does not sign", body = Problem)))]
+pub async fn hsm_failover(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Body(request): Body<FailOver>,
+) -> Result<Json<FailedOver>> {
+    app.hsm_failover(&caller, &request).await.map(Json)
 }
 
 /// Try the PIN in the PIN file, once.

@@ -72,6 +72,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(crypto::hsm_logs))
         .routes(routes!(crypto::hsm_examine))
         .routes(routes!(crypto::hsm_reconnect))
+        .routes(routes!(crypto::hsm_failover))
         .routes(routes!(crypto::hsm_auth_verify))
         .routes(routes!(crypto::hsm_auth_update))
         .routes(routes!(health::healthz))

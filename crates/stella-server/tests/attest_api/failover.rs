@@ -1,9 +1,12 @@
 //! A key store goes down under load, a standby key signs, and signing comes back.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use stella_core::api::attestations::{Attestation, CreateAttestation, Retry};
+use stella_core::api::hsm::{FailOver, FailedOver};
 use stella_core::api::keys::SetConfig;
 use stella_core::id::KeyId;
 use stella_core::trust::KeyType;
@@ -14,7 +17,7 @@ use stella_keys::{Generate as _, Sign};
 use stella_server::app::attest::AttestationQuery;
 use stella_server::app::logs::LogQuery;
 use stella_server::app::trust::Decision;
-use stella_server::config::Settings;
+use stella_server::config::{HsmModule, HsmSession, Settings};
 
 use crate::PAD;
 use crate::support::{Fault, World, about};
@@ -30,6 +33,7 @@ async fn world(backups: &[&str], allow_software: bool) -> World {
     signing.breaker.first_pause = Duration::from_millis(1);
     signing.breaker.max_pause = Duration::from_millis(5);
     signing.breaker.probe_interval = Duration::from_millis(1);
+    settings.hsm.modules = ["primary", "backup"].map(module).into();
     let fips = settings
         .profiles
         .get_mut(&"fips".parse().expect("a profile"))
@@ -51,6 +55,30 @@ async fn world(backups: &[&str], allow_software: bool) -> World {
     world.anchor("pkg:npm/*", &keys, AnchorPolicy::default()).await;
     world.pass(60);
     world
+}
+
+fn module(name: &str) -> HsmModule {
+    HsmModule {
+        name: name.to_owned(),
+        library_path: PathBuf::from("/nowhere/libpkcs11.so"),
+        pin_file: None,
+        env: BTreeMap::new(),
+        session: HsmSession::default(),
+        request_timeout: Duration::from_secs(1),
+        start_timeout: Duration::from_secs(1),
+        signers: 1,
+        mechanisms: BTreeMap::new(),
+    }
+}
+
+async fn fail_over(world: &World, to: &str, lasts: Option<&str>) -> Result<FailedOver, String> {
+    let request = FailOver {
+        to: to.to_owned(),
+        profile: None,
+        lasts: lasts.map(str::to_owned),
+    };
+    let moved = world.app.hsm_failover(&world.owner, &request).await;
+    moved.map_err(|e| e.code.to_string())
 }
 
 /// A key whose store is elsewhere, as far as anybody here can tell.
@@ -197,6 +225,80 @@ async fn a_standby_key_signs_while_the_token_is_down_and_no_longer() {
     assert_eq!(key_of(&back), "fips-a");
     let told = log(&world, "info").await.join("\n");
     assert!(told.contains("signing is back there"), "{told}");
+}
+
+#[tokio::test]
+async fn an_operator_moves_signing_to_the_backup_and_gives_it_back() {
+    let world = world(&["fips-b"], false).await;
+    let moved = fail_over(&world, "backup", None).await.expect("moved");
+    assert_eq!(moved.profiles.len(), 1, "{moved:?}");
+    assert_eq!(moved.profiles[0].key_id, "fips-b");
+    let made = attest(&world, "a").await;
+    assert_eq!((key_of(&made), made.signed_by_standby), ("fips-b", true));
+
+    let status = world.app.status().await.expect("a status");
+    let told = status.warnings.join("\n");
+    assert!(told.contains("fips-b: an operator failed over"), "{told}");
+    assert!(told.contains("stella crypto hsm failover --to auto"), "{told}");
+    let entry = world.app.config_entry("signing.module").await.expect("a setting");
+    assert_eq!(
+        (entry.value.as_str(), entry.origin.as_str()),
+        ("backup", "runtime")
+    );
+
+    // The backup is asked first, and is not the only one.
+    let healthy = world.break_key("fips-b", Fault::Down).await;
+    let made = attest(&world, "b").await;
+    assert_eq!((key_of(&made), made.signed_by_standby), ("fips-a", false));
+    mend(&world, "fips-b", &healthy).await;
+
+    let back = fail_over(&world, "auto", None).await.expect("given back");
+    assert_eq!(back.profiles[0].key_id, "fips-a");
+    assert_eq!(key_of(&attest(&world, "c").await), "fips-a");
+    let status = world.app.status().await.expect("a status");
+    assert!(!status.warnings.join("\n").contains("failed over"));
+    let again = fail_over(&world, "auto", None).await.expect("nothing to do");
+    assert_eq!(again.warnings, ["signing had not been moved"]);
+}
+
+#[tokio::test]
+async fn signing_moves_nowhere_where_it_would_not_work_or_not_be_believed() {
+    let world = world(&["fips-b"], false).await;
+    assert_eq!(
+        fail_over(&world, "nothing", None).await.expect_err("no module"),
+        "hsm.unknown-module"
+    );
+    let healthy = world.break_key("fips-b", Fault::Down).await;
+    fail_over(&world, "backup", None)
+        .await
+        .expect_err("its key does not sign");
+    mend(&world, "fips-b", &healthy).await;
+    world
+        .anchor("pkg:pypi/*", &["fips-a"], AnchorPolicy::default())
+        .await;
+    assert_eq!(
+        fail_over(&world, "backup", None).await.expect_err("not trusted"),
+        "hsm.not-trusted"
+    );
+    assert_eq!(key_of(&attest(&world, "a").await), "fips-a");
+
+    let alone = self::world(&[], false).await;
+    assert_eq!(
+        fail_over(&alone, "backup", None).await.expect_err("no key"),
+        "hsm.no-key-there"
+    );
+}
+
+#[tokio::test]
+async fn a_failover_for_a_while_ends_by_itself() {
+    let world = world(&["fips-b"], false).await;
+    let moved = fail_over(&world, "backup", Some("8h")).await.expect("moved");
+    assert!(moved.ends_at.is_some());
+    assert_eq!(key_of(&attest(&world, "a").await), "fips-b");
+    world.pass(8 * 3600 + 1);
+    assert_eq!(key_of(&attest(&world, "b").await), "fips-a");
+    let entry = world.app.config_entry("signing.module").await.expect("a setting");
+    assert_eq!(entry.value, "auto");
 }
 
 #[tokio::test]

@@ -49,14 +49,22 @@ impl App {
         let up = |(_, store): &(&KeyRecord, Option<String>)| {
             store.as_ref().is_none_or(|store| self.signers.pool.is_up(store))
         };
-        let candidates: Vec<_> = order(rated.clone(), mode, allow_software, up)
+        let moved_to = self.moved_to(trust, profile);
+        let first = |(key, _): &(&KeyRecord, Option<String>)| {
+            let store = key.own().map(|own| own.store.as_str());
+            let to = moved_to.as_ref().map(|set| set.value.as_str());
+            store
+                .zip(to)
+                .is_some_and(|(store, to)| self.is_in_module(store, to))
+        };
+        let candidates: Vec<_> = order(rated.clone(), mode, allow_software, up, first)
             .into_iter()
             .map(|(role, (key, store))| Candidate { key, role, store })
             .collect();
         if !candidates.is_empty() {
             return Ok(candidates);
         }
-        let all = order(rated, mode, allow_software, |_| true);
+        let all = order(rated, mode, allow_software, |_| true, |_| false);
         match all.into_iter().find_map(|(_, (_, store))| store) {
             Some(store) => {
                 let why = self.left_alone(&store);

@@ -61,6 +61,17 @@ impl Pool {
         })
     }
 
+    /// The tokens of a module that were asked already.
+    pub fn of_module(&self, module: &str, now: Instant) -> Vec<(String, BreakerState, String)> {
+        let tokens = tokens_of(module);
+        self.seen(|all| {
+            all.iter()
+                .filter(|(store, _)| store.starts_with(&tokens))
+                .map(|(store, seen)| (store.clone(), seen.breaker.state(now), seen.error.clone()))
+                .collect()
+        })
+    }
+
     pub(super) fn note(
         &self,
         store: &str,
@@ -128,7 +139,7 @@ impl Pool {
 
     /// A module was started anew and proved itself: its tokens are asked again.
     pub fn close_module(&self, module: &str) {
-        let tokens = format!("HSM module {module}, ");
+        let tokens = tokens_of(module);
         self.seen(|all| {
             for (_, seen) in all.iter_mut().filter(|(store, _)| store.starts_with(&tokens)) {
                 seen.breaker.close();
@@ -139,6 +150,10 @@ impl Pool {
     fn seen<T>(&self, act: impl FnOnce(&mut BTreeMap<String, Seen>) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+fn tokens_of(module: &str) -> String {
+    format!("HSM module {module}, ")
 }
 
 /// The store behind a key-store URI, as it fails and recovers on its own: one
@@ -248,6 +263,10 @@ mod tests {
         for store in ["HSM module a, token t", "HSM module ab, token t"] {
             pool.note(store, Asked::Request, Outcome::Hung, no_answer, at(start, 0));
         }
+        let asked = pool.of_module("a", start);
+        assert_eq!(asked.len(), 1);
+        assert_eq!(asked[0].0, "HSM module a, token t");
+        assert!(matches!(asked[0].1, BreakerState::Open { .. }));
         pool.close_module("a");
         assert!(pool.is_up("HSM module a, token t"));
         assert!(!pool.is_up("HSM module ab, token t"));

@@ -3,6 +3,7 @@
 
 mod effective;
 mod get;
+pub(in crate::app) mod lasting;
 mod mode;
 mod reload;
 mod set;
@@ -74,6 +75,10 @@ impl App {
                 ends_at = self.mode_set(state, setting.key).and_then(|set| set.until);
                 mode::mode_warnings(SigningMode::parse(&value))
             }
+            table::SIGNING_MODULE => {
+                ends_at = self.lasting(state, setting.key).and_then(|set| set.until);
+                Vec::new()
+            }
             table::ROTATION_AUTO if value == "true" => vec![set::NO_AUTO_ROTATION.to_owned()],
             table::SESSION_TIMEOUT if origin == "runtime" => vec![set::FROM_RECONNECT_ON.to_owned()],
             _ => Vec::new(),
@@ -94,7 +99,10 @@ impl App {
         let value = state.settings.get(setting.key)?;
         if setting.key == table::SIGNING_MODE {
             let set = self.mode_set(state, setting.key)?;
-            return Some(set.mode.as_str().to_owned());
+            return Some(set.value.as_str().to_owned());
+        }
+        if setting.key == table::SIGNING_MODULE {
+            return self.lasting(state, setting.key).map(|set| set.value);
         }
         // A key that another one has replaced since is not what is signed with.
         if setting.key == table::SIGNING_KEY && !self.signs(state, value) {

@@ -49,6 +49,7 @@ impl Kind {
 }
 
 pub const SIGNING_MODE: &str = "signing.mode";
+pub const SIGNING_MODULE: &str = "signing.module";
 pub const SIGNING_KEY: &str = "signing.key_id";
 pub const ROTATION_AUTO: &str = "rotation.auto";
 pub const ROTATION_OVERLAP: &str = "rotation.overlap_days";
@@ -106,6 +107,12 @@ pub const SETTINGS: &[Setting] = &[
         Kind::OneOf(MODES),
         |_| "auto".to_owned(),
         "which kind of key store signs: auto is each profile's own",
+    ),
+    at_run_time(
+        SIGNING_MODULE,
+        Kind::Text,
+        |_| "auto".to_owned(),
+        "the HSM module whose keys are asked first: crypto hsm failover sets it; auto is each profile's own",
     ),
     at_run_time(
         SIGNING_KEY,

@@ -2,6 +2,7 @@
 
 mod auth;
 mod examine;
+mod failover;
 mod logs;
 mod pkcs11_info;
 mod reconnect;
@@ -11,7 +12,6 @@ mod status;
 use clap::Args;
 use stella_core::api::hsm::{HsmFault, HsmReport};
 
-use super::super::later::Later;
 use crate::context::{Context, Outcome};
 use crate::exit::Exit;
 use crate::printer::Page;
@@ -33,8 +33,7 @@ crate::cmd::verbs! {
     Pkcs11Reload(reconnect::Reconnect),
     /// Connect anew, with library, PIN file and settings as they are now
     Reconnect(reconnect::Reconnect),
-    #[command(hide = true)]
-    Failover(Later),
+    Failover(failover::Failover),
     /// Slots, and the tokens in them
     #[command(subcommand)]
     Slots(slots::Verb),

@@ -53,6 +53,21 @@ fn describe(page: &mut Page, module: &HsmModuleStatus) {
             module.worker, module.worker_seconds, module.restarts, module.in_flight
         ),
     );
+    for breaker in &module.breakers {
+        let next = breaker
+            .probe_in_seconds
+            .map(|s| format!(", probed again in {s:.1} s"))
+            .unwrap_or_default();
+        let why = breaker
+            .error
+            .as_ref()
+            .map(|e| format!(": {e}"))
+            .unwrap_or_default();
+        page.field(
+            "breaker",
+            format!("{} {}{next}{why}", breaker.store, breaker.state),
+        );
+    }
     let keys = if module.keys.is_empty() {
         "-".to_owned()
     } else {

@@ -59,6 +59,8 @@ impl App {
         let token = TokenSelector::Slot(slot);
         let report = self.try_once(settings, with_new.clone(), token, false).await?;
         self.reload_module(settings, with_new).await?;
+        self.signers.pool.close_module(&settings.name);
+        self.signers.recovered.notify_one();
         Ok(PinVerified {
             next: (!in_file).then(|| keep(settings)),
             warnings: if in_file {

@@ -1,10 +1,12 @@
 //! `crypto hsm status`.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use stella_core::api::hsm::{HsmModuleStatus, HsmStatusList};
+use stella_core::api::hsm::{HsmBreaker, HsmModuleStatus, HsmStatusList};
 use stella_core::trust::TrustState;
 use stella_keys::hsm::{HsmStatus, WorkerState};
+use stella_keys::pool::BreakerState;
 
 use super::{ask, fault};
 use crate::app::App;
@@ -48,6 +50,7 @@ impl App {
                 .map(|key| key.id.to_string())
                 .collect(),
             fault: None,
+            breakers: self.breakers(&settings.name),
         };
         let module = match self.module(settings) {
             Ok(module) => module,
@@ -80,6 +83,27 @@ impl App {
             fault,
             ..told
         })
+    }
+}
+
+impl App {
+    fn breakers(&self, module: &str) -> Vec<HsmBreaker> {
+        let seen = self.signers.pool.of_module(module, Instant::now());
+        seen.into_iter()
+            .map(|(store, state, error)| {
+                let (state, probe_in) = match state {
+                    BreakerState::Closed => ("closed", None),
+                    BreakerState::Open { probe_in } => ("open", Some(probe_in.as_secs_f64())),
+                    BreakerState::HalfOpen { .. } => ("half-open", None),
+                };
+                HsmBreaker {
+                    store,
+                    state: state.to_owned(),
+                    probe_in_seconds: probe_in,
+                    error: (state != "closed" && !error.is_empty()).then_some(error),
+                }
+            })
+            .collect()
     }
 }
 
