@@ -33,6 +33,7 @@ fn what_the_pages_for_operators_type_is_understood() {
     let mut typed = 0;
     for page in [
         "runbooks/attestor-hsm-connection.md",
+        "runbooks/attestor-signing-failed.md",
         "runbooks/crypto-ops.md",
         "operations/hsm-configuration.md",
     ] {

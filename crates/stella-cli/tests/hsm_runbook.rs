@@ -1,5 +1,6 @@
-//! The runbook for HSM connection issues, typed as it stands against a server
-//! whose token is at the other end of a connection that is cut and restored.
+//! The runbook for HSM connection issues, and the parts on HSMs of the one for
+//! signatures that fail, typed as they stand against a server whose token is at
+//! the other end of a connection that is cut and restored.
 
 use std::fs::File;
 use std::process::{Child, Stdio};
@@ -173,6 +174,80 @@ fn a_connection_is_cut_found_and_restored_as_the_runbook_says() {
     desk.ok("attest retry --failed");
     desk.ok("verify attestation --last").says("PASS");
     desk.ok("doctor --check check.attestor.signing-health --check check.crypto.hsm-availability");
+}
+
+/// The runbook for signatures that fail, where an HSM is why.
+#[test]
+fn signatures_fail_because_of_the_hsm_and_nothing_is_lost() {
+    let mut token = Token::soft_hsm("prod");
+    let link = Link::before(&mut token);
+    let mut desk = Desk::configured(
+        &[("primary", &token)],
+        "allowSoftware: true, backups: [{key: prod-soft}]",
+    );
+    desk.ok("keys generate --profile default --key-id prod-a");
+    desk.ok("keys generate --profile default --key-id prod-soft --standby --key-store software://");
+    desk.ok("anchor create --purl-pattern pkg:npm/* --key-ids prod-a,prod-soft");
+    desk.ok("anchor create --purl-pattern test:* --key-ids prod-a,prod-soft");
+    desk.serve();
+    desk.ok("attest config set signing.mode hsm");
+
+    // Symptoms, quick checks, deep diagnosis.
+    link.stop_tunnel();
+    desk.attest("release", 5)
+        .says("signing failed")
+        .says("HSM unavailable");
+    desk.run("doctor --check check.attestor.signing-health")
+        .ends(1)
+        .says("profile default: ")
+        .says("next: stella ");
+    desk.ok("attest status")
+        .says("1 recorded without a signature");
+    desk.ok("keys list --type signing --status active").says("prod-a");
+    desk.run("attest test-sign --verbose")
+        .ends(6)
+        .says("HSM unavailable")
+        .says("next: stella ");
+    desk.run("keys verify prod-a --operation sign")
+        .ends(6)
+        .says("HSM unavailable");
+    desk.run("doctor --check check.crypto.hsm-availability")
+        .ends(1)
+        .says("HSM unavailable");
+    desk.ok("keys list --expiring-within 7d");
+
+    // Immediate mitigation: what was recorded is signed, and marked.
+    desk.ok("attest config set signing.mode software")
+        .says("Software signing may not meet compliance requirements");
+    desk.ok("attest reload");
+    desk.ok("attest retry --failed --last 1h").says("1 signed");
+    desk.ok("verify attestation --last")
+        .says("PASS")
+        .says("prod-soft");
+
+    // Root cause fix.
+    desk.run("crypto hsm verify").ends(1).says("✗");
+    link.start_tunnel();
+    desk.ok("crypto hsm reconnect").says("✓ Key prod-a signs");
+    desk.ok("crypto hsm verify").says("✓ Configuration");
+    desk.ok("attest config unset signing.mode");
+
+    // Verification, and what the standby key signed is signed anew.
+    desk.ok("attest test-sign").says("prod-a");
+    desk.ok("attest create --type test --subject test:verification")
+        .says("prod-a");
+    desk.ok("verify attestation --last").says("PASS");
+    desk.ok("attest logs --level error --last 30m")
+        .says("HSM unavailable");
+    desk.ok("attest list --signed-by-standby").says("prod-soft");
+    desk.ok("attest resign --signed-by-standby --yes").says("prod-a");
+    let digest = "a".repeat(64);
+    desk.ok(&format!(
+        "verify artifact --digest sha256:{digest} --purl pkg:npm/release@1"
+    ))
+    .says("PASS")
+    .says("prod-a");
+    desk.ok("doctor --check check.attestor.signing-health");
 }
 
 /// "Use backup HSM if configured."
