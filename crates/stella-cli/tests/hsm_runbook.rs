@@ -201,8 +201,7 @@ fn signatures_fail_because_of_the_hsm_and_nothing_is_lost() {
         .ends(1)
         .says("profile default: ")
         .says("next: stella ");
-    desk.ok("attest status")
-        .says("1 recorded without a signature");
+    desk.ok("attest status").says("1 recorded without a signature");
     desk.ok("keys list --type signing --status active").says("prod-a");
     desk.run("attest test-sign --verbose")
         .ends(6)

@@ -162,9 +162,20 @@ pub trait PinStore: Send + Sync {
     /// The first that was refused comes first.
     async fn refused_pins(&self, token_serial: &str) -> Result<Vec<RefusedPin>>;
 
+    /// It is an answer to the tries that had none.
     async fn remember_refused_pin(&self, pin: RefusedPin) -> Result<()>;
 
-    /// Those of this token and no other; answers how many there were.
+    /// Notes that a PIN is about to be tried; answers how many such notes of
+    /// this token have no answer yet, this one not counted.
+    async fn begin_login(&self, token_serial: &str, at: Timestamp) -> Result<u32>;
+
+    async fn unanswered_logins(&self, token_serial: &str) -> Result<u32>;
+
+    /// Nothing is held against the tries so far.
+    async fn login_answered(&self, token_serial: &str) -> Result<()>;
+
+    /// Those of this token and no other, with the tries that had no answer;
+    /// says how many PINs there were.
     async fn forget_refused_pins(&self, token_serial: &str) -> Result<u64>;
 }
 

@@ -36,6 +36,10 @@ pub struct HsmOptions {
     /// The wait before the second restart in a row; it doubles with each.
     pub restart_backoff: Duration,
     pub max_restart_backoff: Duration,
+    /// So many tries of a PIN may end without an answer (the worker was killed
+    /// or hung) before none is made by itself at a token that never accepted
+    /// it in this process: each may have been counted as a wrong one.
+    pub unanswered_logins: u32,
     /// Mechanisms of algorithms for which PKCS#11 has no common one.
     pub mechanisms: BTreeMap<Algorithm, VendorMechanism>,
     /// What is started as the worker, in place of this very program.
@@ -58,6 +62,7 @@ impl HsmOptions {
             max_message: 16 << 20,
             restart_backoff: Duration::from_millis(100),
             max_restart_backoff: Duration::from_secs(30),
+            unanswered_logins: 5,
             mechanisms: BTreeMap::new(),
             program: None,
         }

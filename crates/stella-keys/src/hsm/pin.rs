@@ -1,7 +1,8 @@
 //! PINs, and the memory of those that were refused.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use zeroize::Zeroizing;
 
@@ -34,12 +35,24 @@ impl fmt::Debug for Pin {
 }
 
 /// Remembers which PINs a token refused, beyond the life of any process: a
-/// service that is restarted for ever would lock the token otherwise.
+/// service that is restarted for ever would lock the token otherwise. Before a
+/// PIN is tried that is noted too, for whoever is killed meanwhile cannot say
+/// what came of it.
 ///
-/// Concurrency: from any thread; it blocks. Durability: what
-/// `remember_refused` was told is known to every later `refused`, after a
-/// crash too. It keeps a salted hash and never the PIN.
+/// Concurrency: from any thread; it blocks. Durability: what `begin` and
+/// `remember_refused` were told is known ever after, after a crash too. It
+/// keeps a salted hash and never the PIN.
 pub trait PinMemory: Send + Sync {
+    /// A PIN is about to be tried. Answers how many tries of which nobody
+    /// knows the end there were before, since the last whose end is known.
+    fn begin(&self, token_serial: &str) -> Result<u32, PinMemoryError>;
+
+    /// The token answered, and not about the PIN.
+    fn answered(&self, token_serial: &str) -> Result<(), PinMemoryError>;
+
+    /// How many tries had no answer.
+    fn unanswered(&self, token_serial: &str) -> Result<u32, PinMemoryError>;
+
     fn refused(&self, token_serial: &str, pin: &Pin) -> Result<bool, PinMemoryError>;
 
     fn remember_refused(&self, token_serial: &str, pin: &Pin) -> Result<(), PinMemoryError>;
@@ -55,27 +68,50 @@ pub struct PinMemoryError(pub String);
 
 /// Remembers as long as it lives: for tests and tools that end with it.
 #[derive(Default)]
-pub struct VolatilePinMemory(Mutex<Vec<(String, Pin)>>);
+pub struct VolatilePinMemory {
+    known: Mutex<Vec<(String, Pin)>>,
+    unanswered: Mutex<BTreeMap<String, u32>>,
+}
 
 impl VolatilePinMemory {
     fn with<R>(&self, f: impl FnOnce(&mut Vec<(String, Pin)>) -> R) -> R {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        f(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn tries(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl PinMemory for VolatilePinMemory {
+    fn begin(&self, token_serial: &str) -> Result<u32, PinMemoryError> {
+        let mut tries = self.tries();
+        let before = tries.entry(token_serial.to_owned()).or_default();
+        *before += 1;
+        Ok(*before - 1)
+    }
+
+    fn answered(&self, token_serial: &str) -> Result<(), PinMemoryError> {
+        self.tries().remove(token_serial);
+        Ok(())
+    }
+
+    fn unanswered(&self, token_serial: &str) -> Result<u32, PinMemoryError> {
+        Ok(self.tries().get(token_serial).copied().unwrap_or_default())
+    }
+
     fn refused(&self, token_serial: &str, pin: &Pin) -> Result<bool, PinMemoryError> {
         Ok(self.with(|known| known.iter().any(|(s, p)| s == token_serial && p == pin)))
     }
 
     fn remember_refused(&self, token_serial: &str, pin: &Pin) -> Result<(), PinMemoryError> {
         self.with(|known| known.push((token_serial.to_owned(), pin.clone())));
-        Ok(())
+        self.answered(token_serial)
     }
 
     fn forget(&self, token_serial: &str) -> Result<(), PinMemoryError> {
         self.with(|known| known.retain(|(serial, _)| serial != token_serial));
-        Ok(())
+        self.answered(token_serial)
     }
 }
 

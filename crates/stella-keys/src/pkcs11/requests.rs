@@ -1,5 +1,6 @@
 //! Asking the worker, with the login that it needs on the way.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -20,8 +21,9 @@ pub(super) struct Requests {
     supervisor: Supervisor,
     pins: Arc<dyn PinMemory>,
     events: Arc<dyn HsmEvents>,
-    /// One login at a time: a PIN that is refused is tried once.
-    logging_in: Mutex<()>,
+    /// One login at a time: a PIN that is refused is tried once. Holds the
+    /// tokens that accepted the PIN in the options.
+    logging_in: Mutex<BTreeSet<String>>,
 }
 
 /// Why a request was not done, where callers tell more cases apart.
@@ -54,7 +56,7 @@ impl Requests {
             options: RwLock::new(Arc::new(options)),
             pins,
             events,
-            logging_in: Mutex::new(()),
+            logging_in: Mutex::default(),
         }
     }
 
@@ -191,7 +193,7 @@ impl Requests {
         force: bool,
         deadline: Instant,
     ) -> Result<LoggedIn, HsmError> {
-        let _one = self.logging_in.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut accepted = self.logging_in.lock().unwrap_or_else(PoisonError::into_inner);
         let none = Pin::new(Vec::new());
         let pin = options.pin.as_ref().unwrap_or(&none);
         let serial = &token.serial;
@@ -200,6 +202,19 @@ impl Requests {
                 ErrorClass::Auth,
                 format!("the token {token} refused this PIN before; it is not tried again by itself"),
             ));
+        }
+        // A token that accepted this PIN before and now says nothing is cut
+        // off. One that never did may be counting wrong PINs.
+        if !force && !accepted.contains(serial) {
+            let unanswered = self.pins.unanswered(serial).map_err(|e| self.no_memory(&e))?;
+            if unanswered >= options.unanswered_logins {
+                return Err(self.error(
+                    ErrorClass::Auth,
+                    format!(
+                        "{unanswered} logins at the token {token} had no answer, and the token may have counted them as wrong; none is tried by itself: stella crypto hsm auth verify --force"
+                    ),
+                ));
+            }
         }
         let body = Login {
             force,
@@ -215,8 +230,10 @@ impl Requests {
             timeout: options.request_timeout,
             deadline,
         };
+        self.pins.begin(serial).map_err(|e| self.no_memory(&e))?;
         match self.once(worker, &call)? {
             Ok(answer) => {
+                accepted.insert(serial.clone());
                 let logged_in: LoggedIn = serde_json::from_slice(&answer)
                     .map_err(|e| self.error(ErrorClass::Module, e.to_string()))?;
                 self.pins.forget(serial).map_err(|e| self.no_memory(&e))?;
@@ -237,7 +254,10 @@ impl Requests {
                     self.pins
                         .remember_refused(serial, pin)
                         .map_err(|e| self.no_memory(&e))?;
+                    accepted.remove(serial);
                     self.tell(Severity::Error, "pin.refused", error.to_string());
+                } else {
+                    self.pins.answered(serial).map_err(|e| self.no_memory(&e))?;
                 }
                 if restart {
                     self.supervisor.failed(worker, &error);
@@ -287,6 +307,9 @@ impl Requests {
         self.supervisor.replace(make, |worker| {
             prove(self, worker, &options)?;
             *self.options.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(options.clone());
+            // Of another PIN, perhaps.
+            let mut accepted = self.logging_in.lock().unwrap_or_else(PoisonError::into_inner);
+            accepted.clear();
             Ok(())
         })
     }

@@ -1,5 +1,8 @@
 //! No PIN is tried twice by itself.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use stella_keys::hsm::{Hsm, PinMemory};
 use stella_keys::sign_verified;
 use stella_testkit::token::Token;
@@ -39,7 +42,7 @@ fn many_callers_try_a_wrong_pin_once_between_them() {
     let mut options = bed.options();
     options.pin = Some(pin("1234-wrong"));
     let hsm = bed.start_with(options);
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
                 let error = hsm.key(&at, &public_key).err().expect("no login");
@@ -78,6 +81,71 @@ fn an_operator_may_force_a_pin_and_a_right_one_clears_the_memory() {
     assert_eq!(report.token_serial, serial);
     assert!(!report.after.count_low);
     sign_verified(&*hsm.key(&at, &public_key).expect("key"), b"message").expect("signature");
+}
+
+/// Of a login that nobody saw the end of, the token may have counted a wrong
+/// PIN: a service that is restarted for ever makes a few of them, and no more.
+#[test]
+fn logins_without_an_answer_end_before_the_token_could_lock() {
+    for fault in ["C_Login abort", "C_Login delay 1000"] {
+        let (bed, faults) = Bed::faulty();
+        let mut options = bed.options();
+        options.request_timeout = Duration::from_millis(300);
+        options.restart_backoff = Duration::from_millis(1);
+        faults.set(&format!("C_Login count\n{fault}"));
+        let mut last = String::new();
+        for _ in 0..12 {
+            let error = bed
+                .start_with(options.clone())
+                .verify_pin(&token("stella"), false)
+                .expect_err("no login");
+            last = error.to_string();
+        }
+        assert_eq!(faults.used(0), 5, "{fault}");
+        assert!(last.contains("had no answer"), "{last}");
+        assert!(last.contains("auth verify --force"), "{last}");
+
+        // Well again: still a person decides, once.
+        faults.set("C_Login count");
+        bed.start()
+            .generate(&token("stella"), "key", p256())
+            .expect_err("nobody insisted");
+        assert_eq!(faults.used(0), 0, "{fault}");
+        bed.start()
+            .verify_pin(&token("stella"), true)
+            .expect("the right PIN");
+        bed.start()
+            .generate(&token("stella"), "key", p256())
+            .expect("nothing is held against it");
+    }
+}
+
+/// Where the token accepted this very PIN before, it is the way to the token
+/// that is cut: signing has to come back without anybody.
+#[test]
+fn an_outage_that_hits_logins_ends_by_itself() {
+    let (bed, faults) = Bed::faulty();
+    let mut options = bed.options();
+    options.restart_backoff = Duration::from_millis(1);
+    options.max_restart_backoff = Duration::from_millis(1);
+    let hsm = bed.start_with(options);
+    let (key, ..) = super::bed::key(&hsm);
+    faults.set("C_Sign abort 1\nC_Login count\nC_Login abort");
+    let until = |what: &str, done: &dyn Fn() -> bool| {
+        let end = Instant::now() + Duration::from_secs(60);
+        while !done() {
+            assert!(Instant::now() < end, "{what}");
+            thread::sleep(Duration::from_millis(1));
+        }
+    };
+    until("it is not tried again", &|| {
+        key.sign(b"message").expect_err("down");
+        faults.used(1) > 5
+    });
+    faults.set("");
+    until("it takes somebody to bring it back", &|| {
+        key.sign(b"message").is_ok()
+    });
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub struct HsmModule {
     /// Until a module that was started is ready, and until a key is made.
     pub start_timeout: Duration,
     pub signers: u32,
+    /// Tries of the PIN without an answer, before none is made by itself.
+    pub unanswered_logins: u32,
     /// Of algorithms for which PKCS#11 has no common one.
     pub mechanisms: BTreeMap<Algorithm, VendorMechanism>,
 }
@@ -110,6 +112,7 @@ fn module(name: &str, item: &Item<'_>) -> Result<HsmModule> {
         request_timeout: Duration::from_secs(5),
         start_timeout: Duration::from_secs(10),
         signers: 4,
+        unanswered_logins: 5,
         mechanisms: BTreeMap::new(),
     };
     section.read("pinFile", &mut module.pin_file, |i| Ok(Some(i.text()?.into())))?;
@@ -125,6 +128,7 @@ fn module(name: &str, item: &Item<'_>) -> Result<HsmModule> {
     section.read("requestTimeout", &mut module.request_timeout, Item::duration)?;
     section.read("startTimeout", &mut module.start_timeout, Item::duration)?;
     section.read("signers", &mut module.signers, Item::number)?;
+    section.read("unansweredLogins", &mut module.unanswered_logins, Item::number)?;
     section.read("mechanisms", &mut module.mechanisms, |item| {
         Section::new(item)?
             .named()

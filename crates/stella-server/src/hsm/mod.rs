@@ -80,6 +80,7 @@ impl OpenModule for Workers {
         options.env = settings.env.clone();
         options.request_timeout = self.within_deadline(settings.request_timeout);
         options.start_timeout = settings.start_timeout;
+        options.unanswered_logins = settings.unanswered_logins;
         options.mechanisms = settings.mechanisms.clone();
         options.signers = usize::try_from(settings.signers).unwrap_or(usize::MAX);
         options.session_timeout = settings.session.timeout;

@@ -1,4 +1,4 @@
-//! Refused PINs, kept in the store as slow, salted hashes.
+//! Refused PINs and unanswered tries, kept in the store as slow, salted hashes.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -37,6 +37,24 @@ impl StoredPins {
 }
 
 impl PinMemory for StoredPins {
+    fn begin(&self, token_serial: &str) -> Result<u32, PinMemoryError> {
+        self.runtime
+            .block_on(self.store.begin_login(token_serial, self.clock.now()))
+            .map_err(unknown)
+    }
+
+    fn answered(&self, token_serial: &str) -> Result<(), PinMemoryError> {
+        self.runtime
+            .block_on(self.store.login_answered(token_serial))
+            .map_err(unknown)
+    }
+
+    fn unanswered(&self, token_serial: &str) -> Result<u32, PinMemoryError> {
+        self.runtime
+            .block_on(self.store.unanswered_logins(token_serial))
+            .map_err(unknown)
+    }
+
     fn refused(&self, token_serial: &str, pin: &Pin) -> Result<bool, PinMemoryError> {
         let known = self
             .runtime
@@ -60,14 +78,9 @@ impl PinMemory for StoredPins {
     }
 
     fn forget(&self, token_serial: &str) -> Result<(), PinMemoryError> {
-        // Mostly there is nothing, and nothing to be written then.
         self.runtime
-            .block_on(async {
-                if self.store.refused_pins(token_serial).await?.is_empty() {
-                    return Ok(());
-                }
-                self.store.forget_refused_pins(token_serial).await.map(drop)
-            })
+            .block_on(self.store.forget_refused_pins(token_serial))
+            .map(drop)
             .map_err(unknown)
     }
 }

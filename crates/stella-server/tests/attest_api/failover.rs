@@ -67,6 +67,7 @@ fn module(name: &str) -> HsmModule {
         request_timeout: Duration::from_secs(1),
         start_timeout: Duration::from_secs(1),
         signers: 1,
+        unanswered_logins: 5,
         mechanisms: BTreeMap::new(),
     }
 }

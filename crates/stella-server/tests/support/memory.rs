@@ -27,6 +27,7 @@ struct Tables {
     proofs: Vec<ProofRow>,
     tokens: Vec<TokenRow>,
     pins: Vec<RefusedPin>,
+    logins: BTreeMap<String, u32>,
     log: Vec<LogRow>,
     /// How often yet the key counts as changed since it was chosen.
     key_moves: u32,
@@ -446,12 +447,36 @@ impl PinStore for MemoryStore {
     }
 
     async fn remember_refused_pin(&self, pin: RefusedPin) -> Result<()> {
-        self.tables().pins.push(pin);
+        let mut tables = self.tables();
+        tables.logins.remove(&pin.token_serial);
+        tables.pins.push(pin);
+        Ok(())
+    }
+
+    async fn begin_login(&self, token_serial: &str, _: Timestamp) -> Result<u32> {
+        let mut tables = self.tables();
+        let tries = tables.logins.entry(token_serial.to_owned()).or_default();
+        *tries += 1;
+        Ok(*tries - 1)
+    }
+
+    async fn unanswered_logins(&self, token_serial: &str) -> Result<u32> {
+        Ok(self
+            .tables()
+            .logins
+            .get(token_serial)
+            .copied()
+            .unwrap_or_default())
+    }
+
+    async fn login_answered(&self, token_serial: &str) -> Result<()> {
+        self.tables().logins.remove(token_serial);
         Ok(())
     }
 
     async fn forget_refused_pins(&self, token_serial: &str) -> Result<u64> {
         let mut tables = self.tables();
+        tables.logins.remove(token_serial);
         let before = tables.pins.len();
         tables.pins.retain(|p| p.token_serial != token_serial);
         Ok((before - tables.pins.len()) as u64)

@@ -56,6 +56,7 @@ where
         proofs::lists_and_prefixes,
         rest::tokens_come_with_their_events,
         rest::refused_pins_are_kept_by_token,
+        rest::tries_of_a_pin_are_counted_until_they_are_answered,
         rest::log_is_filtered_and_trimmed,
         rest::describes_itself,
     );

@@ -83,6 +83,29 @@ pub(super) async fn refused_pins_are_kept_by_token(store: Arc<dyn Store>) {
     assert_eq!(store.refused_pins("b").await.unwrap(), [pin("b", 3)]);
 }
 
+pub(super) async fn tries_of_a_pin_are_counted_until_they_are_answered(store: Arc<dyn Store>) {
+    assert_eq!(store.begin_login("a", at(1)).await.unwrap(), 0);
+    assert_eq!(store.begin_login("a", at(2)).await.unwrap(), 1);
+    assert_eq!(store.begin_login("b", at(3)).await.unwrap(), 0);
+    assert_eq!(store.unanswered_logins("a").await.unwrap(), 2);
+    store.login_answered("a").await.unwrap();
+    assert_eq!(store.unanswered_logins("a").await.unwrap(), 0);
+    assert_eq!(store.unanswered_logins("b").await.unwrap(), 1);
+
+    // A refusal is an answer, and so is whatever makes them be forgotten.
+    let refused = RefusedPin {
+        token_serial: "b".into(),
+        salt: [1; 16],
+        hash: Sha256::of(b"1"),
+        refused_at: at(4),
+    };
+    store.remember_refused_pin(refused).await.unwrap();
+    assert_eq!(store.unanswered_logins("b").await.unwrap(), 0);
+    store.begin_login("b", at(5)).await.unwrap();
+    assert_eq!(store.forget_refused_pins("b").await.unwrap(), 1);
+    assert_eq!(store.unanswered_logins("b").await.unwrap(), 0);
+}
+
 pub(super) async fn log_is_filtered_and_trimmed(store: Arc<dyn Store>) {
     let line = |seconds: u64, level: &str, component: &str, message: &str| LogRow {
         at: at(seconds),

@@ -1,6 +1,8 @@
-//! PINs that tokens refused.
+//! PINs that tokens refused, and tries that had no answer.
 
 use async_trait::async_trait;
+use rusqlite::Connection;
+use stella_core::time::Timestamp;
 
 use super::SqliteStore;
 use super::row::{Columns, all, execute};
@@ -40,8 +42,38 @@ impl PinStore for SqliteStore {
                         pin.refused_at.fixed_width(),
                     ),
                 )?;
-                Ok(())
+                strike_out(commit.conn, &pin.token_serial)
             })
+            .await
+    }
+
+    async fn begin_login(&self, token_serial: &str, at: Timestamp) -> Result<u32> {
+        let serial = token_serial.to_owned();
+        self.writer
+            .write(move |commit| {
+                let before = unanswered(commit.conn, &serial)?;
+                execute(
+                    commit.conn,
+                    "INSERT INTO signer.unanswered_logins (token_serial, tries, last_at)
+                     VALUES (?1, 1, ?2)
+                     ON CONFLICT (token_serial) DO UPDATE
+                     SET tries = tries + 1, last_at = excluded.last_at",
+                    (&serial, at.fixed_width()),
+                )?;
+                Ok(before)
+            })
+            .await
+    }
+
+    async fn unanswered_logins(&self, token_serial: &str) -> Result<u32> {
+        let serial = token_serial.to_owned();
+        self.readers.read(move |conn| unanswered(conn, &serial)).await
+    }
+
+    async fn login_answered(&self, token_serial: &str) -> Result<()> {
+        let serial = token_serial.to_owned();
+        self.writer
+            .write(move |commit| strike_out(commit.conn, &serial))
             .await
     }
 
@@ -49,11 +81,24 @@ impl PinStore for SqliteStore {
         let serial = token_serial.to_owned();
         self.writer
             .write(move |commit| {
+                strike_out(commit.conn, &serial)?;
                 let sql = "DELETE FROM signer.refused_pins WHERE token_serial = ?1";
                 Ok(execute(commit.conn, sql, [serial])? as u64)
             })
             .await
     }
+}
+
+fn unanswered(conn: &Connection, serial: &str) -> Result<u32> {
+    let sql = "SELECT tries FROM signer.unanswered_logins WHERE token_serial = ?1";
+    let tries = all(conn, sql, [serial], |row| Ok(row.get::<_, u32>("tries")?))?;
+    Ok(tries.first().copied().unwrap_or_default())
+}
+
+fn strike_out(conn: &Connection, serial: &str) -> Result<()> {
+    let sql = "DELETE FROM signer.unanswered_logins WHERE token_serial = ?1";
+    execute(conn, sql, [serial])?;
+    Ok(())
 }
 
 fn salt(bytes: &[u8]) -> Result<[u8; 16]> {

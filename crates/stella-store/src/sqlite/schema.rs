@@ -33,6 +33,11 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         oldest_binary: "0.1.0",
         sql: include_str!("schema_v3.sql"),
     },
+    Migration {
+        version: 4,
+        oldest_binary: "0.1.0",
+        sql: include_str!("schema_v4.sql"),
+    },
 ];
 
 /// "Stel" in the header of every Stella database.
