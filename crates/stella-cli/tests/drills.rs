@@ -1,9 +1,10 @@
 //! A short run of each drill; `./drill NAME` runs the long one.
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::time::Duration;
 
-use stella_drill::hsm;
+use stella_drill::hsm::{self, Row};
 use stella_drill::instance::Instance;
 use stella_drill::kill_sqlite::{Plan, lost, run};
 use stella_drill::promises::Promise;
@@ -22,23 +23,40 @@ fn killed_commands_and_servers_lose_nothing_acknowledged() {
     assert!(report.lost.is_empty(), "{report}");
 }
 
-/// The real binary as the worker; the long run has them all.
+fn drilled(only: &str, callers: usize, deadline: Duration) -> Row {
+    let plan = hsm::Plan {
+        callers,
+        hold: Duration::from_millis(200),
+        deadline,
+        only: Some(only.to_owned()),
+    };
+    let rows = RefCell::new(Vec::new());
+    let keep = |row: &Row, _, _| rows.borrow_mut().push(row.clone());
+    let report = hsm::run(Path::new(EXE), &plan, &keep).expect("the drill goes on");
+    assert!(report.faults == 1 && report.acknowledged > 0, "{report}");
+    assert!(report.lost.is_empty(), "{report}");
+    rows.into_inner().remove(0)
+}
+
+/// A server of the real binary, with workers of its own; the long run has all faults.
 #[test]
 fn a_token_that_lies_and_a_module_that_crashes_lose_no_request() {
     for only in ["a signature is corrupted", "the module calls abort()"] {
-        let plan = hsm::Plan {
-            callers: 4,
-            hold: Duration::from_millis(200),
-            deadline: Duration::from_secs(5),
-            only: Some(only.to_owned()),
-        };
-        let report = hsm::run(Path::new(EXE), &plan, &|row, _, _| {
-            assert!(row.error.is_some(), "{row}")
-        });
-        let report = report.expect("the drill goes on");
-        assert!(report.faults == 1 && report.acknowledged > 0, "{report}");
-        assert!(report.lost.is_empty(), "{report}");
+        let row = drilled(only, 4, Duration::from_secs(5));
+        assert!(row.error.is_some() && row.stood_in > 0, "{row}");
     }
+}
+
+/// Whoever waited for the token that hangs is told by its module in time for
+/// the standby key to sign within the deadline; and each time it is back, the
+/// primary signs again.
+#[test]
+fn under_load_a_token_that_hangs_five_times_costs_no_request() {
+    let row = drilled("five times over", 8, Duration::from_secs(4));
+    let told = row.error.as_deref().unwrap_or_default();
+    assert!(told.contains("did not answer C_Sign"), "{row}");
+    assert!(row.stood_in >= 5 && row.signed > row.stood_in, "{row}");
+    assert!(row.back.is_some(), "{row}");
 }
 
 /// A drill that could not find a loss would prove nothing.

@@ -118,6 +118,33 @@ fn a_key_made_on_a_token_signs_and_is_found_by_label_and_serial() {
         "{store}"
     );
     bed.ok("keys verify fips-b --operation sign").says("hsm backup");
+
+    // Signing is moved there only where the profile lists it and anchors believe it.
+    bed.run("crypto hsm failover --to backup")
+        .ends(1)
+        .says("does not list it")
+        .says("next: add backups: [{key: fips-b}]");
+    let text = std::fs::read_to_string(&bed.config).expect("the configuration");
+    let listed = text.replace("allowSoftware: false", "backups: [{key: fips-b}]");
+    std::fs::write(&bed.config, listed).expect("the configuration");
+    bed.run("crypto hsm failover --to backup")
+        .ends(1)
+        .says("accepts fips-a and not fips-b")
+        .says("next: stella anchor add-key --anchor-id");
+    bed.trusted("fips-b");
+    bed.ok("crypto hsm failover --to backup --profile fips")
+        .says("profile fips signs with fips-b");
+    // Each command is a process of its own: it lasts.
+    let sign = "attest create --type test --subject test:moved --profile fips";
+    assert_eq!(bed.json(sign)["attestations"][0]["keyId"], "fips-b");
+    bed.ok("crypto hsm status").says("signing of fips");
+    bed.ok("attest status").says("signing was moved to module backup");
+    bed.run("doctor --check check.attestor.signing-health")
+        .says("signing was moved by hand: fips to backup");
+    bed.ok("audit query --type CONFIG_SET").says("hsm.failover");
+    bed.ok("crypto hsm failover --to auto")
+        .says("profile fips signs with fips-a");
+    assert_eq!(bed.json(sign)["attestations"][0]["keyId"], "fips-a");
 }
 
 #[test]

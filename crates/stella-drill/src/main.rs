@@ -42,8 +42,8 @@ enum Name {
         /// How long each fault lasts
         #[arg(long, default_value_t = 1500)]
         hold_ms: u64,
-        /// Within which the module must answer
-        #[arg(long, default_value_t = 500)]
+        /// `signing.deadline`: within which a request has its signature
+        #[arg(long, default_value_t = 1000)]
         deadline_ms: u64,
         /// Only the faults whose name contains this
         #[arg(long)]
@@ -89,7 +89,7 @@ fn run(drill: &Drill) -> Result<Report> {
             let bar = ProgressBar::new(1).with_style(style());
             println!("{}", hsm::HEAD);
             let longest = Cell::new((Duration::ZERO, ""));
-            let report = hsm::run(&hsm::worker(&drill.exe)?, &plan, &|row, done, of| {
+            let report = hsm::run(&drill.exe.canonicalize()?, &plan, &|row, done, of| {
                 bar.suspend(|| println!("{row}"));
                 longest.set(longest.get().max((row.longest, row.fault)));
                 bar.set_length(of);

@@ -170,7 +170,7 @@ impl Instance {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let runtime = tokio::runtime::Handle::current();
-        let workers = Workers::new(&store, &clock, &entropy, &settings.signing, &runtime);
+        let workers = Workers::new(&store, &clock, &entropy, &settings, &runtime);
         let mut signers = signers::Signers::new(sealer);
         signers.local = Locals::run_by(Arc::new(LocalWorkers {
             workers: workers.clone(),

@@ -29,23 +29,56 @@ wire! {
         pub tokens: Option<u64>,
         /// Keys on its tokens that sign, or stand by to.
         pub keys: Vec<String>,
+        /// Profiles whose signing an operator moved here.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub moved_here: Vec<String>,
+        /// Whether this server sends requests to its tokens, one each.
+        pub breakers: Vec<BreakerStatus>,
         /// Why it was not reached; else the last that went wrong.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub fault: Option<HsmFault>,
-        /// Of each of its tokens that signed, or should have, since this
-        /// process began.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        pub breakers: Vec<HsmBreaker>,
     }
 
-    /// While it is open nothing is signed there; probes close it.
-    pub struct HsmBreaker {
-        pub store: String,
-        /// closed, open or half-open.
-        pub state: String,
+    /// `crypto hsm failover`.
+    #[serde(deny_unknown_fields)]
+    pub struct Failover {
+        /// A module of the configuration, or auto: each profile's own order.
+        pub to: String,
+        /// This profile alone.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub probe_in_seconds: Option<f64>,
-        /// What it was opened for.
+        pub profile: Option<String>,
+        /// How long, such as 8h, at most 24h; until it is given back when left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub lasts: Option<String>,
+    }
+
+    /// Who signs with what from now on.
+    pub struct FailedOver {
+        pub to: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub until: Option<String>,
+        pub profiles: Vec<MovedProfile>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub warnings: Vec<String>,
+    }
+
+    pub struct MovedProfile {
+        pub profile: String,
+        pub key_id: String,
+    }
+
+    pub struct BreakerStatus {
+        /// What fails and recovers as one: a token of a module, a local HSM, KMS.
+        pub store: String,
+        /// closed: requests go there; open, half-open: only probes do.
+        pub state: String,
+        /// How long it has been so; never before it failed for the first time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub seconds: Option<f64>,
+        /// Until it is probed next, where it is not closed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub next_probe_seconds: Option<f64>,
+        /// What it failed with last, while it is not closed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub error: Option<String>,
     }
@@ -136,36 +169,6 @@ wire! {
         pub profile: String,
         pub algorithm: String,
         pub supported: bool,
-    }
-
-    /// `crypto hsm failover`.
-    #[serde(deny_unknown_fields)]
-    pub struct FailOver {
-        /// A module of the configuration, or auto for each profile's own.
-        pub to: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub profile: Option<String>,
-        /// How long, such as 8h; at most 24h. Otherwise until it is given back.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub lasts: Option<String>,
-    }
-
-    pub struct FailedOver {
-        pub to: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub ends_at: Option<String>,
-        /// Which key signs for each profile that this is about.
-        pub profiles: Vec<MovedProfile>,
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        pub warnings: Vec<String>,
-    }
-
-    pub struct MovedProfile {
-        pub profile: String,
-        pub key_id: String,
-        /// What a signature took there, just now.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub milliseconds: Option<f64>,
     }
 
     /// `crypto hsm auth verify`.

@@ -6,6 +6,7 @@ use rustix::process::Signal;
 use stella_testkit::token::Kind;
 
 use super::bed::{Bed, KEY};
+use super::server::By;
 use crate::Result;
 
 pub struct Fault {
@@ -264,16 +265,17 @@ fn connections() -> Vec<Fault> {
     ]
 }
 
+/// Each time until the standby key signs, and until the primary does again.
 fn wedged_five_times() -> Fault {
     fault(
         "wedged, killed, brought back, five times over",
         |bed| {
             for _ in 0..5 {
                 bed.faults.set("C_Sign hang");
-                std::thread::sleep(ROUND);
+                bed.until_signed_by(By::Backup)?;
                 bed.signal(Signal::KILL);
                 bed.faults.clear();
-                std::thread::sleep(ROUND);
+                bed.until_signed_by(By::Primary)?;
             }
             Ok(())
         },
@@ -346,5 +348,3 @@ fn restored(bed: &Bed) -> Result<()> {
     bed.restore()?;
     bed.reload()
 }
-
-const ROUND: std::time::Duration = std::time::Duration::from_millis(400);

@@ -1,16 +1,15 @@
-//! Callers that sign all the time, and what became of their requests.
+//! Callers that have statements signed all the time, and what became of those.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::failover::Failover;
+use super::server::{Answer, By, Signing};
 use crate::{Result, Stuck};
 
-pub struct Load {
-    failover: Arc<Failover>,
+pub struct Load<'a> {
+    signing: &'a dyn Signing,
     callers: usize,
     over: AtomicBool,
     number: AtomicU64,
@@ -19,44 +18,25 @@ pub struct Load {
 
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
-    errors: BTreeMap<String, u64>,
-    /// From the first failure of the primary to the next signature.
-    pub again: Duration,
     pub longest: Duration,
     pub signed: u64,
-    pub lost: u64,
+    /// By the key that stands by.
+    pub stood_in: u64,
+    /// Acknowledged without a signature: still to be signed.
+    pub recorded: Vec<(String, u64)>,
+    pub lost: Vec<String>,
     pub wrong: u64,
-    failed_first: Option<Instant>,
-    signed_after: bool,
-    /// When requests began that the primary signed.
+    /// When the standby key first signed, and who signed last.
+    pub backup_first: Option<Instant>,
+    pub last: Option<By>,
+    /// When the newest request began that the primary signed, and was signed.
     primary: Option<(Instant, Instant)>,
 }
 
-impl Seen {
-    /// The error that was seen most often; that the drill killed the worker
-    /// only when there was no other.
-    pub fn mostly(&self) -> Option<String> {
-        let told = |error: &str| !error.contains("SIGKILL");
-        let most = self
-            .errors
-            .iter()
-            .max_by_key(|(error, times)| (told(error), **times));
-        most.map(|(error, _)| error.clone())
-    }
-}
-
-/// Each waits for another time.
-fn without_wait(error: &str) -> String {
-    match error.split_once("its next start is in ") {
-        Some((what, _)) => what.trim_end_matches([':', ';', ' ']).to_owned(),
-        None => error.to_owned(),
-    }
-}
-
-impl Load {
-    pub fn new(failover: Arc<Failover>, callers: usize) -> Self {
+impl<'a> Load<'a> {
+    pub fn new(signing: &'a dyn Signing, callers: usize) -> Self {
         Self {
-            failover,
+            signing,
             callers,
             over: AtomicBool::new(false),
             number: AtomicU64::new(0),
@@ -89,124 +69,136 @@ impl Load {
         *self.lock() = Seen::default();
     }
 
-    pub fn seen(&self) -> Seen {
-        self.lock().clone()
+    /// All of it once nobody calls any more: what was recorded has been signed
+    /// by then, or is lost.
+    pub fn ended(&self, patience: Duration) -> Seen {
+        let mut seen = self.lock().clone();
+        let until = Instant::now() + patience;
+        for (id, number) in &seen.recorded {
+            loop {
+                match self.signing.is_right(id, *number) {
+                    Some(true) => break,
+                    Some(false) => {
+                        seen.wrong += 1;
+                        break;
+                    }
+                    None if Instant::now() < until => thread::sleep(AGAIN),
+                    None => {
+                        seen.lost.push(format!("{id} was recorded and is not signed"));
+                        break;
+                    }
+                }
+            }
+        }
+        seen
     }
 
-    /// How long after `since` the primary signed a request that came later.
+    /// How long after `since` that key signed a request that came later.
     pub fn primary_signed_since(&self, since: Instant) -> Option<Duration> {
         let (began, signed) = self.lock().primary?;
         (began >= since).then(|| signed.saturating_duration_since(since))
     }
 
+    pub fn backup_signs(&self) -> bool {
+        self.lock().last == Some(By::Backup)
+    }
+
     fn call(&self) {
         while !self.over.load(Ordering::SeqCst) {
             let number = self.number.fetch_add(1, Ordering::Relaxed);
-            let message = format!("request {number}");
             let began = Instant::now();
-            let answer = self.failover.sign(message.as_bytes());
+            let answer = self.signing.attest(number);
             let ended = Instant::now();
             // Judged here once more: what is handed out counts.
-            let verifies = |signature: &Vec<u8>| {
-                let key = self.failover.public_key();
-                key.verify(message.as_bytes(), signature).is_ok()
+            let right = match &answer {
+                Answer::Signed { id, .. } => self.signing.is_right(id, number),
+                _ => None,
             };
-            let right = answer.signature.as_ref().map(verifies);
             {
                 let mut seen = self.lock();
                 seen.longest = seen.longest.max(ended - began);
-                if let Some(Err(e)) = &answer.primary {
-                    *seen.errors.entry(without_wait(&e.to_string())).or_default() += 1;
-                    // It was asked before anybody fell back.
-                    seen.failed_first.get_or_insert(began);
-                }
-                if let (Some(Ok(())), true) = (&answer.primary, right == Ok(true)) {
-                    seen.primary = Some((began, ended));
-                }
-                match right {
-                    Ok(true) => seen.signed += 1,
-                    Ok(false) => seen.wrong += 1,
-                    Err(_) => seen.lost += 1,
-                }
-                if let (Some(failed), true, false) = (seen.failed_first, right == Ok(true), seen.signed_after)
-                {
-                    seen.again = ended.saturating_duration_since(failed);
-                    seen.signed_after = true;
+                match answer {
+                    Answer::Signed { by, .. } if right == Some(true) => {
+                        seen.signed += 1;
+                        seen.last = Some(by);
+                        match by {
+                            By::Primary => seen.primary = Some((began, ended)),
+                            By::Backup => {
+                                seen.stood_in += 1;
+                                seen.backup_first.get_or_insert(ended);
+                            }
+                        }
+                    }
+                    Answer::Signed { .. } => seen.wrong += 1,
+                    Answer::Recorded { id, .. } => seen.recorded.push((id, number)),
+                    Answer::Nothing(why) => seen.lost.push(why),
                 }
             }
             thread::sleep(PAUSE);
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
+    fn lock(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Between two requests of a caller: the drill is about faults, not speed.
 const PAUSE: Duration = Duration::from_millis(1);
+const AGAIN: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {
-    use stella_keys::hsm::{ErrorClass, HsmError};
-    use stella_keys::software::{SoftwareKey, SoftwareStore};
-    use stella_keys::{Generate, Sign, SignError, StoreDescription};
-
-    use super::super::failover::Primary;
     use super::*;
 
-    fn key() -> SoftwareKey {
-        SoftwareStore
-            .generate("p256".parse().expect("algorithm"))
-            .expect("key")
+    struct Fixed {
+        answer: Answer,
+        right: Option<bool>,
     }
 
-    /// Says that it is one key and signs with another.
-    struct Swapped(SoftwareKey, SoftwareKey);
-
-    impl Sign for Swapped {
-        fn public_key(&self) -> &stella_core::alg::PublicKey {
-            self.0.public_key()
+    impl Signing for Fixed {
+        fn attest(&self, _: u64) -> Answer {
+            self.answer.clone()
         }
 
-        fn sign(&self, message: &[u8]) -> std::result::Result<Vec<u8>, SignError> {
-            self.1.sign(message)
-        }
-
-        fn describe(&self) -> StoreDescription {
-            self.1.describe()
+        fn is_right(&self, _: &str, _: u64) -> Option<bool> {
+            self.right
         }
     }
 
-    fn load(public: &SoftwareKey, backup: impl Sign + 'static) -> Seen {
-        let down = || Err(HsmError::new(ErrorClass::Module, "primary", "it is down").into());
-        let primary = Primary {
-            find: Box::new(down),
-            public: public.public_key().clone(),
-        };
-        let load = Load::new(Arc::new(Failover::new(primary, Arc::new(backup))), 2);
+    fn seen(answer: Answer, right: Option<bool>) -> Seen {
+        let signing = Fixed { answer, right };
+        let load = Load::new(&signing, 2);
         load.while_it_runs(|load| {
-            while load.seen().errors.is_empty()
-                || load.seen().signed + load.seen().lost + load.seen().wrong < 10
-            {
+            while load.number.load(Ordering::Relaxed) < 10 {
                 thread::yield_now();
             }
-            Ok(load.seen())
+            Ok(())
         })
-        .expect("it goes on")
+        .expect("it goes on");
+        load.ended(Duration::ZERO)
     }
 
     /// A drill that could not find a loss would prove nothing.
     #[test]
-    fn a_request_that_no_key_answers_is_counted_as_lost_and_another_keys_signature_as_wrong() {
-        let right = key();
-        let seen = load(&right, Swapped(key(), key()));
-        assert!(seen.lost >= 10 && seen.signed == 0, "{seen:?}");
-        let seen = load(&right, key());
-        assert!(seen.wrong >= 10 && seen.signed == 0, "{seen:?}");
-        assert_eq!(
-            seen.mostly().as_deref(),
-            Some("the key store is unavailable: HSM unavailable: module \"primary\": it is down")
+    fn what_nobody_has_is_lost_and_what_does_not_verify_is_wrong() {
+        let id = || "01".to_owned();
+        let by = By::Primary;
+        let good = seen(Answer::Signed { id: id(), by }, Some(true));
+        assert!(
+            good.signed >= 10 && good.lost.is_empty() && good.wrong == 0,
+            "{good:?}"
         );
+        let wrong = seen(Answer::Signed { id: id(), by }, Some(false));
+        assert!(wrong.wrong >= 10 && wrong.signed == 0, "{wrong:?}");
+        let unsigned = seen(Answer::Signed { id: id(), by }, None);
+        assert!(unsigned.wrong >= 10 && unsigned.signed == 0, "{unsigned:?}");
+        let nothing = seen(Answer::Nothing("503".to_owned()), None);
+        assert!(nothing.lost.len() >= 10, "{nothing:?}");
+        let why = String::new;
+        let kept = seen(Answer::Recorded { id: id(), why: why() }, Some(true));
+        assert!(kept.recorded.len() >= 10 && kept.lost.is_empty(), "{kept:?}");
+        let never = seen(Answer::Recorded { id: id(), why: why() }, None);
+        assert!(never.lost.len() >= 10, "{never:?}");
     }
 }

@@ -1,17 +1,18 @@
-//! The faults of hardware keys, one after another, while eight callers sign:
-//! a SoftHSM that fails as it is told or is changed behind the worker's back,
-//! one at the other end of a network, and a clone of it to fall back on.
+//! The faults of hardware keys, one after another, while eight callers have
+//! statements signed by a server: its active key on a SoftHSM that fails as it
+//! is told or is changed behind the worker's back, or is at the other end of a
+//! network; its standby key on another.
 //!
-//! Nobody's request may stay without a signature, and no signature that is
-//! handed out may be wrong.
+//! Every request must be answered signed, or recorded and signed later, and no
+//! signature that is handed out may be wrong.
 
 mod bed;
-mod failover;
 mod faults;
 mod load;
+mod server;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -28,7 +29,7 @@ pub struct Plan {
     pub callers: usize,
     /// How long each fault lasts.
     pub hold: Duration,
-    /// Within which the module must answer.
+    /// `signing.deadline`.
     pub deadline: Duration,
     /// Only faults whose name contains it.
     pub only: Option<String>,
@@ -38,23 +39,26 @@ pub struct Plan {
 #[derive(Debug, Clone)]
 pub struct Row {
     pub fault: &'static str,
-    /// What callers of the primary were told most often.
+    /// Why the standby key stood in, most often.
     pub error: Option<String>,
-    /// Of the breaker, at the end of the fault.
-    pub open: bool,
-    /// From the first failure to the next signature, by whichever key.
-    pub again: Duration,
+    /// Whether the standby key signed at the end of the fault.
+    pub backup: bool,
+    /// From the beginning of the fault to the standby key's first signature.
+    pub again: Option<Duration>,
     /// From the end of the fault to the primary's next signature; what an
     /// operator has to do is done at that end.
     pub back: Option<Duration>,
     pub mended_by: &'static str,
+    /// That anybody waited for an answer.
     pub longest: Duration,
     pub signed: u64,
-    pub lost: u64,
+    pub stood_in: u64,
+    pub recorded: u64,
+    pub lost: Vec<String>,
     pub wrong: u64,
 }
 
-pub fn run(worker: &Path, plan: &Plan, progress: &dyn Fn(&Row, u64, u64)) -> Result<Report> {
+pub fn run(exe: &Path, plan: &Plan, progress: &dyn Fn(&Row, u64, u64)) -> Result<Report> {
     let mut rows = Vec::new();
     let all = faults::all();
     let chosen: Vec<&Fault> = all
@@ -68,7 +72,7 @@ pub fn run(worker: &Path, plan: &Plan, progress: &dyn Fn(&Row, u64, u64)) -> Res
     let total = u64::try_from(chosen.len()).unwrap_or(u64::MAX);
     for (done, fault) in (1..).zip(chosen) {
         // A bed of its own for each: none inherits what another left.
-        let bed = Bed::new(worker, plan, fault.linked)?;
+        let bed = Bed::new(exe, plan, fault.linked)?;
         let row = one(&bed, plan, fault)?;
         progress(&row, done, total);
         rows.push(row);
@@ -77,13 +81,14 @@ pub fn run(worker: &Path, plan: &Plan, progress: &dyn Fn(&Row, u64, u64)) -> Res
 }
 
 fn one(bed: &Bed, plan: &Plan, fault: &Fault) -> Result<Row> {
-    let load = Load::new(bed.failover(), plan.callers);
-    load.while_it_runs(|load| {
+    let load = Load::new(&bed.server, plan.callers);
+    let (began, backup, back) = load.while_it_runs(|load| {
         sleep(SETTLE);
         load.begin();
+        let began = Instant::now();
         (fault.inject)(bed)?;
         sleep(plan.hold);
-        let open = bed.failover().is_open();
+        let backup = load.backup_signs();
         (fault.mend)(bed)?;
         let mended = Instant::now();
         let back = loop {
@@ -96,27 +101,36 @@ fn one(bed: &Bed, plan: &Plan, fault: &Fault) -> Result<Row> {
             sleep(STEP);
         };
         sleep(SETTLE);
-        let seen = load.seen();
-        Ok(Row {
-            fault: fault.name,
-            error: seen.mostly(),
-            open,
-            again: seen.again,
-            back,
-            mended_by: fault.mended_by,
-            longest: seen.longest,
-            signed: seen.signed,
-            lost: seen.lost,
-            wrong: seen.wrong,
-        })
+        Ok((began, backup, back))
+    })?;
+    let seen = load.ended(PATIENCE);
+    Ok(Row {
+        fault: fault.name,
+        error: bed.server.mostly()?,
+        backup,
+        again: seen
+            .backup_first
+            .map(|signed| signed.saturating_duration_since(began)),
+        back,
+        mended_by: fault.mended_by,
+        longest: seen.longest,
+        signed: seen.signed,
+        stood_in: seen.stood_in,
+        recorded: u64::try_from(seen.recorded.len()).unwrap_or(u64::MAX),
+        lost: seen.lost,
+        wrong: seen.wrong,
     })
 }
 
 fn report(rows: &[Row]) -> Report {
     let mut lost = Vec::new();
     for row in rows {
-        if row.lost > 0 {
-            lost.push(format!("{}: {} requests got no signature", row.fault, row.lost));
+        if let Some(first) = row.lost.first() {
+            lost.push(format!(
+                "{}: {} requests, such as {first}",
+                row.fault,
+                row.lost.len()
+            ));
         }
         if row.wrong > 0 {
             lost.push(format!("{}: {} signatures were wrong", row.fault, row.wrong));
@@ -128,41 +142,38 @@ fn report(rows: &[Row]) -> Report {
     Report {
         name: NAME,
         faults: u64::try_from(rows.len()).unwrap_or(u64::MAX),
-        acknowledged: rows.iter().map(|row| row.signed).sum(),
+        acknowledged: rows.iter().map(|row| row.signed + row.recorded).sum(),
         lost,
     }
 }
 
 /// Of the table in Markdown that the rows make.
 pub const HEAD: &str = "\
-| fault | what the caller of the primary sees | breaker | signing again | primary back | mended by | longest request | requests | lost | wrong |
-|---|---|---|---|---|---|---|---|---|---|";
+| fault | why the standby key stood in | signs at its end | standby after | primary back | mended by | longest request | signed | of that by standby | recorded, then signed | lost | wrong |
+|---|---|---|---|---|---|---|---|---|---|---|---|";
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let back = match self.back {
-            Some(back) => format!("{} ms", back.as_millis()),
-            None => "never".to_owned(),
+        let after = |time: Option<Duration>| {
+            time.map_or_else(|| "never".to_owned(), |time| format!("{} ms", time.as_millis()))
         };
         write!(
             f,
-            "| {} | {} | {} | {} ms | {back} | {} | {} ms | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} ms | {} | {} | {} | {} | {} |",
             self.fault,
-            self.error.as_deref().unwrap_or("nothing"),
-            if self.open { "open" } else { "closed" },
-            self.again.as_millis(),
+            self.error.as_deref().unwrap_or("it did not"),
+            if self.backup { "standby" } else { "primary" },
+            after(self.again),
+            after(self.back),
             self.mended_by,
             self.longest.as_millis(),
-            self.signed + self.lost + self.wrong,
-            self.lost,
+            self.signed,
+            self.stood_in,
+            self.recorded,
+            self.lost.len(),
             self.wrong,
         )
     }
-}
-
-/// `STELLA_EXE`, as a worker is started from it.
-pub fn worker(exe: &Path) -> Result<PathBuf> {
-    Ok(exe.canonicalize()?)
 }
 
 /// With nothing wrong, before and after.

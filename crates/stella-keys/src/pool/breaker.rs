@@ -65,6 +65,8 @@ pub enum BreakerState {
 pub struct Breaker {
     settings: BreakerSettings,
     phase: Phase,
+    /// When it last opened or closed.
+    since: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -84,7 +86,13 @@ impl Breaker {
         Self {
             settings,
             phase: Phase::Closed { failures: 0 },
+            since: None,
         }
+    }
+
+    /// When it last opened or closed.
+    pub fn since(&self) -> Option<Instant> {
+        self.since
     }
 
     /// Whether requests may go there. Those of users are never the probes:
@@ -129,6 +137,7 @@ impl Breaker {
             return None;
         }
         self.open(0, now, random);
+        self.since = Some(now);
         Some(Change::Opened)
     }
 
@@ -144,6 +153,7 @@ impl Breaker {
         let good = good.saturating_add(1);
         if good >= self.wanted() {
             self.phase = Phase::Closed { failures: 0 };
+            self.since = Some(now);
             return Some(Change::Closed);
         }
         self.phase = Phase::Open {
@@ -155,9 +165,12 @@ impl Breaker {
     }
 
     /// An operator says that it is well again: requests go there at once.
-    pub fn close(&mut self) -> Option<Change> {
+    pub fn close(&mut self, now: Instant) -> Option<Change> {
         let was_open = !self.lets_through();
         self.phase = Phase::Closed { failures: 0 };
+        if was_open {
+            self.since = Some(now);
+        }
         was_open.then_some(Change::Closed)
     }
 
@@ -205,6 +218,7 @@ mod tests {
         assert!(breaker.lets_through());
         assert_eq!(breaker.request(Outcome::Failed, start, 0), Some(Change::Opened));
         assert!(!breaker.lets_through());
+        assert_eq!(breaker.since(), Some(start));
         assert_eq!(breaker.next_probe(), Some(at(1)));
         // One that was sent before comes back late.
         assert_eq!(breaker.request(Outcome::Good, at(1), 0), None);
@@ -229,6 +243,7 @@ mod tests {
         assert_eq!(breaker.probe(Outcome::Good, at(9), 0), Some(Change::Closed));
         assert!(breaker.lets_through());
         assert_eq!(breaker.state(at(9)), BreakerState::Closed);
+        assert_eq!(breaker.since(), Some(at(9)));
     }
 
     #[test]
@@ -254,9 +269,9 @@ mod tests {
     fn an_operators_word_closes_it() {
         let now = Instant::now();
         let mut breaker = Breaker::new(SETTINGS);
-        assert_eq!(breaker.close(), None);
+        assert_eq!(breaker.close(now), None);
         breaker.request(Outcome::Hung, now, 0);
-        assert_eq!(breaker.close(), Some(Change::Closed));
+        assert_eq!(breaker.close(now), Some(Change::Closed));
         assert_eq!(
             breaker.request(Outcome::Failed, now, 0),
             None,

@@ -44,15 +44,15 @@ pub fn may_serve(mode: Mode, store: StoreKind, role: Role, allow_software: bool)
     in_mode && (store != StoreKind::Software || role == Role::Active || allow_software)
 }
 
-/// Those whose store is up, the active key first and the standby keys in
-/// their profile's order, unless an operator wants some asked `first`; a store
-/// that is down is not asked. Empty: all are down, or there is none.
+/// Those whose store is up: first those that an operator moved signing to, then
+/// the active key and the standby keys in their profile's order; a store that is
+/// down is not asked. Empty: all are down, or there is none.
 pub fn order<K>(
     keys: impl IntoIterator<Item = (Role, StoreKind, K)>,
     mode: Mode,
     allow_software: bool,
     is_up: impl Fn(&K) -> bool,
-    first: impl Fn(&K) -> bool,
+    moved_to: impl Fn(&K) -> bool,
 ) -> Vec<(Role, K)> {
     let mut out: Vec<(Role, K)> = keys
         .into_iter()
@@ -60,7 +60,7 @@ pub fn order<K>(
         .filter(|(.., key)| is_up(key))
         .map(|(role, _, key)| (role, key))
         .collect();
-    out.sort_by_key(|(role, key)| (!first(key), *role == Role::Standby));
+    out.sort_by_key(|(role, key)| (!moved_to(key), *role == Role::Standby));
     out
 }
 
@@ -92,6 +92,17 @@ mod tests {
     }
 
     #[test]
+    fn where_an_operator_moved_signing_to_comes_first_while_it_is_up() {
+        let moved = |down: &[&str]| -> Vec<_> {
+            let up = |name: &&str| !down.contains(name);
+            let order = order(KEYS, Mode::Auto, false, up, |name| *name == "cloud");
+            order.into_iter().map(|(_, name)| name).collect()
+        };
+        assert_eq!(moved(&[]), ["cloud", "primary", "backup"]);
+        assert_eq!(moved(&["cloud"]), ["primary", "backup"]);
+    }
+
+    #[test]
     fn software_in_anothers_stead_only_where_it_is_allowed() {
         assert_eq!(names(Mode::Auto, false, &[]), ["primary", "backup", "cloud"]);
         assert!(names(Mode::Only(StoreKind::Software), false, &[]).is_empty());
@@ -99,18 +110,6 @@ mod tests {
         // A profile whose own store is software needs nobody's leave.
         let own = [(Role::Active, StoreKind::Software, "own")];
         assert_eq!(order(own, Mode::Auto, false, |_| true, |_| false).len(), 1);
-    }
-
-    #[test]
-    fn what_an_operator_wants_first_is_asked_first_and_the_others_stay() {
-        let asked = |first: &str, down: &str| -> Vec<_> {
-            let order = order(KEYS, Mode::Auto, false, |k| *k != down, |k| *k == first);
-            order.into_iter().map(|(_, name)| name).collect()
-        };
-        assert_eq!(asked("cloud", ""), ["cloud", "primary", "backup"]);
-        assert_eq!(asked("cloud", "cloud"), ["primary", "backup"]);
-        // To be first is no leave to sign.
-        assert_eq!(asked("soft", ""), ["primary", "backup", "cloud"]);
     }
 
     #[test]

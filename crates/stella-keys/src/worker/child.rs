@@ -57,7 +57,8 @@ pub fn run(configure: fn(&[u8]) -> Configured) -> ExitCode {
 }
 
 /// What this process holds is nobody's to read: no core dump, no debugger. It
-/// does not outlive its parent, and what a library reads or prints is none of
+/// does not outlive its parent, not even stopped (one that was gone before this
+/// is known by the socket, which is closed then), and what a library reads or prints is none of
 /// the frames.
 fn lock_down() -> io::Result<UnixStream> {
     set_parent_process_death_signal(Some(Signal::KILL))?;

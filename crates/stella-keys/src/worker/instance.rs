@@ -89,9 +89,13 @@ impl Worker {
             )
         };
         let (process, stream) = Process::spawn(&make.launch(), watch).map_err(cannot)?;
+        let link = Link::new(stream, timing.request).map_err(|e| {
+            process.kill();
+            cannot(e)
+        })?;
         let mut worker = Self {
             generation,
-            link: Link::new(stream, timing.request).map_err(cannot)?,
+            link,
             greeting: Vec::new(),
             process,
             end,
@@ -188,7 +192,7 @@ impl Worker {
                 self.process.kill();
             }
         };
-        // Without a thread to wait it is let go: it ends by itself.
+        // Without a thread to wait nobody does: dropped, it is killed.
         let _ = thread::Builder::new()
             .name("worker retires".to_owned())
             .spawn(work);
@@ -212,9 +216,11 @@ impl Worker {
     }
 }
 
+/// Who lets it end in good order retires it. One that is stopped would hear
+/// nothing of a closed socket.
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.link.finish();
+        self.process.kill();
     }
 }
 

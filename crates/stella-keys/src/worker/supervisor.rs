@@ -148,6 +148,8 @@ impl Supervisor {
         }
         let mut state = self.shared.lock();
         if matches!(state.phase, Phase::Stopped) {
+            drop(state);
+            new.retire(make.timing());
             return Err(self.shared.ended_error("was stopped"));
         }
         let timing = state.make.timing();
@@ -167,8 +169,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// A worker besides the one in use, for one task. It ends when it is
-    /// dropped.
+    /// A worker besides the one in use, for one task. It is to be retired;
+    /// dropped, it is killed.
     pub fn spare(&self, make: &dyn Make) -> Result<Arc<Worker>, HsmError> {
         self.shared.start(make)
     }

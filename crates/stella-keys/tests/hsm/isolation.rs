@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use stella_keys::hsm::Hsm;
 
@@ -96,6 +97,53 @@ fn a_worker_ends_with_what_started_it() {
     let pid = hsm.status().pid.expect("pid");
     drop(hsm);
     eventually("the worker ends", || gone(pid));
+}
+
+/// It does not hear that its socket is closed.
+#[test]
+fn a_stopped_worker_ends_with_what_started_it() {
+    let bed = Bed::soft();
+    let mut options = bed.options();
+    options.stop_timeout = Duration::from_millis(100);
+    let hsm = bed.start_with(options.clone());
+    hsm.slots().expect("slots");
+    let first = hsm.status().pid.expect("pid");
+    signal(first, "STOP");
+    hsm.reload(options).expect("another takes its place");
+    eventually("the one that was replaced is killed", || gone(first));
+
+    let second = hsm.status().pid.expect("pid");
+    signal(second, "STOP");
+    drop(hsm);
+    eventually("the last one is killed", || gone(second));
+}
+
+/// The kernel binds the two by the thread that starts the process.
+#[test]
+fn a_worker_outlives_the_thread_that_first_needed_it() {
+    let bed = Bed::soft();
+    let hsm = bed.start();
+    std::thread::scope(|scope| {
+        scope.spawn(|| hsm.slots().expect("slots"));
+    });
+    let pid = hsm.status().pid.expect("pid");
+    hsm.slots().expect("slots");
+    assert_eq!((hsm.status().pid, hsm.status().restarts), (Some(pid), 0));
+}
+
+/// It was stopped before it had heard of anything.
+#[test]
+fn a_worker_that_is_stopped_while_it_starts_is_killed() {
+    let bed = Bed::soft();
+    let mut options = bed.options();
+    let told = bed.folder().join("pid");
+    options.program = Some(bed.script(&format!("echo $$ > {}; kill -STOP $$", told.display())));
+    options.start_timeout = Duration::from_millis(300);
+    let hsm = bed.start_with(options);
+    hsm.slots().expect_err("it does not start");
+    let pid = fs::read_to_string(told).expect("it was started");
+    let pid = pid.trim().parse().expect("a pid");
+    eventually("it is killed", || gone(pid));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use stella_core::id::KeyId;
 use stella_core::trust::KeyRecord;
@@ -48,7 +49,7 @@ impl Signers {
         self.open.write().await.clear();
         self.kms.forget();
         self.local.forget();
-        self.pool.close_all();
+        self.pool.close_all(Instant::now());
     }
 
     pub fn sealer(&self) -> Result<&Sealer> {

@@ -78,7 +78,7 @@ impl App {
                 Ok(keys) => match keys.first().filter(|k| k.role == Role::Standby) {
                     Some(standby) => {
                         signs_with = Some(standby.key.id.to_string());
-                        (true, self.set_aside(key, self.moved_to(trust, name).is_some()))
+                        (true, self.set_aside(trust, name, key))
                     }
                     None => match self.signer(key).await {
                         Ok(signer) => {
@@ -105,12 +105,16 @@ impl App {
     }
 
     /// Why a standby key signs in this one's stead.
-    fn set_aside(&self, active: &KeyRecord, moved: bool) -> String {
+    fn set_aside(&self, trust: &TrustState, profile: &ProfileName, active: &KeyRecord) -> String {
         let store = active.own().and_then(|own| self.key_store_of(&own.store));
         match store.filter(|store| !self.signers.pool.is_up(store)) {
             Some(store) => format!("{store} is down: {}", self.left_alone(&store)),
-            None if moved => "an operator failed over".to_owned(),
-            None => "by signing.mode".to_owned(),
+            None => match self.moved_to(trust, profile) {
+                Some(moved) => format!(
+                    "signing was moved to module {moved}; stella crypto hsm failover --to auto gives it back"
+                ),
+                None => "by signing.mode".to_owned(),
+            },
         }
     }
 
@@ -147,7 +151,6 @@ impl App {
             ));
         }
         out.extend(self.software_notices(trust));
-        out.extend(self.moved_notices(trust));
         out
     }
 }

@@ -38,9 +38,16 @@ pub struct HsmModule {
     pub request_timeout: Duration,
     /// Until a module that was started is ready, and until a key is made.
     pub start_timeout: Duration,
+    /// Until a worker that is no longer used has ended.
+    pub stop_timeout: Duration,
     pub signers: u32,
     /// Tries of the PIN without an answer, before none is made by itself.
     pub unanswered_logins: u32,
+    /// In bytes, for tokens that hash themselves.
+    pub max_message: usize,
+    /// Before the second start in a row of a worker that failed; doubled with each.
+    pub restart_backoff: Duration,
+    pub max_restart_backoff: Duration,
     /// Of algorithms for which PKCS#11 has no common one.
     pub mechanisms: BTreeMap<Algorithm, VendorMechanism>,
 }
@@ -66,7 +73,11 @@ pub fn read(mut section: Section<'_>, hsm: &mut HsmSettings) -> Result<()> {
     if let Some(modules) = section.section("modules")? {
         hsm.modules = modules
             .named()
-            .map(|(name, item)| module(name, &item))
+            .map(|(name, item)| match name {
+                // `crypto hsm failover --to auto` is another thing.
+                "auto" => Err(item.wrong("is no name for a module")),
+                _ => module(name, &item),
+            })
             .collect::<Result<_>>()?;
     }
     if let Some(local) = section.section("local")? {
@@ -111,8 +122,12 @@ fn module(name: &str, item: &Item<'_>) -> Result<HsmModule> {
         session: HsmSession::default(),
         request_timeout: Duration::from_secs(5),
         start_timeout: Duration::from_secs(10),
+        stop_timeout: Duration::from_secs(5),
         signers: 4,
         unanswered_logins: 5,
+        max_message: 16 << 20,
+        restart_backoff: Duration::from_millis(100),
+        max_restart_backoff: Duration::from_secs(30),
         mechanisms: BTreeMap::new(),
     };
     section.read("pinFile", &mut module.pin_file, |i| Ok(Some(i.text()?.into())))?;
@@ -127,8 +142,13 @@ fn module(name: &str, item: &Item<'_>) -> Result<HsmModule> {
     }
     section.read("requestTimeout", &mut module.request_timeout, Item::duration)?;
     section.read("startTimeout", &mut module.start_timeout, Item::duration)?;
+    section.read("stopTimeout", &mut module.stop_timeout, Item::duration)?;
     section.read("signers", &mut module.signers, Item::number)?;
     section.read("unansweredLogins", &mut module.unanswered_logins, Item::number)?;
+    section.read("maxMessage", &mut module.max_message, Item::number)?;
+    if let Some(backoff) = section.section("restartBackoff")? {
+        read_backoff(backoff, &mut module)?;
+    }
     section.read("mechanisms", &mut module.mechanisms, |item| {
         Section::new(item)?
             .named()
@@ -174,6 +194,12 @@ fn number(item: &Item<'_>) -> Result<u64> {
             .ok_or_else(|| item.wrong("must be a number such as 0x1201")),
         Err(_) => item.number(),
     }
+}
+
+fn read_backoff(mut section: Section<'_>, module: &mut HsmModule) -> Result<()> {
+    section.read("min", &mut module.restart_backoff, Item::duration)?;
+    section.read("max", &mut module.max_restart_backoff, Item::duration)?;
+    section.finish()
 }
 
 fn read_session(mut section: Section<'_>, session: &mut HsmSession) -> Result<()> {

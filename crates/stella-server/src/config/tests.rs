@@ -94,7 +94,7 @@ trust: {bundleLifetime: 2d, max_bundle_lifetime: 20d}
 hsm:
   modules:
     primary: {libraryPath: /usr/lib/softhsm/libsofthsm2.so, pinFile: /run/secrets/pin, env: {SOFTHSM2_CONF: /etc/softhsm2.conf}, session: {timeout: 300s, keepalive: true, keepaliveInterval: 60s}, requestTimeout: 5s, signers: 4}
-    backup: {libraryPath: /lib/b.so, pinFile: /run/b, startTimeout: 30s, mechanisms: {gost2012-256: {sign: 0xD4321008, keyType: 0xD4321003, generate: "0xD4321005", input: message}}}
+    backup: {libraryPath: /lib/b.so, pinFile: /run/b, startTimeout: 30s, stopTimeout: 3s, maxMessage: 65536, restartBackoff: {min: 50ms, max: 2s}, mechanisms: {gost2012-256: {sign: 0xD4321008, keyType: 0xD4321003, generate: "0xD4321005", input: message}}}
   local: {gost: {pinFile: /run/secrets/gost, requestTimeout: 2s}}
 kms: {aws: {region: eu-central-1, endpoint: null, requestsPerSecond: 500, credentialsFile: /run/secrets/aws, requestTimeout: 2s}}
 "#,
@@ -129,6 +129,10 @@ kms: {aws: {region: eu-central-1, endpoint: null, requestsPerSecond: 500, creden
     assert_eq!(local.request_timeout, Duration::from_secs(2));
     let backup = &settings.hsm.modules[1];
     assert_eq!(backup.start_timeout, Duration::from_secs(30));
+    assert_eq!(backup.stop_timeout, Duration::from_secs(3));
+    assert_eq!(backup.max_message, 65_536);
+    assert_eq!(backup.restart_backoff, Duration::from_millis(50));
+    assert_eq!(backup.max_restart_backoff, Duration::from_secs(2));
     let gost = &backup.mechanisms[&"gost2012-256".parse().expect("an algorithm")];
     let numbers = (gost.sign, gost.key_type, gost.generate);
     assert_eq!(numbers, (0xD432_1008, 0xD432_1003, Some(0xD432_1005)));

@@ -7,7 +7,6 @@ use stella_core::time::Timestamp;
 use stella_core::trust::{KeyRecord, KeyState, KeyType, TrustAnchor, TrustState};
 
 use super::{Check, Finding, probe};
-use crate::app::pool::anchors_without;
 use crate::app::signers::scheme;
 use crate::app::{App, Permission, Result};
 use crate::config::Profile;
@@ -117,11 +116,22 @@ impl Side<'_> {
 
     /// Every anchor that accepts the active key has to accept the backup.
     fn believed(&self, active: &KeyRecord, backup: &KeyRecord) -> Vec<Finding> {
-        let lacking = anchors_without(self.trust, active, backup, self.now);
+        let holding: Vec<_> = self
+            .trust
+            .anchors
+            .values()
+            .filter(|anchor| self.accepts(anchor, &active.id))
+            .collect();
+        let lacking: Vec<_> = holding
+            .iter()
+            .filter(|anchor| !self.accepts(anchor, &backup.id))
+            .collect();
         if lacking.is_empty() {
             return vec![Finding::pass(format!(
-                "{} is accepted by every anchor that accepts {}",
-                backup.id, active.id
+                "{} is accepted by each of the {} anchors that accept {}",
+                backup.id,
+                holding.len(),
+                active.id
             ))];
         }
         lacking
@@ -150,6 +160,10 @@ impl Side<'_> {
                 anchor.id, backup.id
             ),
         )
+    }
+
+    fn accepts(&self, anchor: &TrustAnchor, id: &KeyId) -> bool {
+        anchor.key(id).is_some_and(|key| key.is_current(self.now))
     }
 
     /// Keys made to stand in that never will.

@@ -6,7 +6,6 @@ use stella_core::id::ProfileName;
 use stella_core::trust::{KeyRecord, KeyState, KeyType, TrustState};
 
 use super::{Check, Finding, probe};
-use crate::app::crypto::hsm::GIVE_BACK;
 use crate::app::runtime_config::SigningMode;
 use crate::app::{App, Permission, Result};
 
@@ -48,13 +47,7 @@ async fn examine(app: Arc<App>) -> Result<Vec<Finding>> {
         }
     }));
     findings.extend(in_software(&app, &trust));
-    findings.extend(app.moved_notices(&trust).into_iter().map(|notice| {
-        Finding::warn(
-            notice,
-            "somebody moved it at run time; stella audit query --type CONFIG_SET says who",
-            GIVE_BACK,
-        )
-    }));
+    findings.extend(moved(&app, &trust));
     findings.extend(queue(&app).await?);
     Ok(findings)
 }
@@ -76,6 +69,23 @@ fn in_software(app: &App, trust: &TrustState) -> Option<Finding> {
             ),
             "somebody switched it at run time; stella audit query --type CONFIG_SET says who",
             "stella config unset signing.mode, or with --profile where it is set for one",
+        )
+    })
+}
+
+/// By an operator, for all profiles or for one.
+fn moved(app: &App, trust: &TrustState) -> Option<Finding> {
+    let profiles: Vec<String> = app
+        .settings
+        .profiles
+        .keys()
+        .filter_map(|profile| Some(format!("{profile} to {}", app.moved_to(trust, profile)?)))
+        .collect();
+    (!profiles.is_empty()).then(|| {
+        Finding::warn(
+            format!("signing was moved by hand: {}", profiles.join(", ")),
+            "somebody moved it at run time; stella audit query --type CONFIG_SET says who",
+            "stella crypto hsm failover --to auto",
         )
     })
 }

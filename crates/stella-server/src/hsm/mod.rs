@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 
 use crate::app::Error;
 use crate::app::crypto::hsm::OpenModule;
-use crate::config::{HsmModule, SigningSettings};
+use crate::config::{HsmModule, Settings};
 use crate::entropy::Entropy;
 
 pub use local::LocalWorkers;
@@ -27,7 +27,8 @@ pub use pins::StoredPins;
 pub struct Workers {
     pins: Arc<dyn PinMemory>,
     events: Arc<dyn HsmEvents>,
-    signing: SigningSettings,
+    /// The longest that a module may take for one request.
+    longest: Duration,
 }
 
 impl Workers {
@@ -35,7 +36,7 @@ impl Workers {
         store: &Arc<dyn Store>,
         clock: &Arc<dyn Clock>,
         entropy: &Arc<dyn Entropy>,
-        signing: &SigningSettings,
+        settings: &Settings,
         runtime: &Handle,
     ) -> Self {
         let pins = StoredPins::new(
@@ -51,14 +52,12 @@ impl Workers {
                 Arc::clone(clock),
                 runtime,
             )),
-            signing: signing.clone(),
+            longest: longest(settings),
         }
     }
 
-    /// An error, with its reason, has to be there before the deadline of the
-    /// request, which knows of no reason.
     fn within_deadline(&self, timeout: Duration) -> Duration {
-        timeout.min(self.signing.deadline.mul_f64(OF_THE_DEADLINE))
+        timeout.min(self.longest)
     }
 
     fn start(&self, options: HsmOptions) -> Arc<dyn Hsm> {
@@ -81,6 +80,10 @@ impl OpenModule for Workers {
         options.request_timeout = self.within_deadline(settings.request_timeout);
         options.start_timeout = settings.start_timeout;
         options.unanswered_logins = settings.unanswered_logins;
+        options.stop_timeout = settings.stop_timeout;
+        options.max_message = settings.max_message;
+        options.restart_backoff = settings.restart_backoff;
+        options.max_restart_backoff = settings.max_restart_backoff;
         options.mechanisms = settings.mechanisms.clone();
         options.signers = usize::try_from(settings.signers).unwrap_or(usize::MAX);
         options.session_timeout = settings.session.timeout;
@@ -92,4 +95,27 @@ impl OpenModule for Workers {
     }
 }
 
+/// Its error, with the reason, has to be there while the deadline of the
+/// request, which knows of no reason, still leaves each backup its part.
+fn longest(settings: &Settings) -> Duration {
+    let backups = settings.profiles.values().map(|profile| profile.backups.len());
+    let keys = 1 + u32::try_from(backups.max().unwrap_or_default()).unwrap_or(u32::MAX - 1);
+    settings.signing.deadline.mul_f64(OF_THE_DEADLINE) / keys
+}
+
 const OF_THE_DEADLINE: f64 = 0.9;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_that_hangs_leaves_each_backup_its_part_of_the_deadline() {
+        let mut settings = Settings::default();
+        settings.signing.deadline = Duration::from_secs(10);
+        assert_eq!(longest(&settings), Duration::from_secs(9));
+        let profile = settings.profiles.values_mut().next().expect("a profile");
+        profile.backups = ["b", "c"].map(|id| id.parse().expect("a key id")).to_vec();
+        assert_eq!(longest(&settings), Duration::from_secs(3));
+    }
+}

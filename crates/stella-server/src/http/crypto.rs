@@ -8,7 +8,7 @@ use serde::Deserialize;
 use stella_core::api::audit::LogList;
 use stella_core::api::crypto::Providers;
 use stella_core::api::hsm::{
-    FailOver, FailedOver, HsmInfoList, HsmReport, HsmSlotList, HsmStatusList, PinVerified, UpdatePin,
+    FailedOver, Failover, HsmInfoList, HsmReport, HsmSlotList, HsmStatusList, PinVerified, UpdatePin,
     VerifyPin,
 };
 use stella_core::api::problem::Problem;
@@ -115,14 +115,14 @@ pub async fn hsm_reconnect(
         .map(Json)
 }
 
-/// Sign with the keys in this module first, from now on and until it is given
-/// back with `auto`. Each key signs a probe before anything moves.
-#[utoipa::path(post, path = "/v1/crypto/hsm/failover", tag = "crypto", request_body = FailOver,
-    responses((status = 200, description = "who signs now", body = FailedOver), (status = "4XX", description = "refused", body = Problem), (status = 503, description = "a key there does not sign", body = Problem)))]
+/// Move the signing of every profile, or of one, to the keys in a module; or
+/// give it back.
+#[utoipa::path(post, path = "/v1/crypto/hsm/failover", tag = "crypto", request_body = Failover,
+    responses((status = 200, description = "who signs with what from now on", body = FailedOver), (status = "4XX", description = "refused", body = Problem), (status = 503, description = "the key there did not sign", body = Problem)))]
 pub async fn hsm_failover(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Body(request): Body<FailOver>,
+    Body(request): Body<Failover>,
 ) -> Result<Json<FailedOver>> {
     app.hsm_failover(&caller, &request).await.map(Json)
 }

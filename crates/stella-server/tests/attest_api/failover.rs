@@ -1,12 +1,11 @@
 //! A key store goes down under load, a standby key signs, and signing comes back.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use stella_core::api::attestations::{Attestation, CreateAttestation, Retry};
-use stella_core::api::hsm::{FailOver, FailedOver};
+use stella_core::api::hsm::{FailedOver, Failover};
 use stella_core::api::keys::SetConfig;
 use stella_core::id::KeyId;
 use stella_core::trust::KeyType;
@@ -17,23 +16,23 @@ use stella_keys::{Generate as _, Sign};
 use stella_server::app::attest::AttestationQuery;
 use stella_server::app::logs::LogQuery;
 use stella_server::app::trust::Decision;
-use stella_server::config::{HsmModule, HsmSession, Settings};
+use stella_server::config;
 
 use crate::PAD;
 use crate::support::{Fault, World, about};
 
+const MODULES: &str = "hsm: {modules: {primary: {libraryPath: /lib/a.so}, backup: {libraryPath: /lib/b.so}}}";
 const TOKEN_A: &str = "hsm://pkcs11/token/a?module=primary&object=a";
 const TOKEN_B: &str = "hsm://pkcs11/token/b?module=backup&object=b";
 
 /// The profile fips, on token A, with these backups.
 async fn world(backups: &[&str], allow_software: bool) -> World {
-    let mut settings = Settings::default();
+    let mut settings = config::parse([(Path::new("signer.yaml"), MODULES)]).expect("a configuration");
     let signing = &mut settings.signing;
     signing.deadline = Duration::from_millis(600);
     signing.breaker.first_pause = Duration::from_millis(1);
     signing.breaker.max_pause = Duration::from_millis(5);
     signing.breaker.probe_interval = Duration::from_millis(1);
-    settings.hsm.modules = ["primary", "backup"].map(module).into();
     let fips = settings
         .profiles
         .get_mut(&"fips".parse().expect("a profile"))
@@ -55,31 +54,6 @@ async fn world(backups: &[&str], allow_software: bool) -> World {
     world.anchor("pkg:npm/*", &keys, AnchorPolicy::default()).await;
     world.pass(60);
     world
-}
-
-fn module(name: &str) -> HsmModule {
-    HsmModule {
-        name: name.to_owned(),
-        library_path: PathBuf::from("/nowhere/libpkcs11.so"),
-        pin_file: None,
-        env: BTreeMap::new(),
-        session: HsmSession::default(),
-        request_timeout: Duration::from_secs(1),
-        start_timeout: Duration::from_secs(1),
-        signers: 1,
-        unanswered_logins: 5,
-        mechanisms: BTreeMap::new(),
-    }
-}
-
-async fn fail_over(world: &World, to: &str, lasts: Option<&str>) -> Result<FailedOver, String> {
-    let request = FailOver {
-        to: to.to_owned(),
-        profile: None,
-        lasts: lasts.map(str::to_owned),
-    };
-    let moved = world.app.hsm_failover(&world.owner, &request).await;
-    moved.map_err(|e| e.code.to_string())
 }
 
 /// A key whose store is elsewhere, as far as anybody here can tell.
@@ -226,80 +200,6 @@ async fn a_standby_key_signs_while_the_token_is_down_and_no_longer() {
     assert_eq!(key_of(&back), "fips-a");
     let told = log(&world, "info").await.join("\n");
     assert!(told.contains("signing is back there"), "{told}");
-}
-
-#[tokio::test]
-async fn an_operator_moves_signing_to_the_backup_and_gives_it_back() {
-    let world = world(&["fips-b"], false).await;
-    let moved = fail_over(&world, "backup", None).await.expect("moved");
-    assert_eq!(moved.profiles.len(), 1, "{moved:?}");
-    assert_eq!(moved.profiles[0].key_id, "fips-b");
-    let made = attest(&world, "a").await;
-    assert_eq!((key_of(&made), made.signed_by_standby), ("fips-b", true));
-
-    let status = world.app.status().await.expect("a status");
-    let told = status.warnings.join("\n");
-    assert!(told.contains("fips-b: an operator failed over"), "{told}");
-    assert!(told.contains("stella crypto hsm failover --to auto"), "{told}");
-    let entry = world.app.config_entry("signing.module").await.expect("a setting");
-    assert_eq!(
-        (entry.value.as_str(), entry.origin.as_str()),
-        ("backup", "runtime")
-    );
-
-    // The backup is asked first, and is not the only one.
-    let healthy = world.break_key("fips-b", Fault::Down).await;
-    let made = attest(&world, "b").await;
-    assert_eq!((key_of(&made), made.signed_by_standby), ("fips-a", false));
-    mend(&world, "fips-b", &healthy).await;
-
-    let back = fail_over(&world, "auto", None).await.expect("given back");
-    assert_eq!(back.profiles[0].key_id, "fips-a");
-    assert_eq!(key_of(&attest(&world, "c").await), "fips-a");
-    let status = world.app.status().await.expect("a status");
-    assert!(!status.warnings.join("\n").contains("failed over"));
-    let again = fail_over(&world, "auto", None).await.expect("nothing to do");
-    assert_eq!(again.warnings, ["signing had not been moved"]);
-}
-
-#[tokio::test]
-async fn signing_moves_nowhere_where_it_would_not_work_or_not_be_believed() {
-    let world = world(&["fips-b"], false).await;
-    assert_eq!(
-        fail_over(&world, "nothing", None).await.expect_err("no module"),
-        "hsm.unknown-module"
-    );
-    let healthy = world.break_key("fips-b", Fault::Down).await;
-    fail_over(&world, "backup", None)
-        .await
-        .expect_err("its key does not sign");
-    mend(&world, "fips-b", &healthy).await;
-    world
-        .anchor("pkg:pypi/*", &["fips-a"], AnchorPolicy::default())
-        .await;
-    assert_eq!(
-        fail_over(&world, "backup", None).await.expect_err("not trusted"),
-        "hsm.not-trusted"
-    );
-    assert_eq!(key_of(&attest(&world, "a").await), "fips-a");
-
-    let alone = self::world(&[], false).await;
-    assert_eq!(
-        fail_over(&alone, "backup", None).await.expect_err("no key"),
-        "hsm.no-key-there"
-    );
-}
-
-#[tokio::test]
-async fn a_failover_for_a_while_ends_by_itself() {
-    let world = world(&["fips-b"], false).await;
-    let moved = fail_over(&world, "backup", Some("8h")).await.expect("moved");
-    assert!(moved.ends_at.is_some());
-    assert_eq!(key_of(&attest(&world, "a").await), "fips-b");
-    world.pass(8 * 3600 + 1);
-    assert_eq!(key_of(&attest(&world, "b").await), "fips-a");
-    let entry = world.app.config_entry("signing.module").await.expect("a setting");
-    assert_eq!(entry.value, "auto");
 }
 
 #[tokio::test]
@@ -465,4 +365,124 @@ async fn software_that_nobody_ends_ends_after_a_day() {
     assert_eq!(key_of(&attest(&world, "a").await), "fips-soft");
     world.pass(24 * 3600);
     assert_eq!(key_of(&attest(&world, "b").await), "fips-a");
+}
+
+async fn failover(
+    world: &World,
+    to: &str,
+    profile: Option<&str>,
+    lasts: Option<&str>,
+) -> Result<FailedOver, (String, String)> {
+    let request = Failover {
+        to: to.to_owned(),
+        profile: profile.map(str::to_owned),
+        lasts: lasts.map(str::to_owned),
+    };
+    let done = world.app.hsm_failover(&world.owner, &request).await;
+    done.map_err(|e| (e.code.to_string(), e.next.unwrap_or_default()))
+}
+
+#[tokio::test]
+async fn an_operator_moves_signing_to_another_module_and_gives_it_back() {
+    let world = world(&["fips-b"], false).await;
+    let done = failover(&world, "backup", None, None).await.expect("moved");
+    assert_eq!((done.to.as_str(), done.profiles.len()), ("backup", 1));
+    assert_eq!(done.profiles[0].key_id, "fips-b");
+    let made = attest(&world, "a").await;
+    assert_eq!((key_of(&made), made.signed_by_standby), ("fips-b", true));
+    assert_eq!(world.verify(&made.id).await.verdict, "PASS");
+
+    let status = world.app.status().await.expect("a status");
+    let warned = "profile fips signs with its standby key fips-b: signing was moved to module backup;";
+    assert!(
+        status.warnings.iter().any(|w| w.starts_with(warned)),
+        "{:?}",
+        status.warnings
+    );
+    let entry = world.app.config_entry("hsm.failover").await.expect("a setting");
+    assert_eq!(
+        (entry.value.as_str(), entry.origin.as_str()),
+        ("backup", "runtime")
+    );
+    let told = log(&world, "warn").await.join("\n");
+    assert!(
+        told.contains("signing of every profile is moved: hsm.failover backup"),
+        "{told}"
+    );
+
+    // The one it was moved away from stands by now.
+    let healthy = world.break_key("fips-b", Fault::Down).await;
+    assert_eq!(key_of(&attest(&world, "b").await), "fips-a");
+    mend(&world, "fips-b", &healthy).await;
+
+    failover(&world, "auto", None, None).await.expect("given back");
+    assert_eq!(key_of(&attest(&world, "c").await), "fips-a");
+    let entry = world.app.config_entry("hsm.failover").await.expect("a setting");
+    assert_eq!((entry.value.as_str(), entry.origin.as_str()), ("auto", "default"));
+}
+
+#[tokio::test]
+async fn a_move_of_one_profile_ends_by_itself_and_that_profile_can_stay_out() {
+    let world = world(&["fips-b"], false).await;
+    failover(&world, "backup", Some("fips"), Some("8h"))
+        .await
+        .expect("moved");
+    assert_eq!(key_of(&attest(&world, "a").await), "fips-b");
+    world.pass(8 * 3600);
+    assert_eq!(key_of(&attest(&world, "b").await), "fips-a");
+
+    failover(&world, "backup", None, None).await.expect("moved");
+    failover(&world, "auto", Some("fips"), None)
+        .await
+        .expect("stays out");
+    assert_eq!(key_of(&attest(&world, "c").await), "fips-a");
+    failover(&world, "auto", None, None).await.expect("given back");
+    failover(&world, "backup", None, None).await.expect("moved");
+    assert_eq!(
+        key_of(&attest(&world, "d").await),
+        "fips-b",
+        "nothing is left over"
+    );
+}
+
+#[tokio::test]
+async fn signing_is_moved_nowhere_that_it_would_end_or_not_be_believed() {
+    let code = |refused: Result<FailedOver, (String, String)>| refused.expect_err("refused");
+    let world = world(&["fips-b"], false).await;
+    let (unknown, _) = code(failover(&world, "nowhere", None, None).await);
+    assert_eq!(unknown, "hsm.unknown-module");
+    let (long, _) = code(failover(&world, "backup", None, Some("25h")).await);
+    assert_eq!(long, "config.lasts");
+
+    // The key there does not sign.
+    let healthy = world.break_key("fips-b", Fault::Down).await;
+    code(failover(&world, "backup", None, None).await);
+    assert_eq!(key_of(&attest(&world, "a").await), "fips-a");
+    mend(&world, "fips-b", &healthy).await;
+
+    // An anchor of the active key does not accept it.
+    world
+        .anchor("pkg:npm/@pay/*", &["fips-a"], AnchorPolicy::default())
+        .await;
+    world.pass(60);
+    for profile in [None, Some("fips")] {
+        let (code, next) = code(failover(&world, "backup", profile, None).await);
+        assert_eq!(code, "hsm.failover-not-trusted");
+        assert!(
+            next.contains("anchor add-key --anchor-id") && next.contains("fips-b"),
+            "{next}"
+        );
+    }
+
+    let alone = self::world(&[], false).await;
+    let (none, next) = code(failover(&alone, "backup", Some("fips"), None).await);
+    assert_eq!(none, "hsm.failover-no-key");
+    assert!(
+        next.starts_with("stella keys generate --profile fips --standby"),
+        "{next}"
+    );
+    key(&alone, "fips-z", TOKEN_B, true).await;
+    let (none, next) = code(failover(&alone, "backup", None, None).await);
+    assert_eq!(none, "hsm.failover-no-key");
+    assert!(next.starts_with("add backups: [{key: fips-z}]"), "{next}");
 }

@@ -242,6 +242,10 @@ async fn a_session_setting_is_in_force_from_the_next_reconnect() {
             "{problem}"
         );
     }
+    // Also for one that was not open until now.
+    api.ok(Method::POST, "/v1/crypto/hsm/examine/ping", "").await;
+    let opened = module.state().opened_with.clone().expect("opened");
+    assert_eq!(opened.session_timeout, Duration::from_secs(300));
     let report = api.ok(Method::POST, "/v1/crypto/hsm/reconnect", "").await;
     assert_eq!(report["ok"], true, "{report}");
     let used = module.state().reloaded_with.clone().expect("reloaded");
@@ -336,6 +340,50 @@ async fn a_new_pin_is_used_once_it_was_accepted_and_its_file_is_named() {
         (409, &"hsm.pin-shared".into()),
         "{problem}"
     );
+}
+
+#[tokio::test]
+async fn a_token_that_was_left_alone_is_asked_again_once_its_new_pin_is_accepted() {
+    let (api, module) = Api::with_module().await;
+    let asked = || module.state().asked.iter().filter(|a| **a == "key").count();
+    let sign = async |n: u32| {
+        let body = json!({
+            "profiles": ["fips"], "predicateType": "test", "predicate": "{}", "force": true,
+            "subjects": [{"name": "test:pin", "digest": {"sha256": format!("{n:064x}")}}],
+        });
+        let (status, created) = api.post("/v1/attestations", &body.to_string()).await;
+        assert_eq!(status, 202, "{created}");
+    };
+    module.fails(ErrorClass::Module, "C_Sign", "CKR_DEVICE_ERROR");
+    for n in 1..=5 {
+        sign(n).await;
+    }
+    assert_eq!(asked(), 3, "then it was left alone");
+    let status = api.ok(Method::GET, "/v1/crypto/hsm", "").await;
+    let breaker = &status["modules"][0]["breakers"][0];
+    assert_eq!(breaker["state"], "open", "{status}");
+    assert!(
+        breaker["store"]
+            .as_str()
+            .is_some_and(|s| s.contains("token stella")),
+        "{breaker}"
+    );
+    assert!(
+        breaker["error"]
+            .as_str()
+            .is_some_and(|e| e.contains("CKR_DEVICE_ERROR")),
+        "{breaker}"
+    );
+    assert!(breaker["nextProbeSeconds"].is_number(), "{breaker}");
+
+    module.state().down = None;
+    let update = "/v1/crypto/hsm/auth/update";
+    api.ok(Method::POST, update, r#"{"slot": 7, "pin": "9999"}"#)
+        .await;
+    sign(6).await;
+    assert_eq!(asked(), 4, "without waiting for probes");
+    let status = api.ok(Method::GET, "/v1/crypto/hsm", "").await;
+    assert_eq!(status["modules"][0]["breakers"][0]["state"], "closed", "{status}");
 }
 
 #[tokio::test]

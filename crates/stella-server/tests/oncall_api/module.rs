@@ -28,6 +28,7 @@ pub struct State {
     /// What the token would accept, if it is not anything.
     pub right_pin: Option<Pin>,
     pub reloaded_with: Option<HsmOptions>,
+    pub opened_with: Option<HsmOptions>,
     pub no_token: bool,
 }
 
@@ -44,6 +45,7 @@ impl OpenModule for Opener {
     }
 
     fn open(&self, options: HsmOptions) -> Arc<dyn Hsm> {
+        self.0.state().opened_with = Some(options.clone());
         Arc::new(Module {
             name: self.0.name.clone(),
             state: Arc::clone(&self.0.state),
@@ -89,6 +91,7 @@ impl Hsm for Module {
     }
 
     fn key(&self, _: &KeyReference, _: &PublicKey) -> Result<Arc<dyn Sign>, SignError> {
+        self.answer("key", |_| ())?;
         Err(SignError::KeyMissing("this module has none".to_owned()))
     }
 

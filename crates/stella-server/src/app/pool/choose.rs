@@ -49,15 +49,12 @@ impl App {
         let up = |(_, store): &(&KeyRecord, Option<String>)| {
             store.as_ref().is_none_or(|store| self.signers.pool.is_up(store))
         };
-        let moved_to = self.moved_to(trust, profile);
-        let first = |(key, _): &(&KeyRecord, Option<String>)| {
-            let store = key.own().map(|own| own.store.as_str());
-            let to = moved_to.as_ref().map(|set| set.value.as_str());
-            store
-                .zip(to)
-                .is_some_and(|(store, to)| self.is_in_module(store, to))
+        let moved = self.moved_to(trust, profile);
+        let moved_to = |(key, _): &(&KeyRecord, Option<String>)| {
+            let module = key.own().and_then(|own| self.module_of_key(&own.store));
+            module.is_some() && module == moved.as_ref().map(|moved| moved.module.clone())
         };
-        let candidates: Vec<_> = order(rated.clone(), mode, allow_software, up, first)
+        let candidates: Vec<_> = order(rated.clone(), mode, allow_software, up, moved_to)
             .into_iter()
             .map(|(role, (key, store))| Candidate { key, role, store })
             .collect();

@@ -1,11 +1,9 @@
 //! Which key signs now: the profile's active key, and while its store is
 //! down, those that stand by.
 
-mod accepted;
 mod choose;
 mod probe;
 mod stores;
 
-pub(crate) use accepted::anchors_without;
 pub(in crate::app) use choose::{Candidate, NoCandidate};
 pub use stores::Pool;

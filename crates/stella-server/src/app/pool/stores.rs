@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use stella_core::api::hsm::BreakerStatus;
 use stella_keys::SignError;
 use stella_keys::hsm::{KeyReference, TokenSelector};
 use stella_keys::pool::{Breaker, BreakerSettings, BreakerState, Change, Outcome};
@@ -61,14 +62,27 @@ impl Pool {
         })
     }
 
-    /// The tokens of a module that were asked already.
-    pub fn of_module(&self, module: &str, now: Instant) -> Vec<(String, BreakerState, String)> {
-        let tokens = tokens_of(module);
+    /// For those who look after it.
+    pub fn standing(&self, store: &str, now: Instant) -> BreakerStatus {
         self.seen(|all| {
-            all.iter()
-                .filter(|(store, _)| store.starts_with(&tokens))
-                .map(|(store, seen)| (store.clone(), seen.breaker.state(now), seen.error.clone()))
-                .collect()
+            let seen = all.get(store);
+            let state = seen.map_or(BreakerState::Closed, |seen| seen.breaker.state(now));
+            let next = seen.and_then(|seen| seen.breaker.next_probe());
+            let since = seen.and_then(|seen| seen.breaker.since());
+            BreakerStatus {
+                store: store.to_owned(),
+                state: match state {
+                    BreakerState::Closed => "closed",
+                    BreakerState::Open { .. } => "open",
+                    BreakerState::HalfOpen { .. } => "half-open",
+                }
+                .to_owned(),
+                seconds: since.map(|since| now.saturating_duration_since(since).as_secs_f64()),
+                next_probe_seconds: next.map(|next| next.saturating_duration_since(now).as_secs_f64()),
+                error: seen
+                    .filter(|seen| !seen.breaker.lets_through() && !seen.error.is_empty())
+                    .map(|seen| seen.error.clone()),
+            }
         })
     }
 
@@ -129,20 +143,20 @@ impl Pool {
     }
 
     /// An operator mended something: everything is tried again at once.
-    pub fn close_all(&self) {
+    pub fn close_all(&self, now: Instant) {
         self.seen(|all| {
             for seen in all.values_mut() {
-                seen.breaker.close();
+                seen.breaker.close(now);
             }
         });
     }
 
     /// A module was started anew and proved itself: its tokens are asked again.
-    pub fn close_module(&self, module: &str) {
-        let tokens = tokens_of(module);
+    pub fn close_module(&self, module: &str, now: Instant) {
+        let tokens = format!("HSM module {module}, ");
         self.seen(|all| {
             for (_, seen) in all.iter_mut().filter(|(store, _)| store.starts_with(&tokens)) {
-                seen.breaker.close();
+                seen.breaker.close(now);
             }
         });
     }
@@ -150,10 +164,6 @@ impl Pool {
     fn seen<T>(&self, act: impl FnOnce(&mut BTreeMap<String, Seen>) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-fn tokens_of(module: &str) -> String {
-    format!("HSM module {module}, ")
 }
 
 /// The store behind a key-store URI, as it fails and recovers on its own: one
@@ -258,16 +268,12 @@ mod tests {
         assert_eq!(pool.state("s", start).1, "no answer");
         assert!(!pool.begin_probe("s", None, at(start, 0)));
         assert!(pool.begin_probe("s", None, at(start, 1)));
-        pool.close_all();
+        pool.close_all(start);
         assert!(pool.is_up("s"));
         for store in ["HSM module a, token t", "HSM module ab, token t"] {
             pool.note(store, Asked::Request, Outcome::Hung, no_answer, at(start, 0));
         }
-        let asked = pool.of_module("a", start);
-        assert_eq!(asked.len(), 1);
-        assert_eq!(asked[0].0, "HSM module a, token t");
-        assert!(matches!(asked[0].1, BreakerState::Open { .. }));
-        pool.close_module("a");
+        pool.close_module("a", start);
         assert!(pool.is_up("HSM module a, token t"));
         assert!(!pool.is_up("HSM module ab, token t"));
     }

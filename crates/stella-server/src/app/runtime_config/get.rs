@@ -36,7 +36,7 @@ impl App {
         self.settings.profiles.iter().flat_map(|(name, profile)| {
             let mut entries = self.entries_of(name, profile);
             entries.extend(self.mode_entry(state, name));
-            entries.extend(self.module_entry(state, name));
+            entries.extend(self.failover_entry(state, name));
             entries
         })
     }

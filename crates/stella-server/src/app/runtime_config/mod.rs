@@ -2,8 +2,8 @@
 //! be changed while the server runs. Those changes are events.
 
 mod effective;
+mod failover;
 mod get;
-pub(in crate::app) mod lasting;
 mod mode;
 mod reload;
 mod set;
@@ -18,6 +18,7 @@ use crate::config::{Origin, nearest, snake};
 use table::{SETTINGS, Setting};
 
 pub use effective::SigningMode;
+pub use failover::{AUTO, MovedTo};
 
 /// Finds a setting by either spelling, with or without the leading `signer.`.
 fn find(key: &str) -> Option<&'static Setting> {
@@ -75,8 +76,9 @@ impl App {
                 ends_at = self.mode_set(state, setting.key).and_then(|set| set.until);
                 mode::mode_warnings(SigningMode::parse(&value))
             }
-            table::SIGNING_MODULE => {
-                ends_at = self.lasting(state, setting.key).and_then(|set| set.until);
+            table::HSM_FAILOVER => {
+                let set = self.failover_set(state, setting.key);
+                ends_at = set.and_then(|set| set.until);
                 Vec::new()
             }
             table::ROTATION_AUTO if value == "true" => vec![set::NO_AUTO_ROTATION.to_owned()],
@@ -99,10 +101,10 @@ impl App {
         let value = state.settings.get(setting.key)?;
         if setting.key == table::SIGNING_MODE {
             let set = self.mode_set(state, setting.key)?;
-            return Some(set.value.as_str().to_owned());
+            return Some(set.mode.as_str().to_owned());
         }
-        if setting.key == table::SIGNING_MODULE {
-            return self.lasting(state, setting.key).map(|set| set.value);
+        if setting.key == table::HSM_FAILOVER {
+            return Some(self.failover_set(state, setting.key)?.module);
         }
         // A key that another one has replaced since is not what is signed with.
         if setting.key == table::SIGNING_KEY && !self.signs(state, value) {

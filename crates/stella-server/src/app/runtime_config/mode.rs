@@ -1,40 +1,83 @@
 //! `signing.mode`: for every profile or for one, for good or for a while.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
+use serde_json::json;
 use stella_core::api::keys::{ConfigEntry, SetConfig};
 use stella_core::id::ProfileName;
+use stella_core::time::Timestamp;
 use stella_core::trust::{EventBody, TrustState};
 use stella_keys::pool::{Mode, Role, StoreKind, may_serve};
+use stella_store::LogRow;
 
 use super::SigningMode;
-use super::lasting::{self, LONGEST, Lasting, own_key};
 use super::set::SOFTWARE_WARNING;
 use super::table::{self, Setting};
 use crate::app::error::{Error, Result};
 use crate::app::trust::Decision;
 use crate::app::{App, Caller};
-use crate::config::Profile;
+use crate::config::{self, Profile};
+
+/// Nobody should find out next year that it was never switched back.
+pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// As it stands in an event: `software until 2025-02-01T08:00:00Z`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ModeSetting {
+    pub mode: SigningMode,
+    /// From then on it is as if it had not been set.
+    pub until: Option<Timestamp>,
+}
+
+impl fmt::Display for ModeSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.mode.as_str())?;
+        match self.until {
+            Some(until) => write!(f, " until {until}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl FromStr for ModeSetting {
+    type Err = ();
+
+    fn from_str(text: &str) -> std::result::Result<Self, ()> {
+        let (mode, until) = match text.split_once(" until ") {
+            Some((mode, until)) => (mode, Some(until.parse().map_err(|_| ())?)),
+            None => (text, None),
+        };
+        Ok(Self {
+            mode: SigningMode::parse(mode),
+            until,
+        })
+    }
+}
+
+/// Where a profile's own is kept.
+pub(super) fn key_of(profile: &ProfileName) -> String {
+    format!("profiles.{profile}.{}", table::SIGNING_MODE)
+}
 
 impl App {
     /// What was set and has not ended.
-    pub(super) fn mode_set(&self, state: &TrustState, key: &str) -> Option<Lasting<SigningMode>> {
-        let set = self.lasting(state, key)?;
-        Some(Lasting {
-            value: SigningMode::parse(&set.value),
-            until: set.until,
-        })
+    pub(super) fn mode_set(&self, state: &TrustState, key: &str) -> Option<ModeSetting> {
+        let setting: ModeSetting = state.settings.get(key)?.parse().ok()?;
+        let now = self.now();
+        setting.until.is_none_or(|until| now < until).then_some(setting)
     }
 
     /// For every profile that has none of its own.
     pub fn signing_mode(&self, state: &TrustState) -> SigningMode {
         self.mode_set(state, table::SIGNING_MODE)
-            .map_or(SigningMode::Auto, |set| set.value)
+            .map_or(SigningMode::Auto, |set| set.mode)
     }
 
     pub fn signing_mode_of(&self, state: &TrustState, profile: &ProfileName) -> SigningMode {
-        self.mode_set(state, &own_key(profile, table::SIGNING_MODE))
-            .map_or_else(|| self.signing_mode(state), |set| set.value)
+        self.mode_set(state, &key_of(profile))
+            .map_or_else(|| self.signing_mode(state), |set| set.mode)
     }
 
     /// What the mode means for this profile. Software never does for one that
@@ -82,23 +125,17 @@ impl App {
             .as_deref()
             .map(|name| self.known_profile(name))
             .transpose()?;
-        let lasts = lasts(request, mode)?;
+        let lasts = lasts(request.lasts.as_deref(), mode)?;
         let state = self.trust_head().await?;
         match &profile {
             Some(profile) => self.check_mode_of(&state, profile, mode)?,
             None => self.check_mode(mode)?,
         }
-        let key = match &profile {
-            Some(profile) => own_key(profile, setting.key),
-            None => setting.key.to_owned(),
-        };
+        let key = profile.as_ref().map_or_else(|| setting.key.to_owned(), key_of);
         let (set, state) = self
             .change(caller, |state, now| {
                 let until = lasts.map(|lasts| now.saturating_add(lasts));
-                let set = Lasting {
-                    value: mode.as_str(),
-                    until,
-                };
+                let set = ModeSetting { mode, until };
                 let value = set.to_string();
                 let same = state.settings.get(&key) == Some(&value);
                 let events = (!same).then(|| EventBody::ConfigSet {
@@ -108,8 +145,7 @@ impl App {
                 Ok(Decision::new(events.into_iter().collect(), set))
             })
             .await?;
-        self.log_moved(caller, setting.key, profile.as_ref(), &set.to_string())
-            .await;
+        self.log_mode(caller, profile.as_ref(), &set.to_string()).await;
         let mut entry = match &profile {
             Some(profile) => self.mode_entry(&state, profile),
             None => None,
@@ -127,25 +163,46 @@ impl App {
         Ok(entry)
     }
 
+    pub(super) async fn unset_mode_of(
+        &self,
+        caller: &Caller,
+        setting: &Setting,
+        profile: &str,
+    ) -> Result<ConfigEntry> {
+        let profile = self.known_profile(profile)?;
+        let key = key_of(&profile);
+        let (was_set, state) = self
+            .change(caller, |state, _| {
+                let set = state.settings.contains_key(&key);
+                let event = set.then(|| EventBody::ConfigUnset { key: key.clone() });
+                Ok(Decision::new(event.into_iter().collect(), set))
+            })
+            .await?;
+        if was_set {
+            self.log_mode(caller, Some(&profile), "unset").await;
+        }
+        Ok(self.entry(&state, setting))
+    }
+
     /// A profile's own mode, while it has one.
     pub(super) fn mode_entry(&self, state: &TrustState, profile: &ProfileName) -> Option<ConfigEntry> {
-        let key = own_key(profile, table::SIGNING_MODE);
+        let key = key_of(profile);
         let set = self.mode_set(state, &key)?;
         Some(ConfigEntry {
             key,
-            value: set.value.as_str().to_owned(),
+            value: set.mode.as_str().to_owned(),
             origin: "runtime".to_owned(),
             place: None,
             runtime: true,
             description: None,
             ends_at: set.until.map(|t| t.to_string()),
-            warnings: mode_warnings(set.value),
+            warnings: mode_warnings(set.mode),
         })
     }
 
     /// What `status` says while signing is not each profile's own.
     pub(in crate::app) fn software_notices(&self, state: &TrustState) -> Vec<String> {
-        let notice = |whose: String, set: Lasting<SigningMode>| {
+        let notice = |whose: String, set: ModeSetting| {
             let until = set.until.map_or_else(String::new, |t| format!(" until {t}"));
             format!("software signing is on{whose}{until}; it may not meet compliance requirements")
         };
@@ -153,12 +210,12 @@ impl App {
             .mode_set(state, table::SIGNING_MODE)
             .map(|set| (String::new(), set));
         let each = self.settings.profiles.keys().filter_map(|name| {
-            let set = self.mode_set(state, &own_key(name, table::SIGNING_MODE))?;
+            let set = self.mode_set(state, &key_of(name))?;
             Some((format!(" for profile {name}"), set))
         });
         all.into_iter()
             .chain(each)
-            .filter(|(_, set)| set.value == SigningMode::Software)
+            .filter(|(_, set)| set.mode == SigningMode::Software)
             .map(|(whose, set)| notice(whose, set))
             .collect()
     }
@@ -201,6 +258,21 @@ impl App {
         )
         .next("stella keys list"))
     }
+
+    async fn log_mode(&self, caller: &Caller, profile: Option<&ProfileName>, set: &str) {
+        let whose = profile.map_or_else(
+            || "every profile".to_owned(),
+            |profile| format!("profile {profile}"),
+        );
+        self.note(LogRow {
+            at: self.now(),
+            level: "warn".to_owned(),
+            component: "config".to_owned(),
+            message: format!("signing.mode of {whose}: {set}"),
+            fields: json!({ "by": caller.identity, "profile": profile.map(|p| p.as_str()), "mode": set }),
+        })
+        .await;
+    }
 }
 
 pub(super) fn mode_warnings(mode: SigningMode) -> Vec<String> {
@@ -224,7 +296,37 @@ fn is_software(profile: &Profile) -> bool {
 }
 
 /// Software ends by itself, whether or not anybody said when.
-fn lasts(request: &SetConfig, mode: SigningMode) -> Result<Option<Duration>> {
-    let given = lasting::asked(request.lasts.as_deref())?;
-    Ok(given.or((mode == SigningMode::Software).then_some(LONGEST)))
+pub(super) fn lasts(lasts: Option<&str>, mode: SigningMode) -> Result<Option<Duration>> {
+    let Some(text) = lasts else {
+        return Ok((mode == SigningMode::Software).then_some(LONGEST));
+    };
+    let wrong = |why: &str| {
+        Error::invalid("config.lasts", format!("{text:?} {why}")).next("--for 8h, or at most --for 24h")
+    };
+    match config::duration(text) {
+        None => Err(wrong("is no duration")),
+        Some(span) if span.is_zero() => Err(wrong("is no time at all")),
+        Some(span) if span > LONGEST => Err(wrong("is longer than a mode lasts before it is thought over")),
+        Some(span) => Ok(Some(span)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stored_is_read_back() {
+        let until = "2025-02-01T08:00:00Z".parse().expect("a time");
+        for until in [None, Some(until)] {
+            let set = ModeSetting {
+                mode: SigningMode::Software,
+                until,
+            };
+            assert_eq!(set.to_string().parse(), Ok(set));
+        }
+        // As it was stored before there was an end.
+        let old: ModeSetting = "hsm".parse().expect("a mode");
+        assert_eq!((old.mode, old.until), (SigningMode::Hsm, None));
+    }
 }

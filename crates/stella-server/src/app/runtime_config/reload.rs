@@ -17,7 +17,6 @@ impl App {
         warnings.extend(mode.warnings);
         let state = self.trust_head().await?;
         warnings.extend(self.software_notices(&state));
-        warnings.extend(self.moved_notices(&state));
         Ok(
             json!({ "reloaded": ["runtime settings", "signing keys"], "signingMode": mode.value, "warnings": warnings }),
         )

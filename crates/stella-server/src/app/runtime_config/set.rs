@@ -1,6 +1,6 @@
 //! `config set`, `config unset`: every change is an event.
 
-use stella_core::api::hsm::FailOver;
+use stella_core::api::hsm::Failover;
 use stella_core::api::keys::{ConfigEntry, SetConfig};
 use stella_core::id::KeyId;
 use stella_core::time::Timestamp;
@@ -34,18 +34,18 @@ impl App {
             let mode = SigningMode::parse(&value);
             return self.set_mode(caller, setting, request, mode).await;
         }
-        if setting.key == table::SIGNING_MODULE {
-            let request = FailOver {
-                to: value,
-                profile: request.profile.clone(),
-                lasts: request.lasts.clone(),
-            };
-            let moved = self.hsm_failover(caller, &request).await?;
-            let state = self.trust_head().await?;
-            return Ok(ConfigEntry {
-                warnings: moved.warnings,
-                ..self.entry(&state, setting)
-            });
+        if setting.key == table::HSM_FAILOVER {
+            let done = self
+                .hsm_failover(
+                    caller,
+                    &Failover {
+                        to: value,
+                        profile: request.profile.clone(),
+                        lasts: request.lasts.clone(),
+                    },
+                )
+                .await?;
+            return self.moved_entry(setting, request.profile.as_deref(), done).await;
         }
         if request.profile.is_some() || request.lasts.is_some() {
             return Err(only_for_mode(setting));
@@ -76,9 +76,18 @@ impl App {
         let setting = settable(key)?;
         if let Some(profile) = profile {
             return match setting.key {
-                table::SIGNING_MODE | table::SIGNING_MODULE => self.unset_own(caller, setting, profile).await,
+                table::SIGNING_MODE => self.unset_mode_of(caller, setting, profile).await,
+                table::HSM_FAILOVER => {
+                    let known = self.known_profile(profile)?;
+                    let done = self.give_back(caller, Some(&known)).await?;
+                    self.moved_entry(setting, Some(profile), done).await
+                }
                 _ => Err(only_for_mode(setting)),
             };
+        }
+        if setting.key == table::HSM_FAILOVER {
+            let done = self.give_back(caller, None).await?;
+            return self.moved_entry(setting, None, done).await;
         }
         let (warnings, state) = self
             .change(caller, |state, now| self.decide_unset(state, setting, now))
@@ -168,7 +177,7 @@ fn only_for_mode(setting: &Setting) -> Error {
     Error::invalid(
         "config.only-for-mode",
         format!(
-            "{} is the same for every profile and lasts until it is changed; only signing.mode and signing.module can differ",
+            "{} is the same for every profile and lasts until it is changed; only signing.mode and hsm.failover can differ",
             setting.key
         ),
     )

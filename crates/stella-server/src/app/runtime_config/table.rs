@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::AUTO;
 use crate::config::{HsmSession, Settings, TlsFiles};
 
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +50,7 @@ impl Kind {
 }
 
 pub const SIGNING_MODE: &str = "signing.mode";
-pub const SIGNING_MODULE: &str = "signing.module";
+pub const HSM_FAILOVER: &str = "hsm.failover";
 pub const SIGNING_KEY: &str = "signing.key_id";
 pub const ROTATION_AUTO: &str = "rotation.auto";
 pub const ROTATION_OVERLAP: &str = "rotation.overlap_days";
@@ -109,10 +110,10 @@ pub const SETTINGS: &[Setting] = &[
         "which kind of key store signs: auto is each profile's own",
     ),
     at_run_time(
-        SIGNING_MODULE,
+        HSM_FAILOVER,
         Kind::Text,
-        |_| "auto".to_owned(),
-        "the HSM module whose keys are asked first: crypto hsm failover sets it; auto is each profile's own",
+        |_| AUTO.to_owned(),
+        "the module whose keys sign before a profile's others, as crypto hsm failover sets it: auto is none",
     ),
     at_run_time(
         SIGNING_KEY,

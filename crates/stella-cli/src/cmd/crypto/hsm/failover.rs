@@ -1,62 +1,47 @@
 //! `crypto hsm failover`.
 
 use clap::Args;
-use stella_core::api::hsm::{FailOver, FailedOver};
+use stella_core::api::hsm::{FailedOver, Failover as Request};
 
 use crate::api::Route;
 use crate::context::{Context, Outcome};
 use crate::exit::Exit;
 
-/// Sign with the keys in another module now, until it is given back
-///
-/// Each key there signs a probe first and has to be accepted by every anchor
-/// that accepts the profile's active key; otherwise nothing moves. While the
-/// module is down the other keys of the profile sign, as ever.
+/// Move signing to the keys in another module, until it is given back
 #[derive(Args)]
 pub struct Failover {
-    /// A module of the configuration (hsm.modules), or auto to give signing back
+    /// A module of the configuration (hsm.modules); auto gives it back
     #[arg(long, value_name = "NAME")]
     to: String,
-    /// Only this profile
-    #[arg(long, value_name = "NAME")]
+    /// This profile alone
+    #[arg(long)]
     profile: Option<String>,
-    /// How long, such as 8h; at most 24h [default: until it is given back]
+    /// Ends by itself after so long, 24h at most
     #[arg(long = "for", value_name = "DURATION")]
     lasts: Option<String>,
 }
 
 impl Failover {
     pub async fn run(self, context: &Context) -> Outcome {
-        let request = FailOver {
+        let request = Request {
             to: self.to,
             profile: self.profile,
             lasts: self.lasts,
         };
         let route = Route::to(&["crypto", "hsm", "failover"]);
-        let moved: FailedOver = context.api().await?.post(&route, &request).await?;
-        for warning in &moved.warnings {
+        let done: FailedOver = context.api().await?.post(&route, &request).await?;
+        for warning in &done.warnings {
             context.printer.warn(warning);
         }
-        context.printer.answer(&moved, |page| {
-            for profile in &moved.profiles {
-                let took = profile
-                    .milliseconds
-                    .map(|ms| format!(" (a probe took {ms:.1} ms)"))
-                    .unwrap_or_default();
-                page.line(format!(
-                    "{} profile {} signs with {}{took}",
-                    page.tick(true),
-                    profile.profile,
-                    profile.key_id
-                ));
+        context.printer.answer(&done, |page| {
+            for moved in &done.profiles {
+                page.line(format!("profile {} signs with {}", moved.profile, moved.key_id));
             }
-            if let Some(ends_at) = &moved.ends_at {
-                page.line(format!("until {ends_at}"));
-            }
-            if moved.to != "auto" {
+            page.maybe("ends by itself", done.until.as_ref());
+            if done.to != "auto" {
                 page.line("give it back: stella crypto hsm failover --to auto");
             }
-            page.brief(&moved.to);
+            page.brief(&done.to);
         })?;
         Ok(Exit::Done)
     }

@@ -1,7 +1,7 @@
 //! `crypto hsm status`.
 
 use clap::Args;
-use stella_core::api::hsm::{HsmModuleStatus, HsmStatusList};
+use stella_core::api::hsm::{BreakerStatus, HsmModuleStatus, HsmStatusList};
 
 use super::{ModuleArg, mend};
 use crate::api::Route;
@@ -53,27 +53,22 @@ fn describe(page: &mut Page, module: &HsmModuleStatus) {
             module.worker, module.worker_seconds, module.restarts, module.in_flight
         ),
     );
-    for breaker in &module.breakers {
-        let next = breaker
-            .probe_in_seconds
-            .map(|s| format!(", probed again in {s:.1} s"))
-            .unwrap_or_default();
-        let why = breaker
-            .error
-            .as_ref()
-            .map(|e| format!(": {e}"))
-            .unwrap_or_default();
-        page.field(
-            "breaker",
-            format!("{} {}{next}{why}", breaker.store, breaker.state),
-        );
-    }
     let keys = if module.keys.is_empty() {
         "-".to_owned()
     } else {
         module.keys.join(", ")
     };
     page.field("keys", keys);
+    if !module.moved_here.is_empty() {
+        let profiles = module.moved_here.join(", ");
+        page.field(
+            "moved here",
+            format!("signing of {profiles}; stella crypto hsm failover --to auto gives it back"),
+        );
+    }
+    for breaker in &module.breakers {
+        page.field("breaker", stands(breaker));
+    }
     if let Some(fault) = &module.fault {
         let ago = fault
             .seconds_ago
@@ -84,4 +79,21 @@ fn describe(page: &mut Page, module: &HsmModuleStatus) {
             mend(page, fault);
         }
     }
+}
+
+fn stands(breaker: &BreakerStatus) -> String {
+    let since = breaker
+        .seconds
+        .map(|s| format!(" for {s:.0} s"))
+        .unwrap_or_default();
+    let next = breaker
+        .next_probe_seconds
+        .map(|s| format!(", probed again in {s:.1} s"))
+        .unwrap_or_default();
+    let error = breaker
+        .error
+        .as_ref()
+        .map(|error| format!(": {error}"))
+        .unwrap_or_default();
+    format!("{}{since} ({}){next}{error}", breaker.state, breaker.store)
 }

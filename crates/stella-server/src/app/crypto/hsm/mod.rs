@@ -3,7 +3,6 @@
 
 mod error;
 mod examine;
-mod failover;
 mod fault;
 mod key;
 mod logs;
@@ -23,7 +22,6 @@ use crate::app::error::{Error, Result};
 
 pub use error::{likely_cause, mend};
 pub use examine::Examination;
-pub(crate) use failover::GIVE_BACK;
 pub(in crate::app) use key::{MadeOnToken, TokenKey, not_made};
 pub use modules::{Modules, OpenModule};
 pub(crate) use used::UsedKey;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use stella_core::api::hsm::{PinVerified, UpdatePin, VerifyPin};
 use stella_core::trust::TrustState;
@@ -59,7 +60,7 @@ impl App {
         let token = TokenSelector::Slot(slot);
         let report = self.try_once(settings, with_new.clone(), token, false).await?;
         self.reload_module(settings, with_new).await?;
-        self.signers.pool.close_module(&settings.name);
+        self.signers.pool.close_module(&settings.name, Instant::now());
         self.signers.recovered.notify_one();
         Ok(PinVerified {
             next: (!in_file).then(|| keep(settings)),

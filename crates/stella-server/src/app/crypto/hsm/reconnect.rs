@@ -2,6 +2,7 @@
 //! library, PIN file and settings as they are now.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use stella_core::api::hsm::HsmReport;
 use stella_keys::hsm::HsmOptions;
@@ -24,7 +25,7 @@ impl App {
             let keys = self.keys_in(&trust, settings);
             let examined = self.examine_module(settings, Examination::Test, keys).await?;
             if examined.ok {
-                self.signers.pool.close_module(&settings.name);
+                self.signers.pool.close_module(&settings.name, Instant::now());
                 self.signers.recovered.notify_one();
             }
             modules.push(examined);

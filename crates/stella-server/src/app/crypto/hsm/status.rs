@@ -1,12 +1,12 @@
 //! `crypto hsm status`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use stella_core::api::hsm::{HsmBreaker, HsmModuleStatus, HsmStatusList};
+use stella_core::api::hsm::{HsmModuleStatus, HsmStatusList};
 use stella_core::trust::TrustState;
 use stella_keys::hsm::{HsmStatus, WorkerState};
-use stella_keys::pool::BreakerState;
 
 use super::{ask, fault};
 use crate::app::App;
@@ -34,6 +34,11 @@ impl App {
     }
 
     async fn module_status(&self, trust: &TrustState, settings: &HsmModule) -> Result<HsmModuleStatus> {
+        let keys = self.keys_in(trust, settings);
+        let stores: BTreeSet<String> = keys
+            .iter()
+            .filter_map(|key| self.key_store_of(&key.at.to_string()))
+            .collect();
         let told = HsmModuleStatus {
             module: settings.name.clone(),
             default: self.settings.hsm.modules.first() == Some(settings),
@@ -44,13 +49,22 @@ impl App {
             restarts: 0,
             in_flight: 0,
             tokens: None,
-            keys: self
-                .keys_in(trust, settings)
+            keys: keys.iter().map(|key| key.id.to_string()).collect(),
+            moved_here: self
+                .settings
+                .profiles
+                .keys()
+                .filter(|profile| {
+                    self.moved_to(trust, profile)
+                        .is_some_and(|moved| moved.module == settings.name)
+                })
+                .map(ToString::to_string)
+                .collect(),
+            breakers: stores
                 .iter()
-                .map(|key| key.id.to_string())
+                .map(|store| self.signers.pool.standing(store, Instant::now()))
                 .collect(),
             fault: None,
-            breakers: self.breakers(&settings.name),
         };
         let module = match self.module(settings) {
             Ok(module) => module,
@@ -83,27 +97,6 @@ impl App {
             fault,
             ..told
         })
-    }
-}
-
-impl App {
-    fn breakers(&self, module: &str) -> Vec<HsmBreaker> {
-        let seen = self.signers.pool.of_module(module, Instant::now());
-        seen.into_iter()
-            .map(|(store, state, error)| {
-                let (state, probe_in) = match state {
-                    BreakerState::Closed => ("closed", None),
-                    BreakerState::Open { probe_in } => ("open", Some(probe_in.as_secs_f64())),
-                    BreakerState::HalfOpen { .. } => ("half-open", None),
-                };
-                HsmBreaker {
-                    store,
-                    state: state.to_owned(),
-                    probe_in_seconds: probe_in,
-                    error: (state != "closed" && !error.is_empty()).then_some(error),
-                }
-            })
-            .collect()
     }
 }
 

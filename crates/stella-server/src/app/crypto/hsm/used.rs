@@ -63,14 +63,6 @@ impl App {
             .collect()
     }
 
-    pub(in crate::app) fn is_in_module(&self, key_store: &str, module: &str) -> bool {
-        let settings = self.settings.hsm.modules.iter().find(|m| m.name == module);
-        match (key_store.parse(), settings) {
-            (Ok(at), Some(settings)) => self.is_in(&at, settings),
-            _ => false,
-        }
-    }
-
     /// Where no module is named the first is meant.
     fn is_in(&self, at: &KeyReference, module: &HsmModule) -> bool {
         match &at.module {
