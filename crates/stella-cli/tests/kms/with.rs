@@ -287,6 +287,34 @@ fn a_statement_too_long_for_ed25519_in_kms_is_refused_for_good_with_the_profiles
 }
 
 #[test]
+fn a_key_in_kms_stands_by_under_an_alias_of_its_own() {
+    let desk = Desk::new();
+    desk.key("fips", "fips-a");
+    let generate = "keys generate --profile fips --key-id fips-b --standby --key-store";
+    desk.ok(&format!("{generate} kms://aws/key/stellaops-standby"));
+    let made = desk.alias("stellaops-standby").expect("the alias was made");
+    let shown = desk.json("keys show fips-b");
+    assert_eq!(shown["status"], "standby");
+    assert_eq!(shown["keyStore"], format!("kms://aws/key/{made}"));
+    desk.ok("keys verify fips-b --operation sign");
+    // The same alias again: a successor beside it.
+    desk.ok(
+        "keys generate --profile fips --key-id fips-c --standby --key-store kms://aws/key/stellaops-standby",
+    );
+    assert_eq!(desk.alias("stellaops-standby"), Some(made));
+    assert!(desk.alias("stellaops-standby-fips-c").is_some());
+
+    let check = "doctor --check check.crypto.hsm-availability";
+    desk.ok(check)
+        .says("AWS KMS: profile fips: fips-b signed and verified");
+    desk.kms.always(Some(Fault::Status(503)));
+    desk.run(check)
+        .ends(1)
+        .says("AWS KMS: fips-b:")
+        .says("stella keys verify fips-b --operation sign");
+}
+
+#[test]
 fn while_kms_is_out_statements_are_recorded_and_signed_when_it_is_back() {
     let desk = Desk::new();
     desk.key("default", "key-default");

@@ -8,6 +8,9 @@ wire! {
     /// `crypto hsm status`.
     pub struct HsmStatusList {
         pub modules: Vec<HsmModuleStatus>,
+        /// What else keys are in that may fail: local HSMs, AWS KMS.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub other_stores: Vec<BreakerStatus>,
     }
 
     pub struct HsmModuleStatus {

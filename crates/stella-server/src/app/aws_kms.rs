@@ -14,7 +14,7 @@ use stella_keys::{GenerateError, Retry, Sign, SignError};
 use crate::app::attest::PROBE_PAYLOAD_TYPE;
 use crate::app::error::{Error, Result};
 use crate::app::{App, signers};
-use crate::config::{Profile, Settings};
+use crate::config::Settings;
 
 /// Absent until a key in it is needed: most instances have none.
 #[derive(Default)]
@@ -55,17 +55,18 @@ impl App {
         Ok(Arc::new(signer))
     }
 
-    /// The key that the profile's key store names: made with its alias where
-    /// there is none yet, taken as it is where it is nobody's here. Where it
-    /// is in use already, a successor is made, with an alias of its own: no
-    /// alias is ever moved.
+    /// The key that the key store names, the profile's or that of a standby
+    /// key: made with its alias where there is none yet, taken as it is where
+    /// it is nobody's here. Where it is in use already, a successor is made,
+    /// with an alias of its own: no alias is ever moved.
     pub(in crate::app) async fn make_in_kms(
         &self,
         state: &TrustState,
         id: &KeyId,
-        profile: &Profile,
+        algorithm: Algorithm,
+        store: &str,
     ) -> Result<ForProfile> {
-        let named = reference(&profile.key_store)?;
+        let named = reference(store)?;
         let mut existed = true;
         let mut found = self.find_in_kms(&named).await?;
         if let KmsKeyRef::Alias(alias) = &named {
@@ -75,22 +76,22 @@ impl App {
                 found = self.find_in_kms(&KmsKeyRef::Alias(alias.clone())).await?;
             }
             if found.is_none() {
-                found = Some(self.create_in_kms(profile.algorithm, alias, id).await?);
+                found = Some(self.create_in_kms(algorithm, alias, id).await?);
                 existed = false;
             }
         }
         let found = found.ok_or_else(|| {
             Error::not_found("key-store.key-missing", format!("AWS KMS has no key {named}"))
-                .next("name an alias as the profile's keyStore: a key is then made under it")
+                .next("name an alias as the key store: a key is then made under it")
         })?;
         if in_use(state, &found) {
             return Err(Error::conflict(
                 "key.same-material",
                 format!("{named} is a key of this instance already"),
             )
-            .next("name an alias as the profile's keyStore: its successors are then made beside it"));
+            .next("name an alias as the key store: its successors are then made beside it"));
         }
-        self.proven_in_kms(&found, profile.algorithm).await?;
+        self.proven_in_kms(&found, algorithm).await?;
         Ok(ForProfile { found, existed })
     }
 
@@ -171,11 +172,9 @@ pub(in crate::app) fn message_limit(uri: &str, algorithm: Algorithm) -> Option<u
 pub(in crate::app) const WHY_LIMITED: &str = "the statement with its DSSE header: AWS KMS must be given all of what Ed25519 signs, \
      and Ed25519ph, which takes a digest, is another algorithm";
 
-/// The error of KMS with its reason has to be there before the caller's
-/// deadline, which knows of no reason.
 fn options(settings: &Settings) -> AwsKmsOptions {
     let aws = &settings.kms.aws;
-    let at_most = settings.signing.deadline.mul_f64(OF_THE_DEADLINE);
+    let at_most = settings.time_of_a_key();
     AwsKmsOptions {
         region: aws.region.clone(),
         endpoint: aws.endpoint.clone(),
@@ -213,5 +212,3 @@ fn refused(error: &SignError) -> Error {
 fn broke_off(error: tokio::task::JoinError) -> Error {
     Error::internal(error.to_string())
 }
-
-const OF_THE_DEADLINE: f64 = 0.9;

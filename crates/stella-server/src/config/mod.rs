@@ -66,6 +66,17 @@ pub struct Settings {
     pub origins: Origins,
 }
 
+impl Settings {
+    /// The longest that a key store may take for one signature. Its error, with
+    /// the reason, has to be there while the deadline of the request, which
+    /// knows of no reason, still leaves each backup its part.
+    pub fn time_of_a_key(&self) -> Duration {
+        let backups = self.profiles.values().map(|profile| profile.backups.len());
+        let keys = 1 + u32::try_from(backups.max().unwrap_or_default()).unwrap_or(u32::MAX - 1);
+        self.signing.deadline.mul_f64(OF_THE_DEADLINE) / keys
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
     pub algorithm: Algorithm,
@@ -253,3 +264,5 @@ impl Profile {
         }
     }
 }
+
+const OF_THE_DEADLINE: f64 = 0.9;

@@ -325,3 +325,13 @@ fn key_stores(settings: &Settings) -> Vec<KeyStoreUri> {
     let stores = settings.profiles.values().map(|p| p.key_store.parse());
     stores.map(|s| s.expect("checked when it was read")).collect()
 }
+
+#[test]
+fn a_key_store_that_hangs_leaves_each_backup_its_part_of_the_deadline() {
+    let mut settings = Settings::default();
+    settings.signing.deadline = Duration::from_secs(10);
+    assert_eq!(settings.time_of_a_key(), Duration::from_secs(9));
+    let profile = settings.profiles.values_mut().next().expect("a profile");
+    profile.backups = ["b", "c"].map(|id| id.parse().expect("a key id")).to_vec();
+    assert_eq!(settings.time_of_a_key(), Duration::from_secs(3));
+}

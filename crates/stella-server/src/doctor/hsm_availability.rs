@@ -1,18 +1,20 @@
-//! Whether each module would sign now, with the keys that are used in it.
+//! Whether each module, and KMS, would sign now, with the keys used in it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use stella_core::trust::{KeyRecord, KeyState, TrustState};
 use stella_keys::hsm::{HsmError, KeyReference, Probe, Slot};
 
-use super::{Check, Finding};
+use super::{Check, Finding, probe};
 use crate::app::crypto::hsm::{UsedKey, ask, likely_cause, mend};
+use crate::app::signers::scheme;
 use crate::app::{App, Permission, Result};
 use crate::config::HsmModule;
 
 pub const CHECK: Check = Check {
     id: "check.crypto.hsm-availability",
-    about: "each configured HSM is reached, lets us in and signs with the keys used in it",
+    about: "each configured HSM, and AWS KMS, is reached, lets us in and signs with the keys used in it",
     needs: Permission::ReadStatus,
     examine: |app| Box::pin(examine(app)),
 };
@@ -24,10 +26,62 @@ async fn examine(app: Arc<App>) -> Result<Vec<Finding>> {
         let keys = app.keys_in(&trust, module);
         findings.extend(reached(&app, module, keys).await?);
     }
+    findings.extend(in_kms(&app, &trust).await);
+    findings.extend(left_alone(&app, &trust));
     if findings.is_empty() {
-        findings.push(Finding::skip("no HSM is configured (hsm.modules)"));
+        findings.push(Finding::skip(
+            "no HSM is configured (hsm.modules), and no key is in KMS",
+        ));
     }
     Ok(findings)
+}
+
+/// Each key there signs a probe.
+async fn in_kms(app: &Arc<App>, trust: &TrustState) -> Vec<Finding> {
+    let keys = in_use(app, trust).filter(|(_, store)| scheme(store) == "kms");
+    let probed = probe::all(app, keys.map(|(key, _)| key.clone()).collect()).await;
+    let findings = probed.into_iter().map(|probed| match probed.signed {
+        Ok(signed) => Finding::pass(format!("AWS KMS: {}", probe::describe(&signed))),
+        Err(e) => Finding::fail(
+            format!("AWS KMS: {}: {}", probed.key, e.message),
+            probe::cause(&e),
+            format!("stella keys verify {} --operation sign", probed.key),
+        ),
+    });
+    findings.collect()
+}
+
+/// Stores to which this server sends nothing but probes now.
+fn left_alone(app: &App, trust: &TrustState) -> Vec<Finding> {
+    let stores: BTreeSet<String> = in_use(app, trust)
+        .filter_map(|(_, store)| app.key_store_of(store))
+        .filter(|store| !app.signers.pool.is_up(store))
+        .collect();
+    let findings = stores.into_iter().map(|store| {
+        let why = app.left_alone(&store);
+        let next = if store.starts_with("HSM module") {
+            "stella crypto hsm reconnect"
+        } else {
+            "stella attest reload"
+        };
+        Finding::warn(
+            format!("{store} is left alone until probes are good again: {why}"),
+            "it failed or hung lately; backup keys sign meanwhile where profiles list them",
+            next,
+        )
+    });
+    findings.collect()
+}
+
+/// Keys that sign, or stand by to, and the key-store URI of each.
+fn in_use<'a>(app: &App, trust: &'a TrustState) -> impl Iterator<Item = (&'a KeyRecord, &'a str)> {
+    let now = app.not_before(trust);
+    let signs = move |key: &&KeyRecord| matches!(key.state(now), KeyState::Active | KeyState::Standby);
+    trust
+        .keys
+        .values()
+        .filter(signs)
+        .filter_map(|key| Some((key, key.own()?.store.as_str())))
 }
 
 /// Modules that a profile or a key names and the configuration does not.

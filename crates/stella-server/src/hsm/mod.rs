@@ -52,7 +52,7 @@ impl Workers {
                 Arc::clone(clock),
                 runtime,
             )),
-            longest: longest(settings),
+            longest: settings.time_of_a_key(),
         }
     }
 
@@ -92,30 +92,5 @@ impl OpenModule for Workers {
 
     fn open(&self, options: HsmOptions) -> Arc<dyn Hsm> {
         self.start(options)
-    }
-}
-
-/// Its error, with the reason, has to be there while the deadline of the
-/// request, which knows of no reason, still leaves each backup its part.
-fn longest(settings: &Settings) -> Duration {
-    let backups = settings.profiles.values().map(|profile| profile.backups.len());
-    let keys = 1 + u32::try_from(backups.max().unwrap_or_default()).unwrap_or(u32::MAX - 1);
-    settings.signing.deadline.mul_f64(OF_THE_DEADLINE) / keys
-}
-
-const OF_THE_DEADLINE: f64 = 0.9;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_module_that_hangs_leaves_each_backup_its_part_of_the_deadline() {
-        let mut settings = Settings::default();
-        settings.signing.deadline = Duration::from_secs(10);
-        assert_eq!(longest(&settings), Duration::from_secs(9));
-        let profile = settings.profiles.values_mut().next().expect("a profile");
-        profile.backups = ["b", "c"].map(|id| id.parse().expect("a key id")).to_vec();
-        assert_eq!(longest(&settings), Duration::from_secs(3));
     }
 }

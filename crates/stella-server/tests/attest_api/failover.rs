@@ -257,6 +257,23 @@ async fn what_no_key_could_sign_waits_without_attempts_and_is_signed_when_a_stor
     }
 }
 
+/// A standby key may sign less than the active one: nothing is given up for that.
+#[tokio::test]
+async fn what_is_too_long_for_the_standby_key_waits_for_the_active_one() {
+    let world = world(&["fips-b"], false).await;
+    world.break_key("fips-b", Fault::TooSmall).await;
+    let healthy = world.break_key("fips-a", Fault::Down).await;
+    // The last of them finds the active key's store left alone.
+    for digit in ["a", "b", "c", "d"] {
+        let made = attest(&world, digit).await;
+        assert_eq!(made.state, "recorded", "{made:?}");
+    }
+    mend(&world, "fips-a", &healthy).await;
+    probe_until(&world, "fips-a", |made| made.state == "signed").await;
+    let drained = world.app.sign_waiting().await.expect("a round");
+    assert_eq!(drained.still_unsigned, 0);
+}
+
 #[tokio::test]
 async fn a_standby_key_that_the_profile_does_not_list_signs_nothing() {
     let world = world(&[], false).await;

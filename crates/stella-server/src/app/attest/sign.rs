@@ -103,6 +103,7 @@ impl App {
         let pae = dsse::pae(IN_TOTO_PAYLOAD_TYPE, payload);
         let end = Instant::now() + self.settings.signing.deadline;
         let mut failed = Vec::new();
+        let active_asked = candidates.iter().any(|c| c.role == Role::Active);
         let mut left = u32::try_from(candidates.len()).unwrap_or(u32::MAX);
         for candidate in candidates {
             // One that hangs leaves those after it their part of the time.
@@ -125,11 +126,18 @@ impl App {
                 }
                 // Another store might sign what KMS finds too long. It stands
                 // by for outages, and this is none.
-                Err(why) if why.code == TOO_LARGE => return Ok(Err(why)),
+                Err(why) if why.code == TOO_LARGE && candidate.role == Role::Active => {
+                    return Ok(Err(why));
+                }
                 Err(why) => failed.push(why),
             }
         }
-        Ok(Err(NoSignature::of_all(failed)))
+        let mut why = NoSignature::of_all(failed);
+        if !active_asked && why.retry == Retry::Never {
+            // The active key will, once its store is back.
+            why.retry = Retry::Later;
+        }
+        Ok(Err(why))
     }
 
     async fn signature(

@@ -32,7 +32,10 @@ impl App {
         let store = chosen_store(&request, &profile_name, profile)?;
         let made = match signers::scheme(&store) {
             "software" => self.make_in_software(&id, profile)?,
-            "kms" => self.make_in_kms(&state, &id, profile).await?.into(),
+            "kms" => self
+                .make_in_kms(&state, &id, profile.algorithm, &store)
+                .await?
+                .into(),
             "hsm" if signers::is_local(&store) => self
                 .make_in_local_hsm(&id, profile.algorithm, &store)
                 .await?
@@ -185,12 +188,6 @@ fn chosen_store(request: &GenerateKey, name: &ProfileName, profile: &Profile) ->
             format!("profile {name} does not sign in software (allowSoftware: false)"),
         )
         .next("name another token or module, such as hsm://pkcs11/token/TOKEN?module=NAME")),
-        // An alias is the profile's to choose.
-        KeyStoreUri::AwsKms { .. } => Err(Error::conflict(
-            "key.store-not-the-profiles",
-            "a key in AWS KMS is made under the alias that its profile names",
-        )
-        .next("name a token, such as hsm://pkcs11/token/TOKEN?module=NAME")),
         store => Ok(store.to_string()),
     }
 }

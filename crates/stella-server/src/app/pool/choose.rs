@@ -72,13 +72,13 @@ impl App {
     }
 
     /// What fails and recovers together with a key.
-    pub(in crate::app) fn key_store_of(&self, uri: &str) -> Option<String> {
+    pub(crate) fn key_store_of(&self, uri: &str) -> Option<String> {
         let first = self.settings.hsm.modules.first();
         store_of(uri, first.map(|module| module.name.as_str()))
     }
 
     /// What it failed with, and when it is probed again.
-    pub(in crate::app) fn left_alone(&self, store: &str) -> String {
+    pub(crate) fn left_alone(&self, store: &str) -> String {
         let (state, error) = self.signers.pool.state(store, Instant::now());
         let next = match state {
             BreakerState::Closed => String::new(),

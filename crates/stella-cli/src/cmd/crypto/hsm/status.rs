@@ -27,6 +27,12 @@ impl Status {
                 }
                 describe(page, module);
             }
+            if !list.other_stores.is_empty() {
+                page.line("");
+            }
+            for store in &list.other_stores {
+                page.field("breaker", stands(store));
+            }
         })?;
         Ok(Exit::Done)
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use stella_core::api::hsm::{HsmModuleStatus, HsmStatusList};
-use stella_core::trust::TrustState;
-use stella_keys::hsm::{HsmStatus, WorkerState};
+use stella_core::api::hsm::{BreakerStatus, HsmModuleStatus, HsmStatusList};
+use stella_core::trust::{KeyState, TrustState};
+use stella_keys::hsm::{HsmStatus, KeyReference, WorkerState};
 
 use super::{ask, fault};
 use crate::app::App;
@@ -21,7 +21,28 @@ impl App {
         for settings in self.chosen_modules(module)? {
             modules.push(self.module_status(&trust, settings).await?);
         }
-        Ok(HsmStatusList { modules })
+        let other_stores = match module {
+            Some(_) => Vec::new(),
+            None => self.other_stores(&trust),
+        };
+        Ok(HsmStatusList {
+            modules,
+            other_stores,
+        })
+    }
+
+    fn other_stores(&self, trust: &TrustState) -> Vec<BreakerStatus> {
+        let now = self.not_before(trust);
+        let stores: BTreeSet<String> = trust
+            .keys
+            .values()
+            .filter(|key| matches!(key.state(now), KeyState::Active | KeyState::Standby))
+            .filter_map(|key| Some(key.own()?.store.as_str()))
+            .filter(|store| store.parse::<KeyReference>().is_err())
+            .filter_map(|store| self.key_store_of(store))
+            .collect();
+        let stand = |store: &String| self.signers.pool.standing(store, Instant::now());
+        stores.iter().map(stand).collect()
     }
 
     /// The one that is named, else every one; none at all is an error.
