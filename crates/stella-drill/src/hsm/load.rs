@@ -24,6 +24,8 @@ pub struct Seen {
     pub stood_in: u64,
     /// Acknowledged without a signature: still to be signed.
     pub recorded: Vec<(String, u64)>,
+    /// Why the first of those was.
+    pub why: Option<String>,
     pub lost: Vec<String>,
     pub wrong: u64,
     /// When the standby key first signed, and who signed last.
@@ -130,7 +132,10 @@ impl<'a> Load<'a> {
                         }
                     }
                     Answer::Signed { .. } => seen.wrong += 1,
-                    Answer::Recorded { id, .. } => seen.recorded.push((id, number)),
+                    Answer::Recorded { id, why } => {
+                        seen.recorded.push((id, number));
+                        seen.why.get_or_insert(why);
+                    }
                     Answer::Nothing(why) => seen.lost.push(why),
                 }
             }

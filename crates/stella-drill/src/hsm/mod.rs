@@ -39,7 +39,7 @@ pub struct Plan {
 #[derive(Debug, Clone)]
 pub struct Row {
     pub fault: &'static str,
-    /// Why the standby key stood in, most often.
+    /// Why the standby key stood in, most often; or nobody did.
     pub error: Option<String>,
     /// Whether the standby key signed at the end of the fault.
     pub backup: bool,
@@ -109,7 +109,7 @@ fn one(bed: &Bed, plan: &Plan, fault: &Fault) -> Result<Row> {
     let seen = load.ended(PATIENCE);
     Ok(Row {
         fault: fault.name,
-        error: bed.server.mostly()?,
+        error: bed.server.mostly()?.or(seen.why),
         backup,
         breaker,
         again: seen
@@ -153,7 +153,7 @@ fn report(rows: &[Row]) -> Report {
 
 /// Of the table in Markdown that the rows make.
 pub const HEAD: &str = "\
-| fault | why the standby key stood in | signs at its end | breaker | standby after | primary back | mended by | longest request | signed | of that by standby | recorded, then signed | lost | wrong |
+| fault | why the primary did not sign | signed last in it | breaker | standby after | primary back | mended by | longest request | signed | of that by standby | recorded, then signed | lost | wrong |
 |---|---|---|---|---|---|---|---|---|---|---|---|---|";
 
 impl fmt::Display for Row {
@@ -165,7 +165,7 @@ impl fmt::Display for Row {
             f,
             "| {} | {} | {} | {} | {} | {} | {} | {} ms | {} | {} | {} | {} | {} |",
             self.fault,
-            self.error.as_deref().unwrap_or("it did not"),
+            self.error.as_deref().unwrap_or("it did"),
             if self.backup { "standby" } else { "primary" },
             self.breaker,
             after(self.again),

@@ -16,20 +16,48 @@ const TRIM_INTERVAL: Duration = Duration::from_secs(3600);
 /// How exactly the moments of probes are kept to.
 const PROBE_TICK: Duration = Duration::from_millis(250);
 
-/// A round that has begun is finished before it stops.
-pub async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
+/// Side by side: while thousands of records are signed, the key store that
+/// they wait for has to be probed. A round that has begun is finished before
+/// it stops.
+pub async fn run(app: Arc<App>, stopped: watch::Receiver<bool>) {
+    tokio::join!(
+        sign(&app, stopped.clone()),
+        probe(&app, stopped.clone()),
+        look_after(&app, stopped),
+    );
+}
+
+async fn sign(app: &App, mut stopped: watch::Receiver<bool>) {
     let mut queue = ticks(app.settings.server.queue_interval);
-    let mut trim = ticks(TRIM_INTERVAL);
+    loop {
+        tokio::select! {
+            biased;
+            () = turned(&mut stopped) => return,
+            () = app.signers.recovered.notified() => sign_waiting(app).await,
+            () = app.queued.notified() => sign_due(app).await,
+            _ = queue.tick() => sign_due(app).await,
+        }
+    }
+}
+
+async fn probe(app: &Arc<App>, mut stopped: watch::Receiver<bool>) {
     let mut probes = ticks(PROBE_TICK);
     loop {
         tokio::select! {
             biased;
             () = turned(&mut stopped) => return,
-            _ = queue.tick() => sign_due(&app).await,
-            () = app.queued.notified() => sign_due(&app).await,
-            () = app.signers.recovered.notified() => sign_waiting(&app).await,
-            _ = probes.tick() => probe_stores(&app).await,
-            _ = trim.tick() => trim_log(&app).await,
+            _ = probes.tick() => probe_stores(app).await,
+        }
+    }
+}
+
+async fn look_after(app: &App, mut stopped: watch::Receiver<bool>) {
+    let mut trim = ticks(TRIM_INTERVAL);
+    loop {
+        tokio::select! {
+            biased;
+            () = turned(&mut stopped) => return,
+            _ = trim.tick() => trim_log(app).await,
         }
     }
 }
