@@ -171,8 +171,9 @@ pub trait PinStore: Send + Sync {
 
     async fn unanswered_logins(&self, token_serial: &str) -> Result<u32>;
 
-    /// Nothing is held against the tries so far.
-    async fn login_answered(&self, token_serial: &str) -> Result<()>;
+    /// The last try that was noted did not reach the token: it alone is struck
+    /// out, for it says nothing about those before it.
+    async fn withdraw_login(&self, token_serial: &str) -> Result<()>;
 
     /// Those of this token and no other, with the tries that had no answer;
     /// says how many PINs there were.

@@ -40,6 +40,8 @@ pub struct HsmOptions {
     /// or hung) before none is made by itself at a token that never accepted
     /// it in this process: each may have been counted as a wrong one.
     pub unanswered_logins: u32,
+    /// Somebody has just typed the PIN: tries without an answer were of another.
+    pub pin_is_new: bool,
     /// Mechanisms of algorithms for which PKCS#11 has no common one.
     pub mechanisms: BTreeMap<Algorithm, VendorMechanism>,
     /// What is started as the worker, in place of this very program.
@@ -63,6 +65,7 @@ impl HsmOptions {
             restart_backoff: Duration::from_millis(100),
             max_restart_backoff: Duration::from_secs(30),
             unanswered_logins: 5,
+            pin_is_new: false,
             mechanisms: BTreeMap::new(),
             program: None,
         }

@@ -47,8 +47,9 @@ pub trait PinMemory: Send + Sync {
     /// knows the end there were before, since the last whose end is known.
     fn begin(&self, token_serial: &str) -> Result<u32, PinMemoryError>;
 
-    /// The token answered, and not about the PIN.
-    fn answered(&self, token_serial: &str) -> Result<(), PinMemoryError>;
+    /// The try that was begun did not reach the token. It says nothing about
+    /// those before it.
+    fn withdraw(&self, token_serial: &str) -> Result<(), PinMemoryError>;
 
     /// How many tries had no answer.
     fn unanswered(&self, token_serial: &str) -> Result<u32, PinMemoryError>;
@@ -91,8 +92,10 @@ impl PinMemory for VolatilePinMemory {
         Ok(*before - 1)
     }
 
-    fn answered(&self, token_serial: &str) -> Result<(), PinMemoryError> {
-        self.tries().remove(token_serial);
+    fn withdraw(&self, token_serial: &str) -> Result<(), PinMemoryError> {
+        if let Some(tries) = self.tries().get_mut(token_serial) {
+            *tries = tries.saturating_sub(1);
+        }
         Ok(())
     }
 
@@ -106,12 +109,14 @@ impl PinMemory for VolatilePinMemory {
 
     fn remember_refused(&self, token_serial: &str, pin: &Pin) -> Result<(), PinMemoryError> {
         self.with(|known| known.push((token_serial.to_owned(), pin.clone())));
-        self.answered(token_serial)
+        self.tries().remove(token_serial);
+        Ok(())
     }
 
     fn forget(&self, token_serial: &str) -> Result<(), PinMemoryError> {
         self.with(|known| known.retain(|(serial, _)| serial != token_serial));
-        self.answered(token_serial)
+        self.tries().remove(token_serial);
+        Ok(())
     }
 }
 

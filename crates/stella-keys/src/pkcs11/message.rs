@@ -135,12 +135,14 @@ pub struct Generated {
     pub public_key: PublicKey,
 }
 
-/// `force: u8`, label and serial of the token, each after its length as
+/// `force` and `doubt` as bits of a `u8`, label and serial of the token, each after its length as
 /// `u16`, then the PIN: written by hand, so that no copy of the PIN is left in
 /// a buffer that nobody cleanses.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Login<'a> {
     pub force: bool,
+    /// A try before this one had no answer: the token may have counted it.
+    pub doubt: bool,
     pub token: TokenName,
     pub pin: &'a [u8],
 }
@@ -150,7 +152,7 @@ impl<'a> Login<'a> {
         let words = [&self.token.label, &self.token.serial];
         let size = 1 + words.iter().map(|word| 2 + word.len()).sum::<usize>() + self.pin.len();
         let mut out = Zeroizing::new(Vec::with_capacity(size));
-        out.push(u8::from(self.force));
+        out.push(u8::from(self.force) | u8::from(self.doubt) << 1);
         for word in words {
             out.extend_from_slice(&u16::try_from(word.len()).ok()?.to_be_bytes());
             out.extend_from_slice(word.as_bytes());
@@ -160,7 +162,7 @@ impl<'a> Login<'a> {
     }
 
     pub fn decode(body: &'a [u8]) -> Option<Self> {
-        let (force, mut rest) = body.split_first()?;
+        let (flags, mut rest) = body.split_first()?;
         let mut word = || {
             let (length, after) = rest.split_first_chunk()?;
             let (word, after) = after.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
@@ -169,7 +171,8 @@ impl<'a> Login<'a> {
         };
         let (label, serial) = (word()?, word()?);
         Some(Self {
-            force: *force != 0,
+            force: flags & 1 != 0,
+            doubt: flags & 2 != 0,
             token: TokenName { label, serial },
             pin: rest,
         })
@@ -263,6 +266,7 @@ mod tests {
     fn a_login_arrives_as_it_was_sent() {
         let login = Login {
             force: true,
+            doubt: false,
             token: TokenName {
                 label: "stella".to_owned(),
                 serial: "79f0".to_owned(),

@@ -205,19 +205,22 @@ impl Requests {
         }
         // A token that accepted this PIN before and now says nothing is cut
         // off. One that never did may be counting wrong PINs.
-        if !force && !accepted.contains(serial) {
-            let unanswered = self.pins.unanswered(serial).map_err(|e| self.no_memory(&e))?;
-            if unanswered >= options.unanswered_logins {
-                return Err(self.error(
-                    ErrorClass::Auth,
-                    format!(
-                        "{unanswered} logins at the token {token} had no answer, and the token may have counted them as wrong; none is tried by itself: stella crypto hsm auth verify --force"
-                    ),
-                ));
-            }
+        let unanswered = if options.pin_is_new {
+            0
+        } else {
+            self.pins.unanswered(serial).map_err(|e| self.no_memory(&e))?
+        };
+        if !force && !accepted.contains(serial) && unanswered >= options.unanswered_logins {
+            return Err(self.error(
+                ErrorClass::Auth,
+                format!(
+                    "{unanswered} logins at the token {token} had no answer, and the token may have counted them as wrong; none is tried by itself: stella crypto hsm auth verify --force"
+                ),
+            ));
         }
         let body = Login {
             force,
+            doubt: unanswered > 0,
             token: token.clone(),
             pin: pin.expose(),
         }
@@ -256,9 +259,11 @@ impl Requests {
                         .map_err(|e| self.no_memory(&e))?;
                     accepted.remove(serial);
                     self.tell(Severity::Error, "pin.refused", error.to_string());
-                } else {
-                    self.pins.answered(serial).map_err(|e| self.no_memory(&e))?;
+                } else if !tried || error.class != ErrorClass::Module {
+                    self.pins.withdraw(serial).map_err(|e| self.no_memory(&e))?;
                 }
+                // What is left (a device error of C_Login) may have come after
+                // the token counted the PIN: its note stays.
                 if restart {
                     self.supervisor.failed(worker, &error);
                 }

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use stella_keys::hsm::{Hsm, PinMemory};
+use stella_keys::hsm::{Hsm, HsmOptions, PinMemory};
 use stella_keys::sign_verified;
 use stella_testkit::token::Token;
 
@@ -118,6 +118,114 @@ fn logins_without_an_answer_end_before_the_token_could_lock() {
             .generate(&token("stella"), "key", p256())
             .expect("nothing is held against it");
     }
+}
+
+/// What fails before the PIN reaches the token is no answer to the logins
+/// before it, and a device error may come after the token counted one.
+#[test]
+fn an_error_about_something_else_does_not_start_the_count_anew() {
+    let (bed, faults) = Bed::faulty();
+    let mut options = bed.options();
+    options.pin = Some(pin("1234-wrong"));
+    options.unanswered_logins = 3;
+    let mut tried = 0;
+    let attempt = |rules: &str| {
+        faults.set(&format!("C_Login count\n{rules}"));
+        bed.start_with(options.clone())
+            .verify_pin(&token("stella"), false)
+            .expect_err("no login");
+        faults.used(0)
+    };
+    for _ in 0..6 {
+        tried += attempt("C_Login late 0x30");
+        tried += attempt("C_OpenSession rv 0x30");
+    }
+    // SoftHSM has said by then that it counted a wrong one: see below. Without
+    // the flag the bound holds.
+    assert!((1..=3).contains(&tried), "{tried}");
+    let (bed, faults) = Bed::faulty();
+    let mut options = bed.options();
+    options.unanswered_logins = 3;
+    let mut tried = 0;
+    for _ in 0..6 {
+        for rule in ["C_Login abort", "C_OpenSession rv 0x30"] {
+            faults.set(&format!("C_Login count\n{rule}"));
+            bed.start_with(options.clone())
+                .verify_pin(&token("stella"), false)
+                .expect_err("no login");
+            tried += faults.used(0);
+        }
+    }
+    assert_eq!(tried, 3);
+}
+
+/// The PIN was changed elsewhere, and nobody waits for the token's refusal:
+/// whoever asks next hears it, and the PIN is not sent again.
+#[test]
+fn a_refusal_that_came_too_late_is_heard_by_the_next() {
+    let (mut bed, faults) = Bed::faulty();
+    let (_, at, _) = super::bed::key(&bed.start());
+    let mut options = bed.options();
+    options.request_timeout = Duration::from_secs(1);
+    bed.token.change_pin("5678-other");
+    let old = options.clone();
+    let hsm = bed.start_with(options);
+    hsm.slots().expect("slots");
+    // Little of the time is left for the login, so the worker is spared.
+    faults.set("C_Login count\nC_OpenSession delay 600 1\nC_Login delay 700 1");
+    let error = hsm.find(&at).expect_err("given up").to_string();
+    assert!(error.contains("did not answer C_Login"), "{error}");
+    let error = hsm.find(&at).expect_err("refused").to_string();
+    assert!(error.contains("CKR_PIN_INCORRECT"), "{error}");
+    for again in [&hsm, &bed.start_with(old)] {
+        let error = again.find(&at).expect_err("remembered").to_string();
+        assert!(error.contains("refused this PIN before"), "{error}");
+    }
+    assert_eq!(faults.used(0), 1);
+    assert_eq!(hsm.status().restarts, 0);
+}
+
+/// It accepted the PIN once, and may have another by now: of what it says
+/// itself that it counted, no more is tried.
+#[test]
+fn a_token_that_counted_a_login_without_an_answer_is_left_alone() {
+    let (bed, faults) = Bed::faulty();
+    let mut options = bed.options();
+    options.restart_backoff = Duration::from_millis(1);
+    options.max_restart_backoff = Duration::from_millis(1);
+    let hsm = bed.start_with(options);
+    let (key, ..) = super::bed::key(&hsm);
+    faults.set("C_Sign abort 1\nC_Login count\nC_Login abort\nC_GetTokenInfo flags 0x10000");
+    super::bed::eventually("nobody is told", || {
+        let error = key.sign(b"message").expect_err("down").to_string();
+        error.contains("CKF_USER_PIN_COUNT_LOW") && error.contains("auth verify --force")
+    });
+    assert_eq!(faults.used(1), 1);
+}
+
+/// What is not known of the old PIN is not held against the new one, which the
+/// token's last try still is.
+#[test]
+fn a_pin_that_somebody_has_just_typed_is_tried() {
+    let (bed, faults) = Bed::faulty();
+    let mut options = bed.options();
+    options.unanswered_logins = 1;
+    faults.set("C_Login abort");
+    let tried = |options: &HsmOptions| {
+        bed.start_with(options.clone())
+            .verify_pin(&token("stella"), false)
+            .map_err(|e| e.to_string())
+    };
+    tried(&options).expect_err("aborts");
+    faults.set("C_GetTokenInfo flags 0x10000");
+    assert!(tried(&options).expect_err("left alone").contains("had no answer"));
+    options.pin_is_new = true;
+    faults.set("C_GetTokenInfo flags 0x20000");
+    assert!(tried(&options).expect_err("the last").contains("FINAL_TRY"));
+    faults.set("C_GetTokenInfo flags 0x10000");
+    tried(&options).expect("the right PIN");
+    options.pin_is_new = false;
+    tried(&options).expect("nothing is held against it");
 }
 
 /// Where the token accepted this very PIN before, it is the way to the token

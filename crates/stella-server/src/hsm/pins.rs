@@ -43,9 +43,9 @@ impl PinMemory for StoredPins {
             .map_err(unknown)
     }
 
-    fn answered(&self, token_serial: &str) -> Result<(), PinMemoryError> {
+    fn withdraw(&self, token_serial: &str) -> Result<(), PinMemoryError> {
         self.runtime
-            .block_on(self.store.login_answered(token_serial))
+            .block_on(self.store.withdraw_login(token_serial))
             .map_err(unknown)
     }
 

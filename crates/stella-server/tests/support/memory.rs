@@ -469,8 +469,10 @@ impl PinStore for MemoryStore {
             .unwrap_or_default())
     }
 
-    async fn login_answered(&self, token_serial: &str) -> Result<()> {
-        self.tables().logins.remove(token_serial);
+    async fn withdraw_login(&self, token_serial: &str) -> Result<()> {
+        if let Some(tries) = self.tables().logins.get_mut(token_serial) {
+            *tries = tries.saturating_sub(1);
+        }
         Ok(())
     }
 

@@ -70,10 +70,17 @@ impl PinStore for SqliteStore {
         self.readers.read(move |conn| unanswered(conn, &serial)).await
     }
 
-    async fn login_answered(&self, token_serial: &str) -> Result<()> {
+    async fn withdraw_login(&self, token_serial: &str) -> Result<()> {
         let serial = token_serial.to_owned();
         self.writer
-            .write(move |commit| strike_out(commit.conn, &serial))
+            .write(move |commit| {
+                let last = "DELETE FROM signer.unanswered_logins WHERE token_serial = ?1 AND tries = 1";
+                if execute(commit.conn, last, [&serial])? == 0 {
+                    let one = "UPDATE signer.unanswered_logins SET tries = tries - 1 WHERE token_serial = ?1";
+                    execute(commit.conn, one, [&serial])?;
+                }
+                Ok(())
+            })
             .await
     }
 

@@ -7,11 +7,18 @@ use cryptoki::error::{Error, RvError};
 use cryptoki::session::{Session, SessionState, UserType};
 use cryptoki::slot::TokenInfo;
 use cryptoki::types::RawAuthPin;
+use zeroize::Zeroizing;
 
 use super::token::pin_state;
 use super::{Module, rv};
 use crate::hsm::{ErrorClass, LoginState};
 use crate::pkcs11::message::{Failure, LoggedIn, Login, Token, TokenName};
+
+/// A PIN that was refused, and in which words.
+pub(super) struct Refusal {
+    pin: Zeroizing<Vec<u8>>,
+    failure: Failure,
+}
 
 impl Module {
     pub(super) fn anchors(&self) -> MutexGuard<'_, BTreeMap<TokenName, Session>> {
@@ -27,8 +34,10 @@ impl Module {
     }
 
     /// Logs in and keeps a session open that keeps the login. The parent asks
-    /// for one login at a time.
+    /// for one login at a time, but one that it gave up may still be under way:
+    /// whoever comes next waits for it, and hears what came of it.
     pub(super) fn login(&self, login: &Login<'_>) -> Result<LoggedIn, Failure> {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         let anchor = self.anchors().remove(&login.token);
         if let Some(session) = anchor {
             match is_logged_in(&session) {
@@ -44,8 +53,30 @@ impl Module {
         let session = self.pkcs11()?.open_ro_session(slot)?;
         let before = pin_state(&info);
         if !is_logged_in(&session)? {
+            match refusals.get(&login.token) {
+                Some(refusal) if !login.force && *refusal.pin == login.pin => {
+                    return Err(refusal.failure.clone());
+                }
+                _ => {}
+            }
             refuse_to_risk(&info, login)?;
-            try_pin(&session, &info, login)?;
+            if let Err(failure) = try_pin(&session, &info, login) {
+                if matches!(
+                    &failure,
+                    Failure::Pkcs11 {
+                        class: ErrorClass::Auth,
+                        ..
+                    }
+                ) {
+                    let refusal = Refusal {
+                        pin: Zeroizing::new(login.pin.to_vec()),
+                        failure: failure.clone(),
+                    };
+                    refusals.insert(login.token.clone(), refusal);
+                }
+                return Err(failure);
+            }
+            refusals.remove(&login.token);
         }
         self.anchors().insert(login.token.clone(), session);
         Ok(LoggedIn { before: Some(before) })
@@ -73,6 +104,15 @@ fn refuse_to_risk(info: &TokenInfo, login: &Login<'_>) -> Result<(), Failure> {
         return refuse(
             "CKF_USER_PIN_FINAL_TRY",
             "one more wrong PIN locks the token, so none is tried",
+        );
+    }
+    // The flag says that a wrong PIN was entered since the last right one, and
+    // a try of ours had no answer: it may be that one. No flag proves nothing.
+    if info.user_pin_count_low() && login.doubt && !login.force {
+        return refuse(
+            "CKF_USER_PIN_COUNT_LOW",
+            "a login had no answer and the token has counted a wrong PIN, perhaps this one; \
+             none is tried by itself: stella crypto hsm auth verify --force",
         );
     }
     if login.pin.is_empty() && !info.protected_authentication_path() {

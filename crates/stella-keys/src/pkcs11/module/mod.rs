@@ -21,6 +21,7 @@ use super::message::{Configuration, Failure, SIGN, Token, TokenName};
 use crate::hsm::{ErrorClass, KeyReference, ModuleInfo};
 use crate::worker::Kind;
 use crate::worker::child::{Answering, Configured, Serve};
+use login::Refusal;
 use mechanism::Way;
 
 /// A library, initialised once and for the life of the worker.
@@ -31,6 +32,9 @@ pub struct Module {
     /// One session that keeps the login of its token. When the
     /// last session with a token is closed, the token logs us out.
     anchors: Mutex<BTreeMap<TokenName, Session>>,
+    /// What came of the last PIN that a token refused, by whose request ever:
+    /// the parent may have given it up before. One login at a time holds it.
+    refusals: Mutex<BTreeMap<TokenName, Refusal>>,
     /// By the numbers that the parent knows.
     keys: RwLock<Vec<Arc<Key>>>,
 }
@@ -67,6 +71,7 @@ impl Module {
             pkcs11: RwLock::new(Some(pkcs11)),
             configuration,
             anchors: Mutex::default(),
+            refusals: Mutex::default(),
             keys: RwLock::default(),
         };
         module.occupied_slots()?;

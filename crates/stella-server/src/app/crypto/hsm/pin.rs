@@ -58,7 +58,9 @@ impl App {
         with_new.pin = Some(new);
         tracing::info!(actor = %caller.identity, module = settings.name, "a new PIN is tried");
         let token = TokenSelector::Slot(slot);
-        let report = self.try_once(settings, with_new.clone(), token, false).await?;
+        let mut just_typed = with_new.clone();
+        just_typed.pin_is_new = true;
+        let report = self.try_once(settings, just_typed, token, false).await?;
         self.reload_module(settings, with_new).await?;
         self.signers.pool.close_module(&settings.name, Instant::now());
         self.signers.recovered.notify_one();
