@@ -47,6 +47,12 @@ fn a_token_that_lies_and_a_module_that_crashes_lose_no_request() {
     }
 }
 
+#[test]
+fn what_nobody_could_sign_is_recorded_and_signed_when_a_token_is_back() {
+    let row = drilled("both tokens are down", 4, Duration::from_secs(4));
+    assert!(row.recorded > 0, "{row}");
+}
+
 /// Whoever waited for the token that hangs is told by its module in time for
 /// the standby key to sign within the deadline; and each time it is back, the
 /// primary signs again.

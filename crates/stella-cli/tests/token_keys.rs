@@ -316,6 +316,10 @@ signing: {{deadline: 20s}}
         .ends(6)
         .says("there is no local HSM")
         .says("next: stella crypto local-hsm init gost");
+    run("doctor --check check.crypto.hsm-availability")
+        .ends(1)
+        .says("there is no local HSM")
+        .says("next: stella crypto local-hsm init gost");
     let made = run("crypto local-hsm init gost -o json").ends(0).json();
     let code = made["recoveryCode"].as_str().expect("a recovery code").to_owned();
     run("crypto local-hsm init gost")
@@ -330,6 +334,9 @@ signing: {{deadline: 20s}}
         .ends(0)
         .says("GOST")
         .says("hsm gost");
+    run("doctor --check check.crypto.hsm-availability")
+        .ends(0)
+        .says("local HSM: profile gost: gost-a signed and verified in");
     let anchors = run("anchor list -o json").ends(0).json();
     let anchor = anchors["anchors"][0]["trustAnchorId"]
         .as_str()
@@ -347,8 +354,13 @@ signing: {{deadline: 20s}}
     for _ in 0..2 {
         run("attest create --type test --subject test:later --profile gost")
             .ends(5)
+            .says("local HSM operation failed: local HSM \"gost\"")
             .says("next: stella crypto local-hsm status gost");
     }
+    run("doctor --check check.crypto.hsm-availability")
+        .ends(1)
+        .says("local HSM gost: 1 wrong PINs since the last right one")
+        .says("next: stella crypto local-hsm status gost");
     run("crypto local-hsm status gost")
         .ends(0)
         .says("1 wrong since the last right one");

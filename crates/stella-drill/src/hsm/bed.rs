@@ -25,7 +25,8 @@ pub struct Bed {
     pub module: PathBuf,
     saved: PathBuf,
     folder: tempfile::TempDir,
-    _backup: Token,
+    /// Where the standby key is.
+    pub backup: Token,
 }
 
 pub const KEY: &str = PRIMARY;
@@ -66,7 +67,7 @@ impl Bed {
             module,
             saved,
             folder,
-            _backup: backup,
+            backup,
         })
     }
 

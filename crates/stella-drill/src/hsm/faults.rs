@@ -29,6 +29,7 @@ pub fn all() -> Vec<Fault> {
     all.extend(files());
     all.extend(pins());
     all.extend(connections());
+    all.push(both_down());
     all.push(wedged_five_times());
     all
 }
@@ -133,16 +134,8 @@ fn files() -> Vec<Fault> {
             restored,
             RELOAD,
         ),
-        fault(
-            "a second key with the same label",
-            |bed| {
-                bed.token(|token| token.generate(Kind::EcdsaP256, KEY, "02"));
-                bed.signal(Signal::KILL);
-                Ok(())
-            },
-            restored,
-            RELOAD,
-        ),
+        second("a second key with the same label", "02"),
+        second("a second key with the same label and id", "01"),
         fault(
             "the token is initialised again",
             |bed| {
@@ -196,6 +189,19 @@ fn files() -> Vec<Fault> {
             fs::write(path, bytes)
         }),
     ]
+}
+
+fn second(name: &'static str, id: &'static str) -> Fault {
+    fault(
+        name,
+        move |bed| {
+            bed.token(|token| token.generate(Kind::EcdsaP256, KEY, id));
+            bed.signal(Signal::KILL);
+            Ok(())
+        },
+        restored,
+        RELOAD,
+    )
 }
 
 fn pins() -> Vec<Fault> {
@@ -263,6 +269,23 @@ fn connections() -> Vec<Fault> {
             },
         ),
     ]
+}
+
+/// Then nothing signs, and everything is recorded.
+fn both_down() -> Fault {
+    fault(
+        "both tokens are down",
+        |bed| {
+            bed.faults.set("* rv 0x30");
+            bed.backup.take_out();
+            Ok(())
+        },
+        |bed| {
+            bed.backup.put_back();
+            cleared(bed)
+        },
+        ITSELF,
+    )
 }
 
 /// Each time until the standby key signs, and until the primary does again.

@@ -43,6 +43,8 @@ pub struct Row {
     pub error: Option<String>,
     /// Whether the standby key signed at the end of the fault.
     pub backup: bool,
+    /// Of the primary, then.
+    pub breaker: String,
     /// From the beginning of the fault to the standby key's first signature.
     pub again: Option<Duration>,
     /// From the end of the fault to the primary's next signature; what an
@@ -82,13 +84,14 @@ pub fn run(exe: &Path, plan: &Plan, progress: &dyn Fn(&Row, u64, u64)) -> Result
 
 fn one(bed: &Bed, plan: &Plan, fault: &Fault) -> Result<Row> {
     let load = Load::new(&bed.server, plan.callers);
-    let (began, backup, back) = load.while_it_runs(|load| {
+    let (began, backup, breaker, back) = load.while_it_runs(|load| {
         sleep(SETTLE);
         load.begin();
         let began = Instant::now();
         (fault.inject)(bed)?;
         sleep(plan.hold);
         let backup = load.backup_signs();
+        let breaker = bed.server.breaker()?;
         (fault.mend)(bed)?;
         let mended = Instant::now();
         let back = loop {
@@ -101,13 +104,14 @@ fn one(bed: &Bed, plan: &Plan, fault: &Fault) -> Result<Row> {
             sleep(STEP);
         };
         sleep(SETTLE);
-        Ok((began, backup, back))
+        Ok((began, backup, breaker, back))
     })?;
     let seen = load.ended(PATIENCE);
     Ok(Row {
         fault: fault.name,
         error: bed.server.mostly()?,
         backup,
+        breaker,
         again: seen
             .backup_first
             .map(|signed| signed.saturating_duration_since(began)),
@@ -149,8 +153,8 @@ fn report(rows: &[Row]) -> Report {
 
 /// Of the table in Markdown that the rows make.
 pub const HEAD: &str = "\
-| fault | why the standby key stood in | signs at its end | standby after | primary back | mended by | longest request | signed | of that by standby | recorded, then signed | lost | wrong |
-|---|---|---|---|---|---|---|---|---|---|---|---|";
+| fault | why the standby key stood in | signs at its end | breaker | standby after | primary back | mended by | longest request | signed | of that by standby | recorded, then signed | lost | wrong |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|";
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -159,10 +163,11 @@ impl fmt::Display for Row {
         };
         write!(
             f,
-            "| {} | {} | {} | {} | {} | {} | {} ms | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} ms | {} | {} | {} | {} | {} |",
             self.fault,
             self.error.as_deref().unwrap_or("it did not"),
             if self.backup { "standby" } else { "primary" },
+            self.breaker,
             after(self.again),
             after(self.back),
             self.mended_by,

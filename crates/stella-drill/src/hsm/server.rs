@@ -108,6 +108,30 @@ impl Server {
         Ok(most.map(|(error, _)| error.clone()))
     }
 
+    /// How the breaker of the primary stands, by what the server said of it.
+    pub fn breaker(&self) -> Result<String> {
+        let opened = self.lines("left%20alone%20until")?;
+        let closed = self.lines("signing%20is%20back")?;
+        Ok(match (opened, closed) {
+            (0, _) => "closed".to_owned(),
+            (n, m) if n > m => "open".to_owned(),
+            (1, _) => "closed again".to_owned(),
+            (n, _) => format!("closed again, {n} times"),
+        })
+    }
+
+    fn lines(&self, filter: &str) -> Result<usize> {
+        let (_, log) = self.ask("GET", &format!("/v1/logs?filter={filter}&limit=1000"), "")?;
+        let log: Value = serde_json::from_slice(&log).map_err(|e| Stuck(e.to_string()))?;
+        let lines = log["lines"].as_array().into_iter().flatten();
+        // The one that stands by may fail too.
+        let of_primary = lines.filter(|line| {
+            let message = line["message"].as_str().unwrap_or_default();
+            message.contains("HSM module primary")
+        });
+        Ok(of_primary.count())
+    }
+
     fn ask(&self, method: &str, path: &str, body: &str) -> Result<(u16, Vec<u8>)> {
         let mut stream = UnixStream::connect(self.instance.home().join("stella.sock"))?;
         stream.set_read_timeout(Some(PATIENCE))?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::ModuleKind;
 use crate::{GenerateError, SignError};
 
 /// What a failure means for the next request.
@@ -51,6 +52,7 @@ pub struct HsmError {
     pub deadline: Option<Duration>,
     /// The worker was killed or is gone.
     pub worker_killed: bool,
+    pub kind: ModuleKind,
 }
 
 impl HsmError {
@@ -63,7 +65,13 @@ impl HsmError {
             detail: detail.into(),
             deadline: None,
             worker_killed: false,
+            kind: ModuleKind::Pkcs11,
         }
+    }
+
+    /// The same, of a module of this kind.
+    pub fn of(self, kind: ModuleKind) -> Self {
+        Self { kind, ..self }
     }
 
     /// Stable: scripts and traces rely on it.
@@ -82,12 +90,17 @@ impl HsmError {
 /// The words that runbooks and log searches go by come first.
 impl fmt::Display for HsmError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.class {
-            ErrorClass::Session => "HSM session timeout",
-            ErrorClass::Module | ErrorClass::TimedOut => "HSM unavailable",
-            ErrorClass::Auth | ErrorClass::KeyMissing | ErrorClass::Config => "PKCS#11 operation failed",
+        f.write_str(match (self.class, self.kind) {
+            (ErrorClass::Session, _) => "HSM session timeout",
+            (ErrorClass::Module | ErrorClass::TimedOut, _) => "HSM unavailable",
+            (_, ModuleKind::Pkcs11) => "PKCS#11 operation failed",
+            (_, ModuleKind::Local) => "local HSM operation failed",
         })?;
-        write!(f, ": module \"{}\"", self.module)?;
+        let what = match self.kind {
+            ModuleKind::Pkcs11 => "module",
+            ModuleKind::Local => "local HSM",
+        };
+        write!(f, ": {what} \"{}\"", self.module)?;
         match (&self.function, self.deadline) {
             (Some(function), Some(deadline)) => {
                 write!(f, " did not answer {function} within {}", Seconds(deadline))?;

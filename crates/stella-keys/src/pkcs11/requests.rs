@@ -108,7 +108,7 @@ impl Requests {
             Stopped::LabelTaken(label) => Failure::LabelTaken(label),
             Stopped::UnsupportedAlgorithm(algorithm) => Failure::UnsupportedAlgorithm(algorithm),
         };
-        failure.into_error(self.name.as_str())
+        self.failed(failure)
     }
 
     fn json<R: DeserializeOwned>(
@@ -154,7 +154,7 @@ impl Requests {
                 Failure::UnsupportedAlgorithm(a) => return Err(Stopped::UnsupportedAlgorithm(a)),
                 other => {
                     let restart = other.wants_restart();
-                    let error = other.into_error(self.name.as_str());
+                    let error = self.failed(other);
                     if restart {
                         self.supervisor.failed(worker, &error);
                     }
@@ -248,7 +248,7 @@ impl Requests {
             }
             Err(failure) => {
                 let restart = failure.wants_restart();
-                let error = failure.into_error(self.name.as_str());
+                let error = self.failed(failure);
                 let tried = error.function.as_deref() == Some("C_Login");
                 if error.class == ErrorClass::Auth && tried {
                     self.pins
@@ -319,7 +319,11 @@ impl Requests {
     }
 
     fn error(&self, class: ErrorClass, detail: impl Into<String>) -> HsmError {
-        HsmError::new(class, self.name.as_str(), detail)
+        HsmError::new(class, self.name.as_str(), detail).of(self.options().kind)
+    }
+
+    fn failed(&self, failure: Failure) -> HsmError {
+        failure.into_error(self.name.as_str()).of(self.options().kind)
     }
 
     fn tell(&self, severity: Severity, kind: &'static str, text: String) {

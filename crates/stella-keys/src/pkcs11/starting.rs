@@ -45,7 +45,7 @@ impl Make for Starting {
     fn refusal(&self, body: &[u8]) -> HsmError {
         let module = self.0.name.as_str();
         match serde_json::from_slice::<Failure>(body) {
-            Ok(failure) => failure.into_error(module),
+            Ok(failure) => failure.into_error(module).of(self.0.kind),
             Err(_) => HsmError::new(
                 ErrorClass::Module,
                 module,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use stella_core::trust::{KeyRecord, KeyState, TrustState};
 use stella_keys::hsm::{HsmError, KeyReference, Probe, Slot};
 
-use super::{Check, Finding, probe};
+use super::{Check, Finding, local_hsms, probe};
 use crate::app::crypto::hsm::{UsedKey, ask, likely_cause, mend};
 use crate::app::signers::scheme;
 use crate::app::{App, Permission, Result};
@@ -14,7 +14,7 @@ use crate::config::HsmModule;
 
 pub const CHECK: Check = Check {
     id: "check.crypto.hsm-availability",
-    about: "each configured HSM, and AWS KMS, is reached, lets us in and signs with the keys used in it",
+    about: "each configured HSM, local HSM and AWS KMS is reached, lets us in and signs with the keys used in it",
     needs: Permission::ReadStatus,
     examine: |app| Box::pin(examine(app)),
 };
@@ -26,11 +26,14 @@ async fn examine(app: Arc<App>) -> Result<Vec<Finding>> {
         let keys = app.keys_in(&trust, module);
         findings.extend(reached(&app, module, keys).await?);
     }
+    let in_local = in_use(&app, &trust).filter(|(_, store)| store.starts_with(LOCAL));
+    let in_local = in_local.map(|(key, _)| key.clone()).collect();
+    findings.extend(local_hsms::examine(&app, in_local).await);
     findings.extend(in_kms(&app, &trust).await);
     findings.extend(left_alone(&app, &trust));
     if findings.is_empty() {
         findings.push(Finding::skip(
-            "no HSM is configured (hsm.modules), and no key is in KMS",
+            "no HSM is configured (hsm.modules, hsm.local), and no key is in KMS",
         ));
     }
     Ok(findings)
@@ -195,3 +198,5 @@ fn pin(module: &str, slot: &Slot) -> Option<Finding> {
         )
     })
 }
+
+const LOCAL: &str = "hsm://local/";

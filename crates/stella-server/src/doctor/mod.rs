@@ -7,6 +7,7 @@ mod fallback_ready;
 mod finding;
 mod hsm_availability;
 mod key_rotation;
+mod local_hsms;
 mod probe;
 mod signing_health;
 mod store_integrity;
