@@ -12,6 +12,8 @@
 //!   head ([`Appended::HeadMoved`]), after reading again.
 //! * Times and ids come in; a driver has no clock and makes no random bytes.
 
+mod chain;
+pub mod postgres;
 pub mod sqlite;
 pub mod types;
 
@@ -51,6 +53,19 @@ pub enum StoreError {
     /// Another program's schema, or a newer one.
     #[error("{0}")]
     Schema(String),
+}
+
+impl StoreError {
+    /// The same failure, for each of those who shared a commit.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Unavailable(why) => Self::Unavailable(why.clone()),
+            Self::Missing(why) => Self::Missing(why.clone()),
+            Self::Unknown(why) => Self::Unknown(why.clone()),
+            Self::Corrupt(why) => Self::Corrupt(why.clone()),
+            Self::Schema(why) => Self::Schema(why.clone()),
+        }
+    }
 }
 
 pub type Result<T> = std::result::Result<T, StoreError>;

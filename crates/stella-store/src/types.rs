@@ -65,6 +65,23 @@ pub struct AuditRow {
     pub details: Value,
 }
 
+impl AuditRow {
+    /// The event as its row shows it. Each row says everything twice, so a bit
+    /// that rots in either is noticed whenever the log is read.
+    pub(crate) fn of(event: &Event) -> Self {
+        Self {
+            sequence: event.sequence,
+            event_id: event.id,
+            event_type: event.body.event_type().to_owned(),
+            key_id: event.body.key_id().cloned(),
+            anchor_id: event.body.anchor_id(),
+            actor: event.actor.clone(),
+            timestamp: event.recorded_at,
+            details: event.body.details(),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AttestationState {
     /// Durable, not signed yet, will be tried again.
@@ -417,6 +434,27 @@ pub struct LogFilter {
     /// Case-insensitive, in component or message.
     pub contains: Option<String>,
     pub limit: usize,
+}
+
+impl LogFilter {
+    pub(crate) fn this_and_worse(level: &str) -> Vec<&str> {
+        const WORST_FIRST: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+        match WORST_FIRST.iter().position(|known| *known == level) {
+            Some(at) => WORST_FIRST.into_iter().take(at + 1).collect(),
+            None => vec![level],
+        }
+    }
+}
+
+/// A UUIDv8 (RFC 9562 section 5.8) of the anchor and the key: rebuilding gives
+/// a row of `key_history` the id that it had.
+pub(crate) fn history_id(anchor: AnchorId, key: &KeyId) -> uuid::Uuid {
+    let digest = Sha256::of_parts(&[anchor.0.as_bytes(), key.as_str().as_bytes()]);
+    let mut bytes = [0; 16];
+    for (to, from) in bytes.iter_mut().zip(digest.as_bytes()) {
+        *to = *from;
+    }
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

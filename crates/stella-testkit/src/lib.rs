@@ -4,6 +4,7 @@
 pub mod aws_kms;
 pub mod binary;
 pub mod certificate;
+pub mod postgres;
 pub mod token;
 
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -23,13 +23,13 @@ where
     F: AsyncFn() -> S,
 {
     macro_rules! cases {
-        ($($module:ident :: $case:ident),+ $(,)?) => {$(
+        ($($module:ident :: $case:ident),+ $(,)?) => {$({
             println!("conformance: {}::{}", stringify!($module), stringify!($case));
             let store: Arc<dyn Store> = Arc::new(make().await);
             $module::$case(Arc::clone(&store)).await;
             let report = store.verify().await.unwrap();
             assert_eq!(report.findings, Vec::<String>::new(), "after {}", stringify!($case));
-        )+};
+        })+};
     }
     cases!(
         events::appends_only_at_the_head,

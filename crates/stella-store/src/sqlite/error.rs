@@ -40,17 +40,6 @@ pub(super) fn of_commit(error: rusqlite::Error) -> StoreError {
     }
 }
 
-/// The same failure, for each of those who shared a commit.
-pub(super) fn again(error: &StoreError) -> StoreError {
-    match error {
-        StoreError::Unavailable(why) => StoreError::Unavailable(why.clone()),
-        StoreError::Missing(why) => StoreError::Missing(why.clone()),
-        StoreError::Unknown(why) => StoreError::Unknown(why.clone()),
-        StoreError::Corrupt(why) => StoreError::Corrupt(why.clone()),
-        StoreError::Schema(why) => StoreError::Schema(why.clone()),
-    }
-}
-
 /// With the file that it is about, where the text does not say so yet.
 pub(super) fn at(path: &Path, error: StoreError) -> StoreError {
     let place = path.display().to_string();

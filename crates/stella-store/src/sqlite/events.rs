@@ -113,27 +113,12 @@ pub(super) fn event_of(row: &Row<'_>) -> Result<Event> {
     let event = Event::from_bytes(&row.get::<_, Vec<u8>>("bytes")?)
         .map_err(|e| StoreError::Corrupt(format!("event {sequence}: {e}")))?;
     let columns = audit_row(row)?;
-    if columns != as_columns(&event) {
+    if columns != AuditRow::of(&event) {
         return Err(StoreError::Corrupt(format!(
             "event {sequence}: its bytes and its columns say different things"
         )));
     }
     Ok(event)
-}
-
-/// The event as its row shows it. Each row says everything twice, so a bit
-/// that rots in either is noticed whenever the log is read.
-pub(super) fn as_columns(event: &Event) -> AuditRow {
-    AuditRow {
-        sequence: event.sequence,
-        event_id: event.id,
-        event_type: event.body.event_type().to_owned(),
-        key_id: event.body.key_id().cloned(),
-        anchor_id: event.body.anchor_id(),
-        actor: event.actor.clone(),
-        timestamp: event.recorded_at,
-        details: event.body.details(),
-    }
 }
 
 pub(super) fn audit_row(row: &Row<'_>) -> Result<AuditRow> {

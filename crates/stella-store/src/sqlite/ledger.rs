@@ -1,15 +1,12 @@
 //! The ledger: every signature that was made here.
 
 use rusqlite::{Connection, Row};
-use serde::Serialize;
-use stella_core::canonical;
-use stella_core::digest::Sha256;
 use stella_core::id::AttestationId;
-use stella_core::time::Timestamp;
 
 use super::row::{Columns, execute, first, integer};
 use super::writer::Commit;
-use crate::{LedgerEntry, LedgerKey, Result, Signed, StoreError};
+use crate::chain::ledger_bytes;
+use crate::{LedgerEntry, LedgerKey, Result, Signed};
 
 /// An import has no signer here and enters nothing.
 pub(super) fn enter(commit: &mut Commit<'_>, attestation: AttestationId, signed: &Signed) -> Result<()> {
@@ -23,7 +20,7 @@ pub(super) fn enter(commit: &mut Commit<'_>, attestation: AttestationId, signed:
     }
     let sql = "SELECT COALESCE(MAX(entry), 0) + 1 AS next FROM signer.ledger";
     let number = first(commit.conn, sql, [], |row| row.count("next"))?.unwrap_or(1);
-    let bytes = canonical_bytes(
+    let bytes = ledger_bytes(
         number,
         &by.ledger,
         &LedgerEntry {
@@ -73,29 +70,4 @@ pub(super) fn key_of(row: &Row<'_>) -> Result<LedgerKey> {
         spki: row.digest("spki")?,
         signature: row.digest("signature")?,
     })
-}
-
-/// RFC 8785 bytes: what the hash chain covers.
-pub(super) fn canonical_bytes(number: u64, key: &LedgerKey, entry: &LedgerEntry) -> Result<Vec<u8>> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Stored<'a> {
-        entry: u64,
-        pae: Sha256,
-        spki: Sha256,
-        signature: Sha256,
-        signed_at: Timestamp,
-        attestation: AttestationId,
-        requested_by: &'a str,
-    }
-    canonical::of(&Stored {
-        entry: number,
-        pae: key.pae,
-        spki: key.spki,
-        signature: key.signature,
-        signed_at: entry.signed_at,
-        attestation: entry.attestation,
-        requested_by: &entry.requested_by,
-    })
-    .map_err(|e| StoreError::Corrupt(format!("ledger entry {number}: {e}")))
 }

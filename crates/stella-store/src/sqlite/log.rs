@@ -53,7 +53,7 @@ fn read(conn: &Connection, filter: &LogFilter) -> Result<Vec<LogRow>> {
     let mut sql = String::from("SELECT * FROM signer.operations_log WHERE TRUE");
     let mut values: Vec<Value> = Vec::new();
     if let Some(level) = &filter.level {
-        let levels = this_and_worse(level);
+        let levels = LogFilter::this_and_worse(level);
         sql.push_str(&format!(" AND level IN ({})", vec!["?"; levels.len()].join(", ")));
         values.extend(levels.into_iter().map(|l| l.to_owned().into()));
     }
@@ -76,12 +76,4 @@ fn read(conn: &Connection, filter: &LogFilter) -> Result<Vec<LogRow>> {
             fields: row.json("fields")?,
         })
     })
-}
-
-fn this_and_worse(level: &str) -> Vec<&str> {
-    const WORST_FIRST: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
-    match WORST_FIRST.iter().position(|known| *known == level) {
-        Some(at) => WORST_FIRST.into_iter().take(at + 1).collect(),
-        None => vec![level],
-    }
 }

@@ -7,13 +7,11 @@ use std::collections::BTreeMap;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 use serde_json::json;
-use stella_core::digest::Sha256;
-use stella_core::id::AnchorId;
 use stella_core::trust::key::Phase;
 use stella_core::trust::{AnchorKey, Event, KeyRecord, TrustAnchor, TrustState};
 
 use super::row::{all, execute, integer, json_text, text};
-use crate::{Result, StoreError};
+use crate::{Result, StoreError, history_id};
 
 /// A table with its columns, the primary key first.
 pub(super) struct Table {
@@ -230,7 +228,7 @@ fn history_row(
         "revocation": held.end,
     });
     Ok(vec![
-        history_id(anchor.id, id.as_str()).into(),
+        history_id(anchor.id, id).to_string().into(),
         anchor.id.to_string().into(),
         id.to_string().into(),
         key.public_key.spki_base64().into(),
@@ -241,20 +239,6 @@ fn history_row(
         json_text(&metadata)?.into(),
         integer(position).into(),
     ])
-}
-
-/// A UUIDv8 (RFC 9562 section 5.8) of the anchor and the key: rebuilding gives
-/// a row the id that it had.
-fn history_id(anchor: AnchorId, key: &str) -> String {
-    let digest = Sha256::of_parts(&[anchor.0.as_bytes(), key.as_bytes()]);
-    let mut bytes = [0; 16];
-    for (to, from) in bytes.iter_mut().zip(digest.as_bytes()) {
-        *to = *from;
-    }
-    uuid::Builder::from_custom_bytes(bytes)
-        .into_uuid()
-        .hyphenated()
-        .to_string()
 }
 
 fn missing(what: &str, id: impl std::fmt::Display) -> StoreError {

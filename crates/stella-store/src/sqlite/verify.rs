@@ -9,8 +9,8 @@ use stella_core::statement::Statement;
 use stella_core::trust::{Event, TrustState};
 
 use super::row::{Columns, all, first, integer};
-use super::writer::{CHAIN_START, chain_head};
 use super::{attestation_rows, events, ledger, projections, proofs};
+use crate::chain::{CHAIN_START, chain_head, ledger_bytes};
 use crate::{
     AttestationRow, LedgerKey, ProofRow, Result, STORED_ENVELOPE, STORED_STATEMENT, StoreError, VerifyReport,
     subjects_of,
@@ -144,7 +144,7 @@ fn ledger_entries(conn: &Connection, report: &mut VerifyReport) -> Result<()> {
         expected = number + 1;
         let (key, entry) = (ledger::key_of(row)?, ledger::entry_of(row)?);
         let bytes: Vec<u8> = row.get("bytes")?;
-        if ledger::canonical_bytes(number, &key, &entry)? != bytes {
+        if ledger_bytes(number, &key, &entry)? != bytes {
             report.findings.push(format!(
                 "ledger entry {number}: its columns differ from its bytes"
             ));

@@ -8,8 +8,9 @@ use rusqlite::Connection;
 use stella_core::digest::Sha256;
 use tokio::sync::{mpsc, oneshot};
 
-use super::error::{again, of_commit};
+use super::error::of_commit;
 use super::row::{execute, first, integer};
+use crate::chain::{CHAIN_START, chain_head};
 use crate::{Result, StoreError};
 
 pub(super) struct Writer {
@@ -118,26 +119,6 @@ impl Commit<'_> {
     }
 }
 
-pub(super) const CHAIN_START: Sha256 = Sha256::from_bytes([0; 32]);
-
-/// SHA-256(previous head || tag || SHA-256(bytes) || ...): the commit's events
-/// in their order, then its ledger entries in theirs. The tag keeps one from
-/// passing for the other.
-pub(super) fn chain_head<'a>(
-    before: &Sha256,
-    events: impl Iterator<Item = &'a Sha256>,
-    entries: impl Iterator<Item = &'a Sha256>,
-) -> Sha256 {
-    let mut parts: Vec<&[u8]> = vec![before.as_bytes()];
-    for digest in events {
-        parts.extend([b"E".as_slice(), digest.as_bytes()]);
-    }
-    for digest in entries {
-        parts.extend([b"L".as_slice(), digest.as_bytes()]);
-    }
-    Sha256::of_parts(&parts)
-}
-
 trait Member: Send {
     fn run(&mut self, commit: &mut Commit<'_>) -> std::result::Result<(), StoreError>;
     fn answer(self: Box<Self>, committed: &Result<()>);
@@ -161,7 +142,7 @@ where
         // One caller's bug must not take the writer from all the others.
         let outcome = catch_unwind(AssertUnwindSafe(|| work(commit)))
             .unwrap_or_else(|_| Err(StoreError::Corrupt("a write panicked and was undone".into())));
-        let verdict = outcome.as_ref().map(|_| ()).map_err(again);
+        let verdict = outcome.as_ref().map(|_| ()).map_err(StoreError::again);
         self.outcome = Some(outcome);
         verdict
     }
@@ -171,7 +152,7 @@ where
             (_, Some(Err(own))) => Err(own),
             (Ok(()), Some(Ok(value))) => Ok(value),
             (Ok(()), None) => Err(StoreError::Unavailable("the write was never begun".into())),
-            (Err(shared), _) => Err(again(shared)),
+            (Err(shared), _) => Err(shared.again()),
         };
         // The caller may have gone away; what it wrote stays.
         let _ = self.to.send(answer);

@@ -1,0 +1,355 @@
+//! Attestations: recorded, then signed, then never changed.
+
+use async_trait::async_trait;
+use stella_core::digest::Sha256;
+use stella_core::id::{AnchorId, AttestationId};
+use tokio_postgres::types::ToSql;
+
+use super::conn::Conn;
+use super::row::{At, Columns, integer, json};
+use super::writer::Commit;
+use super::{PostgresStore, attestation_rows as rows, events, ledger};
+use crate::{
+    Attempt, AttestationFilter, AttestationRow, AttestationState, AttestationStore, IdempotencyRow, Inserted,
+    LedgerEntry, LedgerKey, NewAttestation, Outcome, QueueFigures, Result, SignatureStored, Signed,
+    SignedHere, StoreError, VerdictRow,
+};
+
+#[async_trait]
+impl AttestationStore for PostgresStore {
+    async fn insert_attestation(&self, new: NewAttestation) -> Result<Inserted> {
+        self.writer
+            .write(new, |commit, new| Box::pin(insert(commit, new)))
+            .await
+    }
+
+    async fn store_signature(&self, id: AttestationId, signed: Signed) -> Result<SignatureStored> {
+        self.writer
+            .write((id, signed), |commit, (id, signed)| {
+                Box::pin(store_signature(commit, *id, signed))
+            })
+            .await
+    }
+
+    async fn note_attempt(&self, id: AttestationId, attempt: Attempt) -> Result<()> {
+        self.writer
+            .write((id, attempt), |commit, (id, attempt)| {
+                Box::pin(note_attempt(&commit.conn, *id, attempt))
+            })
+            .await
+    }
+
+    async fn attestation(&self, id: AttestationId) -> Result<Option<AttestationRow>> {
+        let conn = self.readers.reader().await?;
+        rows::by_id(&conn, id).await
+    }
+
+    async fn attestations_by_prefix(&self, prefix: &str, limit: usize) -> Result<Vec<AttestationId>> {
+        let conn = self.readers.reader().await?;
+        rows::ids_by_prefix(&conn, &prefix.to_ascii_lowercase(), limit).await
+    }
+
+    async fn attestations_by_pae(&self, pae: &Sha256) -> Result<Vec<AttestationRow>> {
+        let conn = self.readers.reader().await?;
+        rows::by_pae(&conn, pae).await
+    }
+
+    async fn attestations_by_digest(
+        &self,
+        algorithm: &str,
+        hex: &str,
+        limit: usize,
+    ) -> Result<Vec<AttestationRow>> {
+        let conn = self.readers.reader().await?;
+        rows::by_digest(&conn, algorithm, hex, limit).await
+    }
+
+    async fn list_attestations(&self, filter: AttestationFilter) -> Result<Vec<AttestationRow>> {
+        let conn = self.readers.reader().await?;
+        rows::list(&conn, &filter).await
+    }
+
+    async fn last_attestation_by(&self, identity: &str) -> Result<Option<AttestationRow>> {
+        let filter = AttestationFilter {
+            identity: Some(identity.to_owned()),
+            limit: 1,
+            ..AttestationFilter::default()
+        };
+        Ok(self.list_attestations(filter).await?.into_iter().next())
+    }
+
+    async fn ledger(&self, signatures: &[LedgerKey]) -> Result<Vec<Option<LedgerEntry>>> {
+        let conn = self.readers.reader().await?;
+        let mut found = Vec::with_capacity(signatures.len());
+        for key in signatures {
+            found.push(ledger::entry(&conn, key).await?);
+        }
+        Ok(found)
+    }
+
+    async fn idempotent(&self, identity: &str, key: &str) -> Result<Option<IdempotencyRow>> {
+        let conn = self.readers.reader().await?;
+        idempotent(&conn, identity, key).await
+    }
+
+    async fn queue(&self) -> Result<QueueFigures> {
+        let conn = self.readers.reader().await?;
+        let sql = "SELECT state, COUNT(*) AS number, MIN(created_at) AS oldest
+                   FROM signer.attestations GROUP BY state";
+        let mut figures = QueueFigures::default();
+        for row in conn.all(sql, &[]).await? {
+            let number = row.count("number")?;
+            match row.column("state")? {
+                "recorded" => {
+                    figures.recorded = number;
+                    figures.oldest_unsigned = row.time_or_null("oldest")?;
+                }
+                "signed" => figures.signed = number,
+                "failed" => figures.failed = number,
+                _ => figures.held = number,
+            }
+        }
+        Ok(figures)
+    }
+
+    async fn note_verdicts(&self, verdicts: Vec<VerdictRow>) -> Result<()> {
+        self.writer
+            .write(verdicts, |commit, verdicts| {
+                Box::pin(async move {
+                    for verdict in verdicts {
+                        note_verdict(&commit.conn, verdict).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    async fn verdicts(&self, anchor: AnchorId) -> Result<Vec<VerdictRow>> {
+        let sql = "SELECT * FROM signer.verdicts WHERE anchor_id = $1 ORDER BY attestation_id";
+        let conn = self.readers.reader().await?;
+        let rows = conn.all(sql, &[&anchor.0]).await?;
+        let read = rows.iter().map(|row| {
+            Ok(VerdictRow {
+                anchor: AnchorId(row.id("anchor_id")?),
+                attestation: AttestationId(row.id("attestation_id")?),
+                policy_version: row.column("policy_version")?,
+                verdict: row.column("verdict")?,
+                code: row.column("code")?,
+                at: row.time("at")?,
+            })
+        });
+        read.collect()
+    }
+}
+
+async fn insert(commit: &mut Commit, new: &NewAttestation) -> Result<Inserted> {
+    if let Some(asked) = &new.idempotency
+        && let Some(earlier) = idempotent(&commit.conn, &asked.identity, &asked.key).await?
+    {
+        return Ok(Inserted::Repeated(earlier));
+    }
+    if let Outcome::Signed(signed) = &new.outcome {
+        match moved(&commit.conn, signed).await? {
+            Moved::Nothing => {}
+            Moved::Key => return Ok(Inserted::KeyMoved),
+            Moved::Head => return Ok(Inserted::HeadMoved),
+        }
+    }
+    insert_row(&commit.conn, new).await?;
+    insert_subjects(&commit.conn, new).await?;
+    if let Outcome::Signed(signed) = &new.outcome {
+        enter(commit, new.id, signed).await?;
+    }
+    if let Some(idempotency) = &new.idempotency {
+        insert_idempotency(&commit.conn, idempotency).await?;
+    }
+    Ok(Inserted::Done)
+}
+
+async fn insert_row(conn: &Conn, new: &NewAttestation) -> Result<()> {
+    let (state, signed, attempt, next_at) = match &new.outcome {
+        Outcome::Signed(signed) => (AttestationState::Signed, Some(signed), None, None),
+        Outcome::Recorded(attempt) => (unsigned(attempt)?, None, Some(attempt), attempt.next_at),
+        Outcome::Queued { next_at } => (AttestationState::Recorded, None, None, *next_at),
+    };
+    let requested = &new.requested;
+    let params: [&(dyn ToSql + Sync); 20] = [
+        &new.id.0,
+        &new.pae.as_bytes().as_slice(),
+        &new.payload_type,
+        &new.payload,
+        &new.predicate_type,
+        &new.profile.as_ref().map(|p| p.as_str()),
+        &state.as_str(),
+        &requested.identity,
+        &requested.token.map(|id| id.0),
+        &requested.authority,
+        &At(new.created_at),
+        &signed.map(|s| s.envelope.as_slice()),
+        &signed.and_then(|s| s.by.as_ref()).map(|by| by.key_id.as_str()),
+        &signed.map(|s| At(s.recorded_at)),
+        &i64::from(attempt.is_some()),
+        &attempt.map(|a| a.error.as_str()),
+        &attempt.map(|a| At(a.at)),
+        &next_at.map(At),
+        &new.supersedes.map(|id| id.0),
+        &new.imported,
+    ];
+    let sql = "INSERT INTO signer.attestations
+               (id, pae, payload_type, payload, predicate_type, profile, state,
+                requested_by, requested_token, requested_authority, created_at,
+                envelope, key_id, signed_at,
+                attempts, last_error, last_attempt_at, next_attempt_at, supersedes, imported)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+                       $19, $20)";
+    conn.execute(sql, &params).await?;
+    Ok(())
+}
+
+/// All of them in one statement.
+async fn insert_subjects(conn: &Conn, new: &NewAttestation) -> Result<()> {
+    let (mut positions, mut names, mut algorithms, mut digests) = (vec![], vec![], vec![], vec![]);
+    for (position, subject) in new.subjects.iter().enumerate() {
+        for (algorithm, digest) in subject.digest.all() {
+            positions.push(integer(position));
+            names.push(subject.name.as_deref());
+            algorithms.push(algorithm);
+            digests.push(digest);
+        }
+    }
+    let sql = "INSERT INTO signer.attestation_subjects (attestation_id, position, name, algorithm, digest)
+               SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[])";
+    conn.execute(sql, &[&new.id.0, &positions, &names, &algorithms, &digests])
+        .await?;
+    Ok(())
+}
+
+async fn store_signature(commit: &mut Commit, id: AttestationId, signed: &Signed) -> Result<SignatureStored> {
+    let sql = "SELECT state FROM signer.attestations WHERE id = $1";
+    let Some(row) = commit.conn.first(sql, &[&id.0]).await? else {
+        return Ok(SignatureStored::NotFound);
+    };
+    if row.column::<&str>("state")? == "signed" {
+        return Ok(SignatureStored::AlreadySigned);
+    }
+    match moved(&commit.conn, signed).await? {
+        Moved::Nothing => {}
+        Moved::Key => return Ok(SignatureStored::KeyMoved),
+        Moved::Head => return Ok(SignatureStored::HeadMoved),
+    }
+    let sql = "UPDATE signer.attestations
+               SET state = 'signed', envelope = $2, key_id = $3, signed_at = $4, next_attempt_at = NULL
+               WHERE id = $1";
+    let key = signed.by.as_ref().map(|by| by.key_id.as_str());
+    let params: [&(dyn ToSql + Sync); 4] = [&id.0, &signed.envelope, &key, &At(signed.recorded_at)];
+    commit.conn.execute(sql, &params).await?;
+    enter(commit, id, signed).await?;
+    Ok(SignatureStored::Done)
+}
+
+/// What goes with every new signature.
+async fn enter(commit: &mut Commit, id: AttestationId, signed: &Signed) -> Result<()> {
+    ledger::enter(commit, id, signed).await?;
+    match &signed.events {
+        Some(append) => events::write(commit, append).await,
+        None => Ok(()),
+    }
+}
+
+/// What changed since the signature was decided on.
+enum Moved {
+    Nothing,
+    Key,
+    Head,
+}
+
+async fn moved(conn: &Conn, signed: &Signed) -> Result<Moved> {
+    if let Some(by) = &signed.by
+        && key_moved(conn, by).await?
+    {
+        return Ok(Moved::Key);
+    }
+    match &signed.events {
+        Some(append) if events::head(conn).await? != append.expected_head => Ok(Moved::Head),
+        _ => Ok(Moved::Nothing),
+    }
+}
+
+/// Any event about a key since it was chosen may have ended its right to sign.
+async fn key_moved(conn: &Conn, by: &SignedHere) -> Result<bool> {
+    let sql = "SELECT version FROM signer.signing_keys WHERE key_id = $1";
+    let row = conn.first(sql, &[&by.key_id.as_str()]).await?;
+    let version = row.map(|row| row.count("version")).transpose()?;
+    Ok(version != Some(by.key_version))
+}
+
+/// Late news of a failure does not touch what was signed meanwhile.
+async fn note_attempt(conn: &Conn, id: AttestationId, attempt: &Attempt) -> Result<()> {
+    let sql = "UPDATE signer.attestations
+               SET state = $2, attempts = attempts + 1, last_error = $3, last_attempt_at = $4,
+                   next_attempt_at = $5
+               WHERE id = $1 AND state <> 'signed'";
+    let state = unsigned(attempt)?.as_str();
+    let (at, next_at) = (At(attempt.at), attempt.next_at.map(At));
+    conn.execute(sql, &[&id.0, &state, &attempt.error, &at, &next_at])
+        .await?;
+    Ok(())
+}
+
+fn unsigned(attempt: &Attempt) -> Result<AttestationState> {
+    match attempt.state {
+        AttestationState::Signed => Err(StoreError::Corrupt(
+            "a failed attempt cannot leave an attestation signed".into(),
+        )),
+        state => Ok(state),
+    }
+}
+
+async fn insert_idempotency(conn: &Conn, row: &IdempotencyRow) -> Result<()> {
+    let sql = "INSERT INTO signer.idempotency (identity, key, request, attestations, at)
+               VALUES ($1, $2, $3, $4, $5)";
+    let (request, attestations) = (row.request.as_bytes().as_slice(), json(&row.attestations)?);
+    conn.execute(
+        sql,
+        &[&row.identity, &row.key, &request, &attestations, &At(row.at)],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn idempotent(conn: &Conn, identity: &str, key: &str) -> Result<Option<IdempotencyRow>> {
+    let sql = "SELECT * FROM signer.idempotency WHERE identity = $1 AND key = $2";
+    let row = conn.first(sql, &[&identity, &key]).await?;
+    row.map(|row| {
+        Ok(IdempotencyRow {
+            identity: row.column("identity")?,
+            key: row.column("key")?,
+            request: row.digest("request")?,
+            attestations: serde_json::from_value(row.json("attestations")?)
+                .map_err(|e| StoreError::Corrupt(format!("attestations: {e}")))?,
+            at: row.time("at")?,
+        })
+    })
+    .transpose()
+}
+
+async fn note_verdict(conn: &Conn, verdict: &VerdictRow) -> Result<()> {
+    let sql = "INSERT INTO signer.verdicts AS noted
+               (anchor_id, attestation_id, policy_version, verdict, code, at)
+               VALUES ($1, $2, $3, $4, $5, $6)
+               ON CONFLICT (anchor_id, attestation_id) DO UPDATE
+               SET policy_version = excluded.policy_version, verdict = excluded.verdict,
+                   code = excluded.code, at = excluded.at
+               WHERE excluded.at >= noted.at";
+    let params: [&(dyn ToSql + Sync); 6] = [
+        &verdict.anchor.0,
+        &verdict.attestation.0,
+        &verdict.policy_version,
+        &verdict.verdict,
+        &verdict.code,
+        &At(verdict.at),
+    ];
+    conn.execute(sql, &params).await?;
+    Ok(())
+}

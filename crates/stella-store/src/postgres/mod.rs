@@ -1,0 +1,54 @@
+//! The driver for a PostgreSQL that others may share.
+//!
+//! The schema is changed by [`migrate`] alone, as the owner of the database;
+//! a server runs as a role that cannot change what is append-only.
+
+mod attestation_rows;
+mod attestations;
+mod conn;
+mod error;
+mod events;
+mod ledger;
+mod log;
+mod pins;
+mod projections;
+mod proofs;
+mod readers;
+mod row;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod upkeep;
+mod verify;
+mod writer;
+
+pub use self::conn::{OpenOptions, Target};
+pub use self::schema::migrate;
+
+use self::conn::Conn;
+use self::readers::Readers;
+use self::writer::Writer;
+use crate::Result;
+
+/// Several of these, in one process or in many, may be open on one database.
+pub struct PostgresStore {
+    target: Target,
+    readers: Readers,
+    writer: Writer,
+}
+
+impl PostgresStore {
+    /// Refuses a database whose schema this binary does not know. Works on
+    /// the runtime that it is called on.
+    pub async fn open(url: &str, options: &OpenOptions) -> Result<Self> {
+        let target = Target::parse(url, options)?;
+        let conn = Conn::open(&target).await?;
+        schema::expect_usable(&conn, schema::MIGRATIONS).await?;
+        Ok(Self {
+            readers: Readers::new(target.clone(), options),
+            writer: Writer::start(target.clone(), options),
+            target,
+        })
+    }
+}

@@ -1,0 +1,112 @@
+//! What was signed, and that it was, cannot be changed by anybody.
+
+use super::*;
+
+const APPEND_ONLY: [&str; 7] = [
+    "key_audit_log",
+    "event_chain",
+    "ledger",
+    "attestations",
+    "attestation_subjects",
+    "proofs",
+    "proof_parts",
+];
+
+const CHANGES: [&str; 6] = [
+    "UPDATE signer.key_audit_log SET actor = 'nobody'",
+    "UPDATE signer.event_chain SET head = head",
+    "UPDATE signer.ledger SET requested_by = 'nobody'",
+    "UPDATE signer.attestations SET payload = ''",
+    "UPDATE signer.attestation_subjects SET digest = ''",
+    "UPDATE signer.proofs SET created_by = 'nobody'",
+];
+
+async fn filled(server: &Postgres, database: &str) -> Arc<dyn Store> {
+    let store: Arc<dyn Store> = Arc::new(open(&server.url_as("service", database)).await);
+    let fixture = Fixture::with_a_key(Arc::clone(&store)).await;
+    for n in 1..=2 {
+        let signed = fixture.signed_attestation(n);
+        store.insert_attestation(signed).await.unwrap();
+    }
+    let proof = fixture.proof(&[2], &[&[1]]).await;
+    store.insert_proof(proof).await.unwrap();
+    store
+}
+
+#[tokio::test]
+async fn neither_the_service_nor_the_owner_changes_what_is_append_only() {
+    let server = Postgres::start();
+    let database = prepared(&server).await;
+    let store = filled(&server, &database).await;
+    let before = store.verify().await.unwrap();
+
+    let envelope = "UPDATE signer.attestations SET envelope = 'another'";
+    for (user, why) in [("service", "permission denied"), ("postgres", "append-only")] {
+        for table in APPEND_ONLY {
+            for change in ["DELETE FROM", "TRUNCATE"] {
+                let cascade = if change == "TRUNCATE" { " CASCADE" } else { "" };
+                let refused = server.psql(&database, user, &format!("{change} signer.{table}{cascade}"));
+                assert!(
+                    refused.clone().is_err_and(|e| e.contains(why)),
+                    "{table}: {refused:?}"
+                );
+            }
+        }
+        for change in CHANGES {
+            assert!(server.psql(&database, user, change).is_err(), "{user}: {change}");
+        }
+        // The one that signing needs is open until there is a signature.
+        let refused = server.psql(&database, user, envelope);
+        assert!(refused.is_err_and(|e| e.contains("a signed attestation never changes")));
+    }
+    for beyond in [
+        "CREATE TABLE signer.more ()",
+        "DROP TRIGGER attestations_content ON signer.attestations",
+    ] {
+        assert!(server.psql(&database, "service", beyond).is_err(), "{beyond}");
+    }
+    assert_eq!(store.verify().await.unwrap(), before);
+    assert_eq!(before.findings, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_is_altered_in_spite_of_the_guards_is_found() {
+    let server = Postgres::start();
+    for (altered, finding) in [
+        (
+            "UPDATE signer.key_audit_log SET actor = 'x' WHERE sequence = 2",
+            "event 2:",
+        ),
+        (
+            "DELETE FROM signer.key_audit_log WHERE sequence = 2",
+            "events 2 to 2 are missing",
+        ),
+        (
+            "UPDATE signer.ledger SET requested_by = 'x' WHERE entry = 1",
+            "ledger entry 1:",
+        ),
+        (
+            "UPDATE signer.ledger SET bytes = 'x' WHERE entry = 2",
+            "event_chain: commit",
+        ),
+        (
+            "UPDATE signer.attestations SET payload = 'x'",
+            "its payload does not have its digest",
+        ),
+        ("DELETE FROM signer.proof_parts WHERE part = 1", "proof sha256:"),
+        (
+            "UPDATE signer.signing_keys SET phase = 'retired'",
+            "signing_keys: phase of row",
+        ),
+    ] {
+        let database = prepared(&server).await;
+        let store = filled(&server, &database).await;
+        let unguarded = format!("SET session_replication_role = replica; {altered}");
+        server.psql(&database, "postgres", &unguarded).unwrap();
+        let findings = store.verify().await.unwrap().findings;
+        assert!(
+            findings.iter().any(|f| f.contains(finding)),
+            "{altered}: {findings:?}"
+        );
+    }
+}

@@ -1,0 +1,38 @@
+//! What only this driver has: a server, roles, guards, versions.
+#![allow(clippy::unwrap_used)]
+
+mod guards;
+mod versions;
+
+use std::sync::Arc;
+
+use stella_testkit::postgres::Postgres;
+
+use super::*;
+use crate::Store;
+use crate::conformance::{self, Fixture};
+
+fn target(url: &str) -> Target {
+    Target::parse(url, &OpenOptions::default()).unwrap()
+}
+
+async fn open(url: &str) -> PostgresStore {
+    PostgresStore::open(url, &OpenOptions::default()).await.unwrap()
+}
+
+/// A database that is set up, used by the role that a server runs as.
+async fn prepared(server: &Postgres) -> String {
+    let database = server.database();
+    let role = "DO $$ BEGIN CREATE ROLE service LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$";
+    server.psql(&database, "postgres", role).unwrap();
+    migrate(&target(&server.url(&database)), Some("service"))
+        .await
+        .unwrap();
+    database
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn conforms() {
+    let server = Postgres::start();
+    conformance::run(async || open(&server.url_as("service", &prepared(&server).await)).await).await;
+}

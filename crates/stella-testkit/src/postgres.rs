@@ -1,0 +1,198 @@
+//! A PostgreSQL of a test's own: a private cluster in a temporary folder,
+//! reached by its Unix socket alone, durable as in production.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// Runs until it is dropped, or whoever started it dies, however that happens.
+pub struct Postgres {
+    keeper: Child,
+    programs: PathBuf,
+    folder: TempDir,
+    databases: AtomicU32,
+}
+
+/// The server refuses to run as root.
+const UNPRIVILEGED: &str = "postgres";
+
+const SUPERUSER: &str = "postgres";
+
+const START: Duration = Duration::from_secs(60);
+
+/// Holds the server: an end of standard input is the end of the starter.
+const KEEPER: &str = r#""$@" & server=$!; cat >/dev/null; kill -INT $server; wait $server"#;
+
+impl Postgres {
+    pub fn start() -> Self {
+        let programs = programs();
+        let folder = tempfile::Builder::new()
+            .prefix("stella-pg-")
+            .tempdir()
+            .expect("a folder for a cluster");
+        give_to_the_unprivileged(folder.path());
+        let data = folder.path().join("data");
+        let mut initialise = unprivileged(&programs.join("initdb"));
+        initialise.args([
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--username",
+            SUPERUSER,
+        ]);
+        succeed(initialise.arg("--pgdata").arg(&data));
+
+        let server = unprivileged(&programs.join("postgres"));
+        let log = std::fs::File::create(folder.path().join("log")).expect("a log");
+        let keeper = Command::new("sh")
+            .args(["-c", KEEPER, "keeper"])
+            .arg(server.get_program())
+            .args(server.get_args())
+            .arg("-D")
+            .arg(&data)
+            .arg("-k")
+            .arg(folder.path())
+            .args(["-c", "listen_addresses=", "-c", "max_connections=50"])
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone().expect("a log"))
+            .stderr(log)
+            .spawn()
+            .expect("a shell");
+        let server = Self {
+            keeper,
+            programs,
+            folder,
+            databases: AtomicU32::new(0),
+        };
+        server.await_readiness();
+        server
+    }
+
+    /// A new, empty database; its name.
+    pub fn database(&self) -> String {
+        let n = self.databases.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test_{n}");
+        self.psql("postgres", SUPERUSER, &format!("CREATE DATABASE {name}"))
+            .expect("a database");
+        name
+    }
+
+    /// How the superuser reaches a database.
+    pub fn url(&self, database: &str) -> String {
+        self.url_as(SUPERUSER, database)
+    }
+
+    pub fn url_as(&self, user: &str, database: &str) -> String {
+        format!("postgres://{user}@/{database}?host={}", self.socket().display())
+    }
+
+    /// The folder of its socket.
+    pub fn socket(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What the statements print, or why they failed.
+    pub fn psql(&self, database: &str, user: &str, sql: &str) -> Result<String, String> {
+        let output = Command::new(self.programs.join("psql"))
+            .args([
+                "-XqtA",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-U",
+                user,
+                "-d",
+                database,
+                "-c",
+                sql,
+            ])
+            .arg("-h")
+            .arg(self.socket())
+            .output()
+            .map_err(|e| e.to_string())?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        if output.status.success() {
+            Ok(text(&output.stdout))
+        } else {
+            Err(text(&output.stderr))
+        }
+    }
+
+    fn await_readiness(&self) {
+        let begun = Instant::now();
+        while let Err(why) = self.psql("postgres", SUPERUSER, "SELECT 1") {
+            let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            assert!(
+                begun.elapsed() < START,
+                "PostgreSQL does not answer: {why}\n{log}"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        // Gone already, or it will be: there is nobody to tell.
+        let _ = self.keeper.wait();
+    }
+}
+
+/// The newest version that is installed.
+fn programs() -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    versions
+        .filter_map(|entry| {
+            let version: u32 = entry.file_name().to_str()?.parse().ok()?;
+            let programs = entry.path().join("bin");
+            programs.join("initdb").is_file().then_some((version, programs))
+        })
+        .max()
+        .map(|(_, programs)| programs)
+        .expect("no PostgreSQL on this machine; ./test installs it")
+}
+
+fn unprivileged(program: &Path) -> Command {
+    let mut command = if is_root() {
+        let mut command = Command::new("setpriv");
+        command.args([
+            "--reuid",
+            UNPRIVILEGED,
+            "--regid",
+            UNPRIVILEGED,
+            "--clear-groups",
+            "--",
+        ]);
+        command.arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    command.current_dir("/");
+    command
+}
+
+fn give_to_the_unprivileged(folder: &Path) {
+    if is_root() {
+        let owner = format!("{UNPRIVILEGED}:{UNPRIVILEGED}");
+        succeed(Command::new("chown").arg(owner).arg(folder));
+    }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn succeed(command: &mut Command) -> Output {
+    let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {said}");
+    output
+}
