@@ -1,6 +1,10 @@
 //! Slots and the tokens in them. Slot numbers are asked for each time: they
 //! are the module's to change.
 
+use std::thread;
+use std::time::Duration;
+
+use cryptoki::context::Pkcs11;
 use cryptoki::error::{Error, RvError};
 use cryptoki::slot::{Slot as SlotId, TokenInfo};
 
@@ -8,6 +12,18 @@ use super::Module;
 use super::mechanism::{Way, ways};
 use crate::hsm::{ErrorClass, LoginState, PinState, Slot, TokenSelector};
 use crate::pkcs11::message::{Failure, Token, TokenName};
+
+/// A token that is kept in files says `CKR_GENERAL_ERROR` while another process
+/// writes them, as each login does: it is asked again.
+fn token_info(pkcs11: &Pkcs11, slot: SlotId) -> Result<TokenInfo, Error> {
+    for pause in BEING_WRITTEN {
+        match pkcs11.get_token_info(slot) {
+            Err(Error::Pkcs11(RvError::GeneralError, _)) => thread::sleep(pause),
+            answer => return answer,
+        }
+    }
+    pkcs11.get_token_info(slot)
+}
 
 impl Module {
     /// Slots with a token in them. None at all means that what is behind the
@@ -45,7 +61,7 @@ impl Module {
                 pin: PinState::default(),
                 mechanisms: Vec::new(),
             };
-            if let (true, Ok(token)) = (slot.token_present(), pkcs11.get_token_info(id)) {
+            if let (true, Ok(token)) = (slot.token_present(), token_info(&pkcs11, id)) {
                 listed.initialized = token.token_initialized();
                 listed.label = label(&token);
                 listed.serial = serial(&token);
@@ -67,7 +83,7 @@ impl Module {
         let mut there = Vec::new();
         let mut failed = None;
         for slot in self.occupied_slots()? {
-            match pkcs11.get_token_info(slot) {
+            match token_info(&pkcs11, slot) {
                 Ok(token) => there.push((slot, token)),
                 // It was taken out meanwhile, which is not known of the others.
                 Err(Error::Pkcs11(RvError::TokenNotPresent, _)) => {}
@@ -185,3 +201,10 @@ fn list(tokens: &[(SlotId, TokenInfo)]) -> String {
         named.join(", ")
     }
 }
+
+/// Writing them takes less than a millisecond, unless the machine is busy.
+const BEING_WRITTEN: [Duration; 3] = [
+    Duration::from_millis(1),
+    Duration::from_millis(5),
+    Duration::from_millis(25),
+];
