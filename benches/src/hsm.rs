@@ -21,7 +21,7 @@ use stella_keys::hsm::{Hsm, HsmOptions, Pin, Silent, TokenSelector, VolatilePinM
 use stella_keys::local_hsm::{PinPolicy, initialize};
 use stella_keys::pkcs11::Pkcs11;
 use stella_keys::software::SoftwareKey;
-use stella_keys::{Sign, sign_verified};
+use stella_keys::{Progress, Sign, sign_verified};
 use stella_testkit::token::{Kind, Token};
 
 use crate::figures::{figure, median, ratio};
@@ -69,6 +69,7 @@ fn soft_hsm(effort: &Effort) -> Result<(), String> {
             let sign = || key.sign(&MESSAGE).is_ok();
             rates.add(format!("worker-{callers}"), rate(callers, effort.turn, &sign)?);
         }
+        rates.add("worker-16-tasks".to_owned(), tasks(16, effort.turn, &key)?);
         let verified = || sign_verified(&*key, &MESSAGE).is_ok();
         rates.add("verified-16".to_owned(), rate(16, effort.turn, &verified)?);
     }
@@ -175,6 +176,37 @@ fn rate(callers: usize, turn: Duration, act: &(dyn Fn() -> bool + Sync)) -> Resu
         0 => Ok(done as f64 / begun.elapsed().as_secs_f64()),
         n => Err(format!("{n} signatures failed")),
     }
+}
+
+/// Per second, of so many tasks together, as those of a server are.
+fn tasks(callers: usize, turn: Duration, key: &Arc<dyn Sign>) -> Result<f64, String> {
+    let runtime = tokio::runtime::Runtime::new().map_err(text)?;
+    let message: Arc<[u8]> = Arc::from(&MESSAGE[..]);
+    let begun = Instant::now();
+    let hands: Vec<_> = (0..callers)
+        .map(|_| {
+            let (key, message) = (Arc::clone(key), Arc::clone(&message));
+            runtime.spawn(async move {
+                let mut done = 0_u64;
+                while begun.elapsed() < turn {
+                    let signing = key.begin(&message).ok_or("it does not sign without a thread")?;
+                    match signing.await {
+                        Progress::Done(Ok(_)) => done += 1,
+                        _ => return Err("a signature failed"),
+                    }
+                }
+                Ok(done)
+            })
+        })
+        .collect();
+    let done = runtime.block_on(async {
+        let mut all = 0;
+        for hand in hands {
+            all += hand.await.map_err(text)??;
+        }
+        Ok::<_, String>(all)
+    })?;
+    Ok(done as f64 / begun.elapsed().as_secs_f64())
 }
 
 /// In the order in which they were first measured.

@@ -2,22 +2,23 @@
 //! does not hold, like any test.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::thread;
 
 use stella_core::alg::{Algorithm, PublicKey};
 
-use crate::{Retry, Sign, SignError, sign_verified};
+use crate::{Retry, Sign, SignError, sign_verified, sign_verified_async};
 
 /// `make` gives a fresh key of the algorithm, or `None` where the store does
 /// not have that algorithm. It must know at least one.
-pub fn conformance(make: impl Fn(Algorithm) -> Option<Box<dyn Sign>>) {
+pub fn conformance(make: impl Fn(Algorithm) -> Option<Arc<dyn Sign>>) {
     conformance_within(|_| 0..=usize::MAX, make);
 }
 
 /// For a store whose documentation limits the length of messages.
 pub fn conformance_within(
     lengths: impl Fn(Algorithm) -> RangeInclusive<usize>,
-    make: impl Fn(Algorithm) -> Option<Box<dyn Sign>>,
+    make: impl Fn(Algorithm) -> Option<Arc<dyn Sign>>,
 ) {
     let mut tried = 0;
     for algorithm in Algorithm::all() {
@@ -33,6 +34,7 @@ pub fn conformance_within(
         a_signature_is_all_of_its_bits(&*signer);
         a_signature_is_of_one_key(&*signer, &*other);
         signs_from_many_threads(&*signer);
+        signs_for_many_tasks(&signer);
     }
     assert!(tried > 0, "the store made no key of any algorithm");
 }
@@ -149,6 +151,35 @@ fn signs_from_many_threads(signer: &dyn Sign) {
                     }
                 }
             });
+        }
+    });
+}
+
+/// On one thread, whether or not the store can do without another.
+fn signs_for_many_tasks(signer: &Arc<dyn Sign>) {
+    let algorithm = signer.public_key().algorithm();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap_or_else(|e| panic!("no runtime: {e}"));
+    runtime.block_on(async {
+        let mut tasks = tokio::task::JoinSet::new();
+        for i in 0..32 {
+            let signer = Arc::clone(signer);
+            tasks.spawn(sign_verified_async(
+                signer,
+                format!("message of task {i}").into_bytes(),
+                |blocks| async {
+                    tokio::task::spawn_blocking(blocks)
+                        .await
+                        .unwrap_or_else(|e| Err(SignError::Internal(e.to_string())))
+                },
+            ));
+        }
+        while let Some(signed) = tasks.join_next().await {
+            if let Err(e) = signed.map_err(|e| SignError::Internal(e.to_string())).flatten() {
+                panic!("{algorithm}: for a task: {e}");
+            }
         }
     });
 }

@@ -20,6 +20,9 @@ pub mod pool;
 pub mod software;
 pub mod worker;
 
+use std::pin::Pin;
+use std::sync::Arc;
+
 use serde::Serialize;
 use stella_core::alg::{Algorithm, PublicKey};
 
@@ -43,8 +46,29 @@ pub trait Sign: Send + Sync {
     /// The answer is not believed: see [`sign_verified`].
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError>;
 
+    /// The same without a thread that waits, where the store can do that now;
+    /// otherwise `None`, and nothing was asked.
+    fn begin(&self, message: &Arc<[u8]>) -> Option<Signing> {
+        let _ = message;
+        None
+    }
+
     fn describe(&self) -> StoreDescription;
 }
+
+/// A signature on its way. Dropped, the store goes on with it, within the
+/// store's own deadline, and nobody gets it.
+pub type Signing = Pin<Box<dyn Future<Output = Progress> + Send>>;
+
+/// How far a [`Signing`] comes by itself.
+pub enum Progress {
+    Done(Result<Vec<u8>, SignError>),
+    /// What is left to do blocks: a login, say.
+    Blocks(Rest),
+}
+
+/// To be run where it may block.
+pub type Rest = Box<dyn FnOnce() -> Result<Vec<u8>, SignError> + Send>;
 
 /// A store that makes keys.
 ///
@@ -196,7 +220,36 @@ impl VerifiedSignature {
 /// token that signs with the wrong key or mode is found out here and not by
 /// whoever relies on the signature.
 pub fn sign_verified<S: Sign + ?Sized>(signer: &S, message: &[u8]) -> Result<VerifiedSignature, SignError> {
-    let bytes = signer.sign(message)?;
+    verified(signer, message, signer.sign(message)?)
+}
+
+/// As [`sign_verified`], on no thread of the caller's while the store signs,
+/// where the store can do that. What blocks is handed to `blocking`.
+pub async fn sign_verified_async<S, Blocking, Run>(
+    signer: Arc<S>,
+    message: Vec<u8>,
+    blocking: Blocking,
+) -> Result<VerifiedSignature, SignError>
+where
+    S: Sign + ?Sized + 'static,
+    Blocking: FnOnce(Box<dyn FnOnce() -> Result<VerifiedSignature, SignError> + Send>) -> Run,
+    Run: Future<Output = Result<VerifiedSignature, SignError>>,
+{
+    let message: Arc<[u8]> = message.into();
+    let Some(signing) = signer.begin(&message) else {
+        return blocking(Box::new(move || sign_verified(&*signer, &message))).await;
+    };
+    match signing.await {
+        Progress::Done(made) => verified(&*signer, &message, made?),
+        Progress::Blocks(rest) => blocking(Box::new(move || verified(&*signer, &message, rest()?))).await,
+    }
+}
+
+fn verified<S: Sign + ?Sized>(
+    signer: &S,
+    message: &[u8],
+    bytes: Vec<u8>,
+) -> Result<VerifiedSignature, SignError> {
     let public_key = signer.public_key();
     public_key
         .verify(message, &bytes)

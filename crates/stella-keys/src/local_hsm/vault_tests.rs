@@ -103,7 +103,7 @@ fn passes_the_suite() {
     conformance(|algorithm| {
         let label = label(&format!("key-{}", made.fetch_add(1, Ordering::Relaxed)));
         let public = vault.generate(&label, algorithm, &mut SystemEntropy).ok()?;
-        Some(Box::new(Held(Arc::clone(&vault), label, public)) as Box<dyn Sign>)
+        Some(Arc::new(Held(Arc::clone(&vault), label, public)) as Arc<dyn Sign>)
     });
 }
 

@@ -4,13 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use stella_core::alg::PublicKey;
+use tokio::sync::oneshot;
 
 use super::input::{input, signature};
 use super::message::{Opened, Request, SIGN};
 use super::requests::{Call, Requests};
 use crate::hsm::{HsmError, HsmOptions, KeyReference, MechanismInput};
 use crate::worker::Worker;
-use crate::{Sign, SignError, StoreDescription};
+use crate::{Progress, Sign, SignError, Signing, StoreDescription};
 
 /// Where a key is, and which one it must be.
 pub(super) struct Place {
@@ -28,8 +29,25 @@ impl Place {
             opened: Mutex::default(),
         }
     }
+
+    fn opened_by(&self, worker: &Worker) -> Option<Arc<Opened>> {
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let (generation, opened) = opened.as_ref()?;
+        (*generation == worker.generation).then(|| Arc::clone(opened))
+    }
 }
 
+fn sign_call<'a>(body: &'a [&'a [u8]], options: &HsmOptions, deadline: Instant) -> Call<'a> {
+    Call {
+        kind: SIGN,
+        body,
+        function: "C_Sign",
+        timeout: options.request_timeout,
+        deadline,
+    }
+}
+
+#[derive(Clone)]
 pub(super) struct TokenKey {
     requests: Arc<Requests>,
     place: Arc<Place>,
@@ -61,22 +79,68 @@ impl TokenKey {
                 actual: message.len(),
             });
         }
-        let call = Call {
-            kind: SIGN,
-            body: &[&opened.number.to_be_bytes(), &input],
-            function: "C_Sign",
-            timeout: options.request_timeout,
-            deadline,
-        };
+        let number = opened.number.to_be_bytes();
+        let body = [&number[..], &input];
+        let call = sign_call(&body, &options, deadline);
         let made = self
             .requests
             .call(&worker, &options, &call)
             .map_err(|stopped| self.requests.plain(stopped))?;
-        self.requests.succeeded(&worker);
+        self.read(&worker, &opened, message, made)
+    }
+
+    fn read(
+        &self,
+        worker: &Worker,
+        opened: &Opened,
+        message: &[u8],
+        made: Vec<u8>,
+    ) -> Result<Vec<u8>, SignFailure> {
+        self.requests.succeeded(worker);
         if opened.finished {
             return Ok(made);
         }
         signature(&self.place.expected, message, made).ok_or(SignFailure::NoSignature)
+    }
+
+    /// Only where the key is open and the worker runs, and what it is asked
+    /// is short.
+    fn ask(&self, message: &Arc<[u8]>) -> Option<Signing> {
+        let options = self.requests.options();
+        let deadline = Instant::now() + options.request_timeout;
+        let worker = self.requests.worker_now()?;
+        let opened = self.place.opened_by(&worker)?;
+        let input = input(&self.place.expected, opened.input, message);
+        let body = [&opened.number.to_be_bytes()[..], &input].concat();
+        let (tell, told) = oneshot::channel();
+        let parts = [&body[..]];
+        let call = sign_call(&parts, &options, deadline);
+        let asked = self.requests.ask_once(&worker, &call, |outcome| {
+            // Nobody listens any more when the caller gave up.
+            let _ = tell.send(outcome);
+        });
+        let (this, message) = (self.clone(), Arc::clone(message));
+        asked.then(|| -> Signing {
+            Box::pin(async move {
+                let answer = match told.await {
+                    Ok(Ok(answer)) => answer,
+                    Ok(Err(error)) => return Progress::Done(Err(error.into())),
+                    Err(_) => return Progress::Done(Err(SignError::Internal("nobody answered".to_owned()))),
+                };
+                if let Ok(made) = answer {
+                    return Progress::Done(this.read(&worker, &opened, &message, made).map_err(Into::into));
+                }
+                Progress::Blocks(Box::new(move || {
+                    let parts = [&body[..]];
+                    let call = sign_call(&parts, &options, deadline);
+                    let made = this
+                        .requests
+                        .go_on(answer, &worker, &options, &call)
+                        .map_err(|stopped| SignFailure::from(this.requests.plain(stopped)))?;
+                    Ok(this.read(&worker, &opened, &message, made)?)
+                }))
+            })
+        })
     }
 
     fn opened_on(
@@ -85,15 +149,10 @@ impl TokenKey {
         options: &HsmOptions,
         deadline: Instant,
     ) -> Result<Arc<Opened>, HsmError> {
-        {
-            let opened = self.place.opened.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((generation, opened)) = &*opened
-                && *generation == worker.generation
-            {
-                return Ok(Arc::clone(opened));
-            }
+        match self.place.opened_by(worker) {
+            Some(opened) => Ok(opened),
+            None => self.open_on(worker, options, deadline),
         }
-        self.open_on(worker, options, deadline)
     }
 
     fn open_on(
@@ -120,6 +179,10 @@ impl Sign for TokenKey {
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
         self.try_sign(message).map_err(Into::into)
+    }
+
+    fn begin(&self, message: &Arc<[u8]>) -> Option<Signing> {
+        self.ask(message)
     }
 
     fn describe(&self) -> StoreDescription {

@@ -13,7 +13,7 @@ use crate::hsm::{
     ErrorClass, HsmError, HsmEvent, HsmEvents, HsmOptions, HsmStatus, ModuleName, Pin, PinMemory,
     PinMemoryError, PinReport, Severity, TokenSelector,
 };
-use crate::worker::{DONE, Kind, Supervisor, Worker};
+use crate::worker::{Answer, DONE, Kind, Supervisor, Worker};
 
 pub(super) struct Requests {
     name: ModuleName,
@@ -74,6 +74,10 @@ impl Requests {
 
     pub(super) fn worker(&self, deadline: Instant) -> Result<Arc<Worker>, HsmError> {
         self.supervisor.worker(deadline)
+    }
+
+    pub(super) fn worker_now(&self) -> Option<Arc<Worker>> {
+        self.supervisor.worker_now()
     }
 
     pub(super) fn ask<R: DeserializeOwned>(&self, request: &Request) -> Result<R, HsmError> {
@@ -139,9 +143,21 @@ impl Requests {
         options: &HsmOptions,
         call: &Call<'_>,
     ) -> Result<Vec<u8>, Stopped> {
+        let first = self.once(worker, call)?;
+        self.go_on(first, worker, options, call)
+    }
+
+    /// As [`call`](Self::call), from the first answer on.
+    pub(super) fn go_on(
+        &self,
+        mut answer: Result<Vec<u8>, Failure>,
+        worker: &Arc<Worker>,
+        options: &HsmOptions,
+        call: &Call<'_>,
+    ) -> Result<Vec<u8>, Stopped> {
         let mut logged_in = false;
         loop {
-            let failure = match self.once(worker, call)? {
+            let failure = match answer {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
@@ -149,6 +165,7 @@ impl Requests {
                 Failure::LoginNeeded(token) if !logged_in => {
                     self.login(worker, options, &token, false, call.deadline)?;
                     logged_in = true;
+                    answer = self.once(worker, call)?;
                 }
                 Failure::LabelTaken(label) => return Err(Stopped::LabelTaken(label)),
                 Failure::UnsupportedAlgorithm(a) => return Err(Stopped::UnsupportedAlgorithm(a)),
@@ -165,13 +182,39 @@ impl Requests {
     }
 
     fn once(&self, worker: &Arc<Worker>, call: &Call<'_>) -> Result<Result<Vec<u8>, Failure>, HsmError> {
-        let answer = worker
-            .call(call.kind, call.body, call.function, call.timeout, call.deadline)
-            .inspect_err(|error| {
-                if error.worker_killed {
-                    self.supervisor.failed(worker, error);
-                }
-            })?;
+        let answer = worker.call(call.kind, call.body, call.function, call.timeout, call.deadline);
+        self.read(worker, answer)
+    }
+
+    /// As the first step of [`call`](Self::call), without a thread that waits.
+    pub(super) fn ask_once(
+        self: &Arc<Self>,
+        worker: &Arc<Worker>,
+        call: &Call<'_>,
+        done: impl FnOnce(Result<Result<Vec<u8>, Failure>, HsmError>) + Send + 'static,
+    ) -> bool {
+        let (this, asked) = (Arc::clone(self), Arc::clone(worker));
+        let done = move |answer| done(this.read(&asked, answer));
+        worker.ask(
+            call.kind,
+            call.body,
+            call.function,
+            call.timeout,
+            call.deadline,
+            done,
+        )
+    }
+
+    fn read(
+        &self,
+        worker: &Arc<Worker>,
+        answer: Result<Answer, HsmError>,
+    ) -> Result<Result<Vec<u8>, Failure>, HsmError> {
+        let answer = answer.inspect_err(|error| {
+            if error.worker_killed {
+                self.supervisor.failed(worker, error);
+            }
+        })?;
         if answer.kind == DONE {
             return Ok(Ok(answer.body));
         }

@@ -125,6 +125,8 @@ const DRAWS: usize = 8;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::conformance::conformance;
 
@@ -132,7 +134,7 @@ mod tests {
     fn passes_the_suite() {
         conformance(|algorithm| {
             let key = SoftwareStore.generate(algorithm).ok()?;
-            Some(Box::new(key) as Box<dyn Sign>)
+            Some(Arc::new(key) as Arc<dyn Sign>)
         });
     }
 

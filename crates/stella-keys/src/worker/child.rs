@@ -130,7 +130,7 @@ fn answer_until_the_end(thread: usize, role: &dyn Serve, turns: &Turns, writer: 
             quick &= done - begun < QUICK;
             let first = *waits_since.get_or_insert(done);
             let header = Header { kind, ..*header };
-            let sent = if quick && i + 1 < taken && done - first < QUICK {
+            let sent = if quick && i + 1 < taken && done - first < TOGETHER {
                 writer.leave(header, &[&out])
             } else {
                 waits_since = None;
@@ -153,8 +153,11 @@ fn cores() -> usize {
 }
 
 /// What takes no longer is computed by this machine, and no token is waited
-/// for. Also: an answer waits at most so long for others to go with it.
+/// for.
 const QUICK: Duration = Duration::from_micros(200);
+/// So long an answer waits at most for others to go with it: each write wakes
+/// the other side, which takes the core from who signs.
+const TOGETHER: Duration = Duration::from_micros(300);
 /// The parent bounds what it asks by its own settings; this is beyond all.
 const MAX_BODY: usize = 1 << 30;
 /// A buffer that grew beyond this is given back.

@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use rustix::net::{RecvFlags, recv};
 use zeroize::Zeroize;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,7 @@ pub struct FrameReader {
     start: usize,
     end: usize,
     max_body: usize,
+    waits: bool,
 }
 
 impl FrameReader {
@@ -52,7 +54,13 @@ impl FrameReader {
             start: 0,
             end: 0,
             max_body,
+            waits: true,
         }
+    }
+
+    /// Whether it waits for what is not here yet, or says `WouldBlock`.
+    pub fn wait(&mut self, waits: bool) {
+        self.waits = waits;
     }
 
     pub fn stream(&self) -> &UnixStream {
@@ -156,7 +164,14 @@ impl FrameReader {
             (self.start, self.end) = (0, self.end - self.start);
         }
         loop {
-            match self.stream.read(&mut self.buffer[self.end..]) {
+            let read = if self.waits {
+                self.stream.read(&mut self.buffer[self.end..])
+            } else {
+                recv(&self.stream, &mut self.buffer[self.end..], RecvFlags::DONTWAIT)
+                    .map(|(read, _)| read)
+                    .map_err(io::Error::from)
+            };
+            match read {
                 Ok(read) => {
                     self.end += read;
                     return Ok(read > 0);

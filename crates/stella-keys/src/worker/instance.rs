@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::CONFIGURE;
 use super::frame::Kind;
-use super::link::{Answer, Link, NoAnswer};
+use super::link::{Answer, Link, NoAnswer, Outcome};
 use super::process::{Launch, Process, REAP, Watch};
 use crate::hsm::{ErrorClass, HsmError, ModuleName};
 
@@ -145,7 +145,35 @@ impl Worker {
         deadline: Instant,
     ) -> Result<Answer, HsmError> {
         let asked = Instant::now();
-        match self.link.call(kind, body, deadline) {
+        let outcome = self.link.call(kind, body, deadline);
+        self.judge(outcome, function, timeout, asked)
+    }
+
+    /// As [`call`](Self::call), without a thread that waits: `done` hears the
+    /// outcome. False when that cannot be, and `done` hears nothing.
+    pub fn ask(
+        self: &Arc<Self>,
+        kind: Kind,
+        body: &[&[u8]],
+        function: &'static str,
+        timeout: Duration,
+        deadline: Instant,
+        done: impl FnOnce(Result<Answer, HsmError>) + Send + 'static,
+    ) -> bool {
+        let asked = Instant::now();
+        let worker = Arc::clone(self);
+        let done = move |outcome| done(worker.judge(outcome, function, timeout, asked));
+        self.link.ask(kind, body, deadline, Box::new(done))
+    }
+
+    fn judge(
+        &self,
+        outcome: Outcome,
+        function: &'static str,
+        timeout: Duration,
+        asked: Instant,
+    ) -> Result<Answer, HsmError> {
+        match outcome {
             Ok(answer) => Ok(answer),
             Err(NoAnswer::Broken) => Err(self.post_mortem()),
             Err(NoAnswer::TimedOut) => {

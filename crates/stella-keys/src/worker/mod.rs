@@ -10,6 +10,7 @@
 //! Parent: [`Process`] (one process), [`Link`] (asking it), [`Supervisor`]
 //! (the one that is in use, replaced when it fails). Worker: [`child`].
 
+mod attendant;
 pub mod backoff;
 pub mod child;
 mod frame;
@@ -28,7 +29,7 @@ use crate::{local_hsm, pkcs11};
 
 pub use frame::Kind;
 pub use instance::{Make, Timing, Worker};
-pub use link::{Answer, Link, NoAnswer};
+pub use link::{Answer, Done, Link, NoAnswer, Outcome};
 pub use process::{Launch, Process, Watch};
 pub use supervisor::Supervisor;
 

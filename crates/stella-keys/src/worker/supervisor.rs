@@ -119,6 +119,14 @@ impl Supervisor {
         }
     }
 
+    /// The running worker, if there is one that nobody need wait for.
+    pub fn worker_now(&self) -> Option<Arc<Worker>> {
+        match &self.shared.lock().phase {
+            Phase::Running(worker) if !worker.has_ended() => Some(Arc::clone(worker)),
+            _ => None,
+        }
+    }
+
     /// A request showed that the module does not work behind this worker: it
     /// is replaced. Others may hear the same of it; it counts once.
     pub fn failed(&self, worker: &Arc<Worker>, error: &HsmError) {

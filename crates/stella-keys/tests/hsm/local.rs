@@ -11,7 +11,7 @@ use stella_keys::hsm::{Hsm, HsmOptions, KeyReference, Pin, VolatilePinMemory};
 use stella_keys::local_hsm::{PinPolicy, RecoveryCode, initialize, recover, state};
 use stella_keys::pkcs11::Pkcs11;
 use stella_keys::software::PassphraseParams;
-use stella_keys::{GenerateError, Sign, SignError, sign_verified};
+use stella_keys::{GenerateError, SignError, sign_verified};
 
 use crate::bed::{Log, PIN, eventually, name, p256, pin, signal, token};
 
@@ -86,26 +86,10 @@ fn the_local_hsm_passes_the_suite_with_every_algorithm() {
         let label = format!("key-{}", made.fetch_add(1, Ordering::Relaxed));
         let (at, public) = hsm.generate(&token("gost"), &label, algorithm).expect("key");
         let key = hsm.key(&at, &public).expect("key");
-        Some(Box::new(Held(key)) as Box<dyn Sign>)
+        Some(key)
     });
     let again = hsm.generate(&token("gost"), "key-0", p256());
     assert!(matches!(again, Err(GenerateError::Exists(_))), "{again:?}");
-}
-
-struct Held(Arc<dyn Sign>);
-
-impl Sign for Held {
-    fn public_key(&self) -> &stella_core::alg::PublicKey {
-        self.0.public_key()
-    }
-
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
-        self.0.sign(message)
-    }
-
-    fn describe(&self) -> stella_keys::StoreDescription {
-        self.0.describe()
-    }
 }
 
 #[test]

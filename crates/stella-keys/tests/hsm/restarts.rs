@@ -1,13 +1,15 @@
 //! Workers that die or hang under load: every request is answered, every
 //! signature that comes back verifies, and signing goes on.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use stella_keys::hsm::{Hsm, WorkerState};
 use stella_keys::pkcs11::Pkcs11;
-use stella_keys::{Retry, SignError, sign_verified};
+use stella_keys::{Retry, SignError, sign_verified, sign_verified_async};
+use tokio::task::spawn_blocking;
 
 use super::bed::{Bed, eventually, key, signal};
 
@@ -38,6 +40,30 @@ fn a_worker_that_hangs_is_killed_and_those_who_wait_hear_of_it() {
     for error in faults {
         assert_eq!(error.retry(), Retry::Later);
     }
+}
+
+/// It would hang for the next as well.
+#[test]
+fn a_worker_that_hangs_is_killed_though_nobody_waits_any_more() {
+    let bed = Bed::soft();
+    let mut options = bed.options();
+    options.request_timeout = Duration::from_millis(200);
+    let hsm = bed.start_with(options);
+    let (key, ..) = key(&hsm);
+    sign_verified(&*key, b"message").expect("signature");
+    let hangs = pid(&hsm);
+    signal(hangs, "STOP");
+    let runtime = tokio::runtime::Runtime::new().expect("runtime");
+    let given_up = runtime.block_on(async {
+        let signing = key.begin(&Arc::from(&b"message"[..])).expect("it is open");
+        tokio::time::timeout(Duration::from_millis(10), signing).await
+    });
+    assert!(given_up.is_err(), "a stopped worker signed");
+    eventually("another worker runs", || {
+        let status = hsm.status();
+        status.state == WorkerState::Running && status.pid != Some(hangs)
+    });
+    sign_verified(&*key, b"message").expect("signature");
 }
 
 #[test]
@@ -105,18 +131,32 @@ fn a_worker_that_dies_while_nobody_asks_is_back_before_somebody_does() {
     sign_verified(&*key, b"message").expect("signature");
 }
 
-/// Eight callers sign all the while, and `fault` is called three times, each
+/// Eight callers sign all the while, four of them as tasks, and `fault` is called three times, each
 /// after signing went on. Answers what callers heard besides signatures.
 fn under_load(hsm: &Pkcs11, fault: impl Fn(u32)) -> Vec<SignError> {
     let (key, ..) = key(hsm);
     let (over, signed) = (AtomicBool::new(false), AtomicU32::new(0));
+    let runtime = tokio::runtime::Runtime::new().expect("runtime");
+    let for_a_task = || {
+        runtime.block_on(sign_verified_async(
+            Arc::clone(&key),
+            b"message".to_vec(),
+            |blocks| async { spawn_blocking(blocks).await.expect("no panic") },
+        ))
+    };
     thread::scope(|scope| {
+        let (key, over, signed, for_a_task) = (&key, &over, &signed, &for_a_task);
         let callers: Vec<_> = (0..8)
-            .map(|_| {
-                scope.spawn(|| {
+            .map(|caller| {
+                scope.spawn(move || {
                     let mut faults = Vec::new();
                     while !over.load(Ordering::Relaxed) {
-                        match sign_verified(&*key, b"message") {
+                        let made = if caller % 2 == 0 {
+                            sign_verified(&**key, b"message")
+                        } else {
+                            for_a_task()
+                        };
+                        match made {
                             Ok(_) => {
                                 signed.fetch_add(1, Ordering::Relaxed);
                             }

@@ -10,7 +10,7 @@ use stella_keys::conformance::conformance_within;
 use stella_keys::{Retry, Sign as _, SignError, sign_verified};
 use stella_testkit::aws_kms::FakeKms;
 
-use crate::{boxed, client, client_with};
+use crate::{client, client_with, shared};
 
 #[test]
 fn passes_the_suite() {
@@ -26,7 +26,7 @@ fn passes_the_suite() {
         |algorithm| {
             has(algorithm).then(|| {
                 **made.borrow_mut() += 1;
-                boxed(client.create(algorithm.id(), &format!("suite-{}", made.borrow())))
+                shared(client.create(algorithm.id(), &format!("suite-{}", made.borrow())))
             })
         },
     );

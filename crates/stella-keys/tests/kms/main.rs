@@ -71,6 +71,6 @@ fn reference(text: &str) -> KmsKeyRef {
     text.parse().expect("a reference")
 }
 
-fn boxed(key: AwsKmsKey) -> Box<dyn Sign> {
-    Box::new(key)
+fn shared(key: AwsKmsKey) -> Arc<dyn Sign> {
+    Arc::new(key)
 }

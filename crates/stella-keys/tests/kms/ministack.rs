@@ -10,7 +10,7 @@ use std::time::Duration;
 use stella_keys::conformance::conformance_within;
 use stella_keys::{SignError, sign_verified};
 
-use crate::{Client, boxed, client_as, reference};
+use crate::{Client, client_as, reference, shared};
 
 /// `None`, with a notice, only where `./test` said that it could not be had.
 fn installed() -> Option<PathBuf> {
@@ -103,7 +103,7 @@ fn ministack_makes_finds_and_signs_with_p256_and_ed25519() {
                 .contains(&algorithm.id())
                 .then(|| {
                     made.set(made.get() + 1);
-                    boxed(client.create(algorithm.id(), &format!("suite-{}", made.get())))
+                    shared(client.create(algorithm.id(), &format!("suite-{}", made.get())))
                 })
         },
     );

@@ -11,7 +11,7 @@ use stella_core::id::ProfileName;
 use stella_core::time::Timestamp;
 use stella_core::trust::{KeyRecord, TrustState};
 use stella_keys::pool::Role;
-use stella_keys::{Retry, Sign, SignError, VerifiedSignature, sign_verified};
+use stella_keys::{Retry, Sign, SignError, VerifiedSignature, sign_verified_async};
 use stella_store::{Attempt, AttestationState, LedgerKey, LogRow, Signed, SignedHere};
 
 use crate::app::error::{Error, ErrorKind, Result};
@@ -258,7 +258,7 @@ impl App {
         .await;
     }
 
-    /// Moved off the async threads. Past the deadline the signature may still
+    /// What blocks is moved off the async threads. Past the deadline the signature may still
     /// be made; nobody waits for it and nobody gets it.
     pub(in crate::app) async fn sign_within_deadline(
         &self,
@@ -275,10 +275,12 @@ impl App {
         message: Vec<u8>,
         deadline: Duration,
     ) -> std::result::Result<VerifiedSignature, SignError> {
-        let signing = tokio::task::spawn_blocking(move || sign_verified(signer.as_ref(), &message));
+        let signing = sign_verified_async(signer, message, |blocks| async {
+            let done = tokio::task::spawn_blocking(blocks).await;
+            done.unwrap_or_else(|_| Err(SignError::Internal("the signer broke off".to_owned())))
+        });
         match tokio::time::timeout(deadline, signing).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(SignError::Internal("the signer broke off".to_owned())),
+            Ok(outcome) => outcome,
             Err(_) => Err(SignError::TimedOut(format!("no answer within {deadline:?}"))),
         }
     }

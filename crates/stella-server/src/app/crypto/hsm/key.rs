@@ -6,7 +6,7 @@ use stella_core::alg::{Algorithm, PublicKey};
 use stella_core::id::KeyId;
 use stella_core::trust::KeyRecord;
 use stella_keys::hsm::{Hsm, KeyReference, TokenSelector};
-use stella_keys::{GenerateError, Sign, SignError, StoreDescription};
+use stella_keys::{GenerateError, Sign, SignError, Signing, StoreDescription};
 
 use crate::app::App;
 use crate::app::error::{Error, Result};
@@ -115,6 +115,10 @@ impl Sign for TokenKey {
         }
         let found = self.module.key(&self.at, &self.public_key)?;
         self.open.get_or_init(|| found).sign(message)
+    }
+
+    fn begin(&self, message: &Arc<[u8]>) -> Option<Signing> {
+        self.open.get()?.begin(message)
     }
 
     fn describe(&self) -> StoreDescription {
