@@ -89,6 +89,8 @@ fn soft_hsm(effort: &Effort) -> Result<(), String> {
         let share = of(&format!("worker-{callers}")) / of(&format!("raw-{SESSIONS}"));
         ratio(&format!("hsm.softhsm.worker-{callers}-to-raw"), share);
     }
+    let share = of("worker-16-tasks") / of(&format!("raw-{SESSIONS}"));
+    ratio("hsm.softhsm.worker-16-tasks-to-raw", share);
     Ok(())
 }
 
@@ -128,6 +130,7 @@ fn local(effort: &Effort, name: &str) -> Result<(), String> {
             let sign = || key.sign(&MESSAGE).is_ok();
             rates.add(format!("worker-{callers}"), rate(callers, effort.turn, &sign)?);
         }
+        rates.add("worker-16-tasks".to_owned(), tasks(16, effort.turn, &key)?);
     }
     let rates = rates.medians();
     for (what, rate) in &rates {
@@ -141,8 +144,10 @@ fn local(effort: &Effort, name: &str) -> Result<(), String> {
     };
     let added = (1.0 / of("worker-1") - 1.0 / of("here-1")) * 1e6;
     figure(&format!("hsm.local.{name}.added-at-one-caller"), added, "us");
-    let share = of("worker-16") / of(&format!("here-{SESSIONS}"));
-    ratio(&format!("hsm.local.{name}.worker-16-to-here"), share);
+    for callers in ["16", "16-tasks"] {
+        let share = of(&format!("worker-{callers}")) / of(&format!("here-{SESSIONS}"));
+        ratio(&format!("hsm.local.{name}.worker-{callers}-to-here"), share);
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 mod cold;
 mod figures;
 mod hsm;
+mod http;
 mod verify;
 
 use std::path::PathBuf;
@@ -56,6 +57,17 @@ enum Name {
         #[arg(long, default_value_t = 200)]
         turn_ms: u64,
     },
+    /// A server with callers, beside the same HTTP stack without a store
+    Http {
+        /// Size of the statement
+        #[arg(long, default_value_t = 2048)]
+        statement_bytes: usize,
+        /// How long each contender runs in a round
+        #[arg(long, default_value_t = 2000)]
+        turn_ms: u64,
+    },
+    #[command(hide = true)]
+    BareServer { algorithm: String },
     #[command(hide = true)]
     RawModule {
         module: PathBuf,
@@ -91,6 +103,16 @@ fn main() -> ExitCode {
             rounds: bench.rounds.max(1),
             turn: Duration::from_millis(turn_ms),
         }),
+        Name::Http {
+            statement_bytes,
+            turn_ms,
+        } => http::run(&http::Effort {
+            rounds: bench.rounds.max(1),
+            turn: Duration::from_millis(turn_ms),
+            statement_bytes,
+            exe: bench.exe,
+        }),
+        Name::BareServer { algorithm } => http::bare_server(&algorithm),
         Name::RawModule { module, label, pin } => hsm::raw_module(&module, &label, &pin),
         Name::Peak { command } => cold::print_peak(&command),
     };

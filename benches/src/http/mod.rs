@@ -1,0 +1,95 @@
+//! A real server with callers over TCP, beside the same HTTP stack that signs
+//! and stores nothing, and beside the disk alone.
+
+mod bare;
+mod load;
+mod server;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::figures::{figure, median, ratio};
+
+pub use bare::serve as bare_server;
+use load::{Load, Target};
+use server::Server;
+
+pub struct Effort {
+    pub rounds: usize,
+    pub turn: Duration,
+    pub statement_bytes: usize,
+    pub exe: PathBuf,
+}
+
+const CONNECTIONS: [usize; 3] = [1, 8, 64];
+const MOST: usize = 64;
+/// The profiles of the server, by the algorithm's short name.
+const ALGORITHMS: [&str; 2] = ["ecdsa-p256", "ed25519"];
+
+pub fn run(effort: &Effort) -> Result<(), String> {
+    let folder = tempfile::tempdir_in(".").map_err(text)?;
+    figure("http.fsync", fsyncs(folder.path(), effort.turn)?, "1/s");
+    let server = Server::start(&effort.exe, folder.path(), &ALGORITHMS)?;
+    for algorithm in ALGORITHMS {
+        let bare = bare::Bare::start(algorithm)?;
+        let mut load = Load::new(effort.statement_bytes)?;
+        let mut top = 0.0;
+        for connections in CONNECTIONS {
+            let (mut ours, mut limit, mut waited) = (Vec::new(), Vec::new(), Vec::new());
+            for _ in 0..effort.rounds {
+                limit.push(load.run(&bare.target(), connections, effort.turn)?.rate);
+                let turn = load.run(&server.target(algorithm), connections, effort.turn)?;
+                ours.push(turn.rate);
+                waited.extend(turn.waited);
+            }
+            let (ours, limit) = (median(ours), median(limit));
+            let name = format!("http.sqlite.{algorithm}.{connections}");
+            figure(&format!("{name}.bare"), limit, "1/s");
+            figure(&format!("{name}.rate"), ours, "1/s");
+            percentiles(&name, waited);
+            ratio(&format!("{name}.of-bare"), ours / limit);
+            top = ours;
+        }
+        let half = load.paced(&server.target(algorithm), MOST, top / 2.0, effort.turn * 4)?;
+        let name = format!("http.sqlite.{algorithm}.at-half");
+        figure(&format!("{name}.rate"), half.rate, "1/s");
+        percentiles(&name, half.waited);
+    }
+    server.stop()
+}
+
+fn percentiles(name: &str, mut waited: Vec<Duration>) {
+    waited.sort_unstable();
+    for (percent, of) in [("p50", 50), ("p99", 99)] {
+        let at = waited.len().saturating_sub(1) * of / 100;
+        if let Some(waited) = waited.get(at) {
+            figure(&format!("{name}.{percent}"), waited.as_secs_f64() * 1e3, "ms");
+        }
+    }
+}
+
+/// What one durable write after another costs where the store is.
+fn fsyncs(folder: &Path, turn: Duration) -> Result<f64, String> {
+    let mut file = std::fs::File::create(folder.join("fsync")).map_err(text)?;
+    let begun = Instant::now();
+    let mut done = 0_u32;
+    while begun.elapsed() < turn {
+        file.write_all(&[7; 4096]).map_err(text)?;
+        file.sync_data().map_err(text)?;
+        done += 1;
+    }
+    Ok(f64::from(done) / begun.elapsed().as_secs_f64())
+}
+
+fn target(port: u16, profile: &str, token: Option<String>) -> Target {
+    Target {
+        port,
+        profile: profile.to_owned(),
+        token,
+    }
+}
+
+fn text(e: impl std::fmt::Display) -> String {
+    e.to_string()
+}
