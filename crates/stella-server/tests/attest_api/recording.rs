@@ -422,21 +422,23 @@ async fn with_a_token(world: &World) -> (Caller, String) {
 
 /// Another process on the same store knows more than this one remembers.
 #[tokio::test]
-async fn what_another_process_did_is_seen_by_the_next_signature() {
+async fn what_another_process_revoked_signs_nothing_more() {
     let world = World::ready().await;
+    let (ci, token) = with_a_token(&world).await;
+    let options = CreateOptions {
+        known_at: Some(world.app.trust_head().await.expect("trust").head),
+        ..CreateOptions::default()
+    };
     let create = |digit: &str| {
         let request = about(PAD, digit, "evidence.stella/v1");
-        world
-            .app
-            .create_attestation(&world.owner, request, CreateOptions::default())
+        world.app.create_attestation(&ci, request, options.clone())
     };
-    let first = create("a").await.expect("signed").attestations.remove(0);
+    create("a").await.expect("a token that is good");
     let other = world.beside();
-    other.generate("k9", "default").await;
-    other.activate("k9").await;
-    let next = create("b").await.expect("signed").attestations.remove(0);
-    assert_ne!(first.key_id, next.key_id);
-    assert_eq!(next.key_id.as_deref(), Some("k9"));
+    let revoked = other.app.revoke_token(&other.owner, &token).await;
+    revoked.expect("revoked");
+    let refused = create("b").await.expect_err("a token that was revoked");
+    assert_eq!(refused.code, "access.unauthenticated");
 }
 
 /// What somebody only brought here is not put under our name by the way.
