@@ -23,7 +23,7 @@ use stella_store::{Store, StoreError};
 use crate::app::crypto::hsm::Modules;
 use crate::app::local_hsm::Locals;
 use crate::app::trust::Decision;
-use crate::app::{App, Caller, Target, signers, trust};
+use crate::app::{App, Caller, Target, signers, tokens, trust};
 use crate::clock::{self, SystemClock};
 use crate::config::{self, ConfigError, Settings, StoreUrl};
 use crate::entropy::{self, Entropy, SystemEntropy};
@@ -255,6 +255,7 @@ impl Instance {
             entropy,
             settings,
             trust: trust::Trust::default(),
+            known_tokens: tokens::KnownTokens::default(),
             signers,
             modules: Modules::opened_by(Box::new(workers)),
             doctor: Default::default(),

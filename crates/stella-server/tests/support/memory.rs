@@ -201,6 +201,9 @@ impl AttestationStore for MemoryStore {
                 return Ok(Inserted::Repeated(earlier.clone()));
             }
         }
+        if new.expected_head.is_some_and(|head| head != tables.state.head) {
+            return Ok(Inserted::HeadMoved);
+        }
         if tables.rows.contains_key(&new.id) {
             return Err(StoreError::Unavailable("the id is taken".to_owned()));
         }

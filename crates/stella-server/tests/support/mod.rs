@@ -28,6 +28,7 @@ use stella_keys::{Sign, SignError};
 use stella_server::app::attest::CreateOptions;
 use stella_server::app::caller::SigningScope;
 use stella_server::app::signers::Signers;
+use stella_server::app::tokens::KnownTokens;
 use stella_server::app::trust::{Decision, Trust};
 use stella_server::app::{App, Caller, Result, Role, Target};
 use stella_server::config::Settings;
@@ -42,7 +43,7 @@ pub struct World {
     pub app: Arc<App>,
     pub clock: Arc<FixedClock>,
     pub owner: Caller,
-    _home: tempfile::TempDir,
+    _home: Arc<tempfile::TempDir>,
 }
 
 impl World {
@@ -64,16 +65,24 @@ impl World {
         Self::of(store, Settings::default(), self._home, self.clock)
     }
 
+    /// Another process on the same home.
+    #[allow(dead_code, reason = "each test binary uses its own part of it")]
+    pub fn beside(&self) -> Self {
+        let store = open_store(self._home.path());
+        let (home, clock) = (Arc::clone(&self._home), Arc::clone(&self.clock));
+        Self::of(store, Settings::default(), home, clock)
+    }
+
     /// Over a store of the test's own.
     pub fn over(store: Arc<dyn Store>, settings: Settings, home: tempfile::TempDir) -> Self {
         let clock = Arc::new(FixedClock::at("2025-01-01T00:00:00Z"));
-        Self::of(store, settings, home, clock)
+        Self::of(store, settings, Arc::new(home), clock)
     }
 
     fn of(
         store: Arc<dyn Store>,
         settings: Settings,
-        home: tempfile::TempDir,
+        home: Arc<tempfile::TempDir>,
         clock: Arc<FixedClock>,
     ) -> Self {
         let sealer = Sealer::new(&SealingKey::from_bytes([7; 32])).expect("a sealer");
@@ -83,6 +92,7 @@ impl World {
             entropy: Arc::new(SystemEntropy),
             settings,
             trust: Trust::default(),
+            known_tokens: KnownTokens::default(),
             signers: Signers::new(Some(sealer)),
             modules: Default::default(),
             doctor: Default::default(),

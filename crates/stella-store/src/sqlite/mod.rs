@@ -28,6 +28,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use self::readers::Readers;
@@ -119,6 +120,9 @@ fn attach(path: &Path, options: &OpenOptions) -> Result<Connection> {
     let conn = Connection::open_with_flags(":memory:", flags)?;
     conn.busy_timeout(options.busy_timeout)?;
     conn.set_prepared_statement_cache_capacity(128);
+    // Plans do not depend on what is bound, or each `LIMIT ?` is planned anew
+    // each time.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.execute("ATTACH ?1 AS signer", [file::uri(path)])?;
     for (pragma, value) in [
         ("foreign_keys", "ON"),
