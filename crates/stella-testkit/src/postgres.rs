@@ -36,7 +36,8 @@ const DEFAULT_PORT: u16 = 5432;
 const START: Duration = Duration::from_secs(60);
 
 /// Holds the server: an end of standard input is the end of the starter.
-const KEEPER: &str = r#""$@" & server=$!; cat >/dev/null; kill -INT $server; wait $server"#;
+const KEEPER: &str = r#"folder=$1; shift; "$@" & server=$!
+cat >/dev/null; kill -INT $server; wait $server; rm -rf -- "$folder""#;
 
 impl Postgres {
     /// On its socket alone.
@@ -86,6 +87,7 @@ impl Postgres {
         let log = std::fs::File::create(folder.path().join("log")).expect("a log");
         let keeper = Command::new("sh")
             .args(["-c", KEEPER, "keeper"])
+            .arg(folder.path())
             .arg(server.get_program())
             .args(server.get_args())
             .arg("-D")
@@ -117,6 +119,15 @@ impl Postgres {
         let name = format!("test_{n}");
         self.psql("postgres", SUPERUSER, &format!("CREATE DATABASE {name}"))
             .expect("a database");
+        name
+    }
+
+    /// A new database that is as `template` is, to which nobody is connected.
+    pub fn copy_of(&self, template: &str) -> String {
+        let n = self.databases.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test_{n}");
+        let sql = format!("CREATE DATABASE {name} TEMPLATE {template}");
+        self.psql("postgres", SUPERUSER, &sql).expect("a database");
         name
     }
 
