@@ -434,7 +434,7 @@ async fn what_another_process_revoked_signs_nothing_more() {
         world.app.create_attestation(&ci, request, options.clone())
     };
     create("a").await.expect("a token that is good");
-    let other = world.beside();
+    let other = world.beside().await;
     let revoked = other.app.revoke_token(&other.owner, &token).await;
     revoked.expect("revoked");
     let refused = create("b").await.expect_err("a token that was revoked");

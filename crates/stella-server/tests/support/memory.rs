@@ -178,6 +178,14 @@ impl EventStore for MemoryStore {
         Ok(!self.tables().sealed.is_empty())
     }
 
+    async fn sealing_key(&self) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    async fn claim_sealing_key(&self, id: &str) -> Result<String> {
+        Ok(id.to_owned())
+    }
+
     async fn audit(&self, _: AuditFilter) -> Result<Vec<AuditRow>> {
         Ok(Vec::new())
     }

@@ -1,6 +1,7 @@
 //! An instance for tests: its own store, a clock that stands still.
 
 pub mod memory;
+mod postgres;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -54,21 +55,21 @@ impl World {
 
     pub async fn with(settings: Settings) -> Self {
         let home = tempfile::tempdir().expect("a folder");
-        let store = open_store(home.path());
+        let store = open_store(home.path()).await;
         Self::over(store, settings, home)
     }
 
     /// The home as another process finds it that starts now.
     #[allow(dead_code, reason = "each test binary uses its own part of it")]
-    pub fn restarted(self) -> Self {
-        let store = open_store(self._home.path());
+    pub async fn restarted(self) -> Self {
+        let store = open_store(self._home.path()).await;
         Self::of(store, Settings::default(), self._home, self.clock)
     }
 
     /// Another process on the same home.
     #[allow(dead_code, reason = "each test binary uses its own part of it")]
-    pub fn beside(&self) -> Self {
-        let store = open_store(self._home.path());
+    pub async fn beside(&self) -> Self {
+        let store = open_store(self._home.path()).await;
         let (home, clock) = (Arc::clone(&self._home), Arc::clone(&self.clock));
         Self::of(store, Settings::default(), home, clock)
     }
@@ -321,9 +322,17 @@ impl World {
     }
 }
 
-fn open_store(home: &Path) -> Arc<dyn Store> {
-    let options = stella_store::sqlite::OpenOptions::default();
-    Arc::new(SqliteStore::open(&home.join("stella.db"), &options).expect("a store"))
+/// The store of this home: SQLite, or with `STELLA_TEST_STORE=postgres` a
+/// database of its own.
+pub async fn open_store(home: &Path) -> Arc<dyn Store> {
+    match std::env::var("STELLA_TEST_STORE").as_deref() {
+        Ok("postgres") => Arc::new(postgres::open(home).await),
+        Ok(other) => panic!("STELLA_TEST_STORE is postgres or not set, not {other}"),
+        Err(_) => {
+            let options = stella_store::sqlite::OpenOptions::default();
+            Arc::new(SqliteStore::open(&home.join("stella.db"), &options).expect("a store"))
+        }
+    }
 }
 
 /// A key store that misbehaves.

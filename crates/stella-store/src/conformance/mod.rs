@@ -37,6 +37,7 @@ where
         events::a_failed_append_leaves_nothing,
         events::the_chain_is_told_as_each_event_left_it,
         events::sealed_keys_come_back,
+        events::the_first_who_names_the_sealing_key_decides,
         events::audit_filters,
         events::projections_are_rebuilt,
         attestations::every_field_comes_back,
