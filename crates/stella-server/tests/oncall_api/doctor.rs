@@ -454,3 +454,58 @@ async fn an_anchor_that_nobody_can_sign_for_is_found() {
     api.world.revoke(pypi, "k2", reason, None).await;
     api.stands(ID, "fail", &format!("--anchor-id {pypi}")).await;
 }
+
+#[tokio::test]
+async fn verification_health_judges_what_was_signed_last() {
+    const ID: &str = "check.attestor.verification-health";
+    let none = Api {
+        world: World::empty().await,
+    };
+    none.stands(ID, "warn", "stella anchor create").await;
+
+    let api = Api::ready().await;
+    api.stands(ID, "skip", "").await;
+    let good = about("pkg:npm/a@1", "a", "test");
+    api.world.create(good).await.expect("signed");
+    let check = api.stands(ID, "pass", "").await;
+    assert!(check.to_string().contains("1 of the newest 1 pass"), "{check}");
+
+    // Nobody decides on this one.
+    let other = api.world.create(about("pkg:pypi/b@1", "b", "test")).await;
+    let id = other.expect("signed").attestations.remove(0).id;
+    let next = format!("stella verify attestation --attestation {id} --verbose");
+    let check = api.stands(ID, "warn", &next).await;
+    assert!(check.to_string().contains("anchor.none"), "{check}");
+
+    // The key is compromised: nothing passes.
+    let anchor = api.world.app.trust_head().await.expect("trust");
+    let anchor = *anchor.anchors.keys().next().expect("an anchor");
+    api.world
+        .revoke(anchor, "k1", RevokeReason::Compromise, None)
+        .await;
+    let check = api.stands(ID, "fail", "stella verify attestation").await;
+    assert!(check.to_string().contains("key.compromised"), "{check}");
+}
+
+#[tokio::test]
+async fn verification_health_leaves_out_what_was_withdrawn_and_sees_disabled_anchors() {
+    const ID: &str = "check.attestor.verification-health";
+    let api = Api::ready().await;
+    let other = api.world.create(about("pkg:pypi/b@1", "b", "test")).await;
+    let id = other.expect("signed").attestations.remove(0).id;
+    api.stands(ID, "fail", "stella verify attestation").await;
+    let path = format!("/v1/attestations/{id}/withdraw");
+    let owner = &api.world.owner;
+    let (status, said) = api
+        .call(owner, Method::POST, &path, r#"{"reason": "superseded"}"#)
+        .await;
+    assert_eq!(status, 200, "{said}");
+    api.stands(ID, "skip", "").await;
+    let anchor = api.world.app.trust_head().await.expect("trust");
+    let anchor = *anchor.anchors.keys().next().expect("an anchor");
+    let path = format!("/v1/anchors/{anchor}");
+    let off = r#"{"status": "disabled", "note": "incident 4"}"#;
+    let (status, said) = api.call(owner, Method::PATCH, &path, off).await;
+    assert_eq!(status, 200, "{said}");
+    api.stands(ID, "fail", "stella anchor list").await;
+}
