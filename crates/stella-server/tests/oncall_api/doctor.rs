@@ -509,3 +509,29 @@ async fn verification_health_leaves_out_what_was_withdrawn_and_sees_disabled_anc
     assert_eq!(status, 200, "{said}");
     api.stands(ID, "fail", "stella anchor list").await;
 }
+
+#[tokio::test]
+async fn nobody_is_told_to_retry_what_was_withdrawn() {
+    const ID: &str = "check.attestor.signing-health";
+    let api = Api::ready().await;
+    let sound = api.world.break_key("k1", Fault::Down).await;
+    let recorded = api.world.create(about("pkg:npm/a@1", "a", "test")).await;
+    let id = recorded.expect("recorded").attestations.remove(0).id;
+    let key = "k1".parse().expect("a key id");
+    api.world.app.signers.keep(&key, &sound).await;
+    let warnings = async || {
+        let (_, status) = api.get("/v1/status").await;
+        status["warnings"].to_string()
+    };
+    assert!(warnings().await.contains("attest retry"));
+    api.stands(ID, "warn", "stella attest retry --failed").await;
+    let path = format!("/v1/attestations/{id}/withdraw");
+    let body = r#"{"reason": "superseded"}"#;
+    let (status, said) = api.call(&api.world.owner, Method::POST, &path, body).await;
+    assert_eq!(status, 200, "{said}");
+    assert!(!warnings().await.contains("attest retry"));
+    api.stands(ID, "pass", "").await;
+    // The queue leaves it alone too.
+    let tried = api.world.app.sign_waiting().await.expect("a round");
+    assert_eq!(tried.tried, 0);
+}
