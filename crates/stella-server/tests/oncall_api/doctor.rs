@@ -535,3 +535,19 @@ async fn nobody_is_told_to_retry_what_was_withdrawn() {
     let tried = api.world.app.sign_waiting().await.expect("a round");
     assert_eq!(tried.tried, 0);
 }
+
+#[tokio::test]
+async fn hsm_status_tells_of_a_kms_where_there_is_no_module() {
+    let api = Api::ready().await;
+    let (status, problem) = api.get("/v1/crypto/hsm").await;
+    assert_eq!((status, &problem["code"]), (404, &"hsm.none".into()));
+    api.held_elsewhere("fips-kms", "kms://aws/key/alias/fips").await;
+    let (status, list) = api.get("/v1/crypto/hsm").await;
+    assert_eq!(status, 200, "{list}");
+    assert_eq!(list["modules"], serde_json::json!([]));
+    assert_eq!(list["otherStores"][0]["store"], "AWS KMS", "{list}");
+    assert_eq!(list["otherStores"][0]["state"], "closed", "{list}");
+    // Who names a module asks about a module.
+    let (status, _) = api.get("/v1/crypto/hsm?module=primary").await;
+    assert_eq!(status, 404);
+}
