@@ -11,12 +11,14 @@ mod sealed;
 pub mod sealing;
 
 use std::fmt;
+use std::future::ready;
+use std::sync::Arc;
 
 use stella_core::alg::{Algorithm, PublicKey};
 use zeroize::Zeroizing;
 
 use crate::entropy::{Entropy, EntropyError, SystemEntropy};
-use crate::{Generate, GenerateError, Sign, SignError, StoreDescription};
+use crate::{Generate, GenerateError, Progress, Sign, SignError, Signing, StoreDescription};
 use scheme::{Pair, PrivateScheme};
 
 pub use import::ImportError;
@@ -84,6 +86,12 @@ impl Sign for SoftwareKey {
             .map_err(|_| SignError::Internal(format!("{} in software", self.algorithm())))
     }
 
+    /// Nothing is waited for: to move what takes some microseconds to another
+    /// thread and back would take longer.
+    fn begin(&self, message: &Arc<[u8]>) -> Option<Signing> {
+        (message.len() <= QUICK).then(|| -> Signing { Box::pin(ready(Progress::Done(self.sign(message)))) })
+    }
+
     fn describe(&self) -> StoreDescription {
         let scheme = self.algorithm().scheme();
         StoreDescription {
@@ -118,6 +126,9 @@ impl Generate for SoftwareStore {
     }
 }
 
+/// Longer messages take a while to hash.
+const QUICK: usize = 64 << 10;
+
 /// Of 32 random bytes all but one in 2^32 are a key on each of the curves, and
 /// all are a key of the others: more draws than this mean that the bytes are
 /// not random.
@@ -125,8 +136,6 @@ const DRAWS: usize = 8;
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::conformance::conformance;
 
