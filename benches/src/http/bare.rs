@@ -38,7 +38,10 @@ impl Bare {
         let mut line = String::new();
         let stdout = child.stdout.take().ok_or("no stdout")?;
         BufReader::new(stdout).read_line(&mut line).map_err(text)?;
-        let port = line.trim().parse().map_err(|_| format!("the bare server said {line:?}"));
+        let port = line
+            .trim()
+            .parse()
+            .map_err(|_| format!("the bare server said {line:?}"));
         match port {
             Ok(port) => Ok(Self { child, port }),
             Err(e) => {
@@ -64,7 +67,9 @@ impl Drop for Bare {
 pub fn serve(algorithm: &str) -> Result<(), String> {
     let algorithm: Algorithm = algorithm.parse().map_err(text)?;
     let key = Arc::new(SoftwareKey::generate(algorithm, &mut SystemEntropy).map_err(text)?);
-    let router = Router::new().route("/v1/attestations", post(sign)).with_state(key);
+    let router = Router::new()
+        .route("/v1/attestations", post(sign))
+        .with_state(key);
     let runtime = tokio::runtime::Runtime::new().map_err(text)?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(text)?;

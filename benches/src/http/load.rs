@@ -174,10 +174,7 @@ async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<(),
             return Ok(());
         }
         if stream.read_buf(answer).await.map_err(text)? == 0 {
-            return Err(format!(
-                "half an answer: {}",
-                String::from_utf8_lossy(answer)
-            ));
+            return Err(format!("half an answer: {}", String::from_utf8_lossy(answer)));
         }
     }
 }
@@ -188,7 +185,8 @@ fn length(answer: &[u8]) -> Option<usize> {
     let text = std::str::from_utf8(&answer[..head]).ok()?;
     let header = |line: &str| {
         let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+        name.eq_ignore_ascii_case("content-length")
+            .then(|| value.trim().parse().ok())?
     };
     Some(head + text.lines().find_map(header).unwrap_or(0_usize))
 }

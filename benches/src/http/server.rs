@@ -19,13 +19,17 @@ pub struct Server {
 impl Server {
     /// With a profile, a key and an anchor for each algorithm.
     pub fn start(exe: &Path, folder: &Path, algorithms: &[&str]) -> Result<Self, String> {
-        let exe = exe.canonicalize().map_err(|e| format!("{}: {e}", exe.display()))?;
+        let exe = exe
+            .canonicalize()
+            .map_err(|e| format!("{}: {e}", exe.display()))?;
         let home = folder.join("home").canonicalize().unwrap_or(folder.join("home"));
         let stella = |arguments: &[&str]| said(&exe, &home, arguments);
         stella(&["init", "--no-key"])?;
         let profiles: Vec<String> = algorithms
             .iter()
-            .map(|algorithm| format!("    {algorithm}: {{algorithm: {algorithm}, keyStore: \"software://\"}}\n"))
+            .map(|algorithm| {
+                format!("    {algorithm}: {{algorithm: {algorithm}, keyStore: \"software://\"}}\n")
+            })
             .collect();
         std::fs::write(
             home.join("signer.yaml"),
@@ -49,7 +53,17 @@ impl Server {
             "--key-ids",
             &keys.join(","),
         ])?;
-        let token = stella(&["token", "create", "--role", "signer", "--purl", "pkg:generic/*", "--types", "slsaprovenance1", "-q"])?;
+        let token = stella(&[
+            "token",
+            "create",
+            "--role",
+            "signer",
+            "--purl",
+            "pkg:generic/*",
+            "--types",
+            "slsaprovenance1",
+            "-q",
+        ])?;
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|free| free.local_addr())
             .map_err(text)?
@@ -106,7 +120,11 @@ fn said(exe: &Path, home: &Path, arguments: &[&str]) -> Result<String, String> {
 
 fn command(exe: &Path, home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(exe);
-    command.args(arguments).env_clear().env("STELLA_HOME", home).stdin(Stdio::null());
+    command
+        .args(arguments)
+        .env_clear()
+        .env("STELLA_HOME", home)
+        .stdin(Stdio::null());
     command
 }
 

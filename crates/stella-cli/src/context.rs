@@ -95,6 +95,11 @@ impl Context {
         Api::connect(self, timeouts).await
     }
 
+    /// Whether the command needs no server where many share one store.
+    pub fn looks_after_the_store(&self) -> bool {
+        self.verb == "doctor" || self.verb.starts_with("db ")
+    }
+
     /// The home that was named, else the user's own.
     pub fn home(&self) -> Result<PathBuf, CliError> {
         self.global

@@ -67,6 +67,7 @@ fn an_init_that_was_cut_off_is_said_so_and_begun_again() {
     chmod(&s.home(), 0o700);
     std::fs::write(s.home().join("home.lock"), "").expect("a marker");
     std::fs::write(s.home().join("sealing.key"), "half a k").expect("a key begun");
+    chmod(&s.home().join("sealing.key"), 0o600);
     s.run("keys list").ends(2).says("never finished").says("init");
     s.ok("init");
     s.ok("attest create --type test --subject test:x");

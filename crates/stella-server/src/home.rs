@@ -175,13 +175,16 @@ impl Home {
     }
 
     pub fn config(&self) -> PathBuf {
-        self.path.join("signer.yaml")
+        self.path.join(CONFIG)
     }
 
     fn marker(&self) -> PathBuf {
-        self.path.join("home.lock")
+        self.path.join(MARKER)
     }
 }
+
+pub const MARKER: &str = "home.lock";
+pub const CONFIG: &str = "signer.yaml";
 
 /// The version of the home's layout.
 const FINISHED: &[u8] = b"stella-home-v1\n";

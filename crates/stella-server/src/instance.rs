@@ -1,5 +1,10 @@
 //! An instance: a home opened, its parts put together.
 
+mod sealing;
+mod store;
+
+pub(crate) use store::bounds;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,18 +17,17 @@ use stella_core::purl::PurlPattern;
 use stella_core::time::{Clock, Timestamp};
 use stella_core::trust::anchor::AnchorPolicy;
 use stella_core::trust::decide::anchor;
-use stella_keys::software::{Sealer, SealingKey, SealingKeyError};
-use stella_store::sqlite::{OpenOptions as StoreOptions, SqliteStore};
+use stella_keys::software::{SEALING_KEY_FILE as SEALING_KEY, SealingKey, SealingKeyError};
 use stella_store::{Store, StoreError};
 
 use crate::app::crypto::hsm::Modules;
 use crate::app::local_hsm::Locals;
 use crate::app::trust::Decision;
-use crate::app::{App, Caller, Target, signers, trust};
+use crate::app::{App, Caller, Target, signers, tokens, trust};
 use crate::clock::{self, SystemClock};
-use crate::config::{self, ConfigError, Settings};
+use crate::config::{self, ConfigError, Settings, StoreUrl};
 use crate::entropy::{self, Entropy, SystemEntropy};
-use crate::home::{Home, HomeError, HomeLock, Locking};
+use crate::home::{CONFIG, Home, HomeError, HomeLock, Locking, MARKER};
 use crate::hsm::{LocalWorkers, Workers};
 use crate::{http, user};
 
@@ -38,6 +42,9 @@ pub struct Instance {
 pub enum OpenMode {
     /// One command, in its own process; many may run at once.
     Embedded,
+    /// The same for a command that looks after the store, also one that
+    /// servers share.
+    Upkeep,
     /// The one server of this home.
     Server,
 }
@@ -53,6 +60,16 @@ pub struct InitOptions {
     pub config: Option<PathBuf>,
     /// Make no key, and hence an anchor that holds none.
     pub no_key: bool,
+    /// Where everything is to be kept, written into the home's configuration.
+    pub store: Option<StoreChoice>,
+    /// A copy of the sealing key of the store's other homes.
+    pub sealing_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone)]
+pub struct StoreChoice {
+    pub url: StoreUrl,
+    pub password_file: Option<PathBuf>,
 }
 
 /// What `init` made.
@@ -60,8 +77,10 @@ pub struct InitOptions {
 pub struct Initialized {
     pub home: PathBuf,
     pub key: Option<Key>,
-    /// The anchor `test:*` for type `test`.
-    pub anchor_id: String,
+    /// The anchor `test:*` for type `test`; none where the store had anchors.
+    pub anchor_id: Option<String>,
+    /// Other homes share its store.
+    pub shared: bool,
     /// What the person should know, such as why there is no key.
     pub notes: Vec<String>,
 }
@@ -76,8 +95,18 @@ pub enum InstanceError {
     SealingKeyLost(PathBuf),
     #[error(transparent)]
     SealingKey(#[from] SealingKeyError),
-    #[error("this build has no store for {0}")]
-    NoSuchStore(String),
+    #[error("private keys in this database are sealed with sealing key {0}, which is not in this home")]
+    SealingKeyElsewhere(String),
+    #[error(
+        "private keys in this database are sealed with sealing key {theirs}; {} is sealing key {ours}", .file.display()
+    )]
+    SealingKeyOfAnother {
+        file: PathBuf,
+        ours: String,
+        theirs: String,
+    },
+    #[error("the home {} keeps everything in PostgreSQL, and no server runs on it here", .0.display())]
+    Shared(PathBuf),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("this machine's clock says {0}; nothing is signed or judged by such a clock")]
@@ -88,42 +117,82 @@ pub enum InstanceError {
 
 impl Instance {
     /// Makes a home with its sealing key and database, a key for the profile
-    /// `default`, and an anchor under which test statements verify.
+    /// `default`, and an anchor under which test statements verify. On a store
+    /// that others have filled already, nothing but the home.
     pub async fn init(path: &Path, options: &InitOptions) -> Result<Initialized, InstanceError> {
         // Read first: a mistake in the configuration leaves no half a home.
-        let settings = config::load(&config::Sources::usual(path, options.config.as_deref()))?;
-        let home = match Home::create(path) {
-            Err(HomeError::Exists(_)) => clear_unfinished(path).await?,
-            made => made?,
+        let mut settings = config::load(&config::Sources::usual(path, options.config.as_deref()))?;
+        if let Some(choice) = &options.store {
+            settings.store.url = choice.url.clone();
+            settings.store.password_file.clone_from(&choice.password_file);
+        }
+        // Asked first as well: is it there, set up, and may this home join it?
+        let joined = match &settings.store.url {
+            StoreUrl::Postgres(url) => {
+                if Home::open(path).is_ok_and(|home| !home.is_unfinished()) {
+                    return Err(HomeError::Exists(path.to_owned()).into());
+                }
+                let store = store::in_postgres(url, &settings.store).await?;
+                let key = sealing::for_joining(store.as_ref(), path, options.sealing_key.as_deref()).await?;
+                Some((store, key))
+            }
+            StoreUrl::Home | StoreUrl::File(_) => None,
         };
-        let filled = Self::fill(home.clone(), settings, options.no_key).await;
-        if filled.is_err() {
+        let (home, lock) = claim(path).await?;
+        let shared = joined.is_some();
+        let filled = Self::fill(home.clone(), lock, settings, options, joined).await;
+        // What keys were sealed with in a store that is elsewhere must stay.
+        if filled.is_err() && !(shared && home.sealing_key().exists()) {
             empty(&home);
         }
         filled
     }
 
-    async fn fill(home: Home, settings: Settings, no_key: bool) -> Result<Initialized, InstanceError> {
+    async fn fill(
+        home: Home,
+        lock: HomeLock,
+        settings: Settings,
+        options: &InitOptions,
+        joined: Option<(Arc<dyn Store>, Option<SealingKey>)>,
+    ) -> Result<Initialized, InstanceError> {
         let path = home.path().to_owned();
-        let lock = lock(&home, OpenMode::Server).await?;
-        SealingKey::create(&path, &mut stella_keys::entropy::SystemEntropy)?;
-        let store = open_store(&home, &settings, true).await?;
+        let shared = joined.is_some();
+        let store = match joined {
+            Some((store, key)) => {
+                sealing::share(store.as_ref(), &home, key).await?;
+                store
+            }
+            None => {
+                sealing::kept_or_made(&home)?;
+                store::open(&home, &settings, true).await?
+            }
+        };
+        if let Some(choice) = &options.store {
+            store::write_choice(&home, choice)?;
+        }
         let instance = Self::assemble(home.clone(), lock, settings, store, OpenMode::Embedded).await?;
         let app = &instance.app;
         let caller = Caller::owner(format!("local:{}", user::current()));
-        let obstacle = if no_key { None } else { no_first_key(&app.settings) };
-        let key = if no_key || obstacle.is_some() {
-            None
-        } else {
-            Some(app.generate_key(&caller, first_key()).await?)
+        let trust = app.trust_head().await?;
+        let mut notes = Vec::new();
+        let mut key = None;
+        if trust.keys.is_empty() && !options.no_key {
+            match no_first_key(&app.settings) {
+                Some(obstacle) => notes.push(obstacle),
+                None => key = Some(app.generate_key(&caller, first_key()).await?),
+            }
+        }
+        let anchor_id = match trust.anchors.is_empty() {
+            true => Some(test_anchor(app, &caller, key.as_ref()).await?.to_string()),
+            false => None,
         };
-        let anchor_id = test_anchor(app, &caller, key.as_ref()).await?;
         home.finish()?;
         Ok(Initialized {
             home: path,
             key,
-            anchor_id: anchor_id.to_string(),
-            notes: obstacle.into_iter().collect(),
+            anchor_id,
+            shared,
+            notes,
         })
     }
 
@@ -135,8 +204,11 @@ impl Instance {
         if home.is_unfinished() {
             return Err(HomeError::Unfinished(path.to_owned()).into());
         }
+        if mode == OpenMode::Embedded && matches!(settings.store.url, StoreUrl::Postgres(_)) {
+            return Err(InstanceError::Shared(path.to_owned()));
+        }
         // What was lost is never replaced by an empty one.
-        let store = open_store(&home, &settings, false).await?;
+        let store = store::open(&home, &settings, false).await?;
         Self::assemble(home, lock, settings, store, mode).await
     }
 
@@ -166,7 +238,8 @@ impl Instance {
         if !clock::is_plausible(now) {
             return Err(InstanceError::Clock(now));
         }
-        let sealer = sealer(&home, store.as_ref()).await?;
+        let shared = matches!(settings.store.url, StoreUrl::Postgres(_));
+        let sealer = sealing::sealer(&home, store.as_ref(), shared).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let runtime = tokio::runtime::Handle::current();
@@ -182,6 +255,7 @@ impl Instance {
             entropy,
             settings,
             trust: trust::Trust::default(),
+            known_tokens: tokens::KnownTokens::default(),
             signers,
             modules: Modules::opened_by(Box::new(workers)),
             doctor: Default::default(),
@@ -189,7 +263,7 @@ impl Instance {
             target: Target {
                 place: home.path().display().to_string(),
                 mode: match mode {
-                    OpenMode::Embedded => "embedded",
+                    OpenMode::Embedded | OpenMode::Upkeep => "embedded",
                     OpenMode::Server => "server",
                 },
             },
@@ -220,9 +294,10 @@ impl InstanceError {
             Self::Home(HomeError::ReadOnly { .. }) => "home.read-only",
             Self::Home(HomeError::Io { .. }) => "home.io",
             Self::Config(e) => e.code(),
-            Self::SealingKeyLost(_) => "key-store.no-sealing-key",
+            Self::SealingKeyLost(_) | Self::SealingKeyElsewhere(_) => "key-store.no-sealing-key",
+            Self::SealingKeyOfAnother { .. } => "key-store.wrong-sealing-key",
             Self::SealingKey(e) => e.code(),
-            Self::NoSuchStore(_) => "store.unsupported",
+            Self::Shared(_) => "store.shared",
             Self::Store(StoreError::Schema(_)) => "store.schema",
             Self::Store(StoreError::Missing(_)) => "store.missing",
             Self::Store(StoreError::Corrupt(_)) => "store.corrupt",
@@ -259,7 +334,15 @@ impl InstanceError {
                 "restore the database from your backup, or set store.url to where it is; only where nothing was ever kept, remove the folder and run stella init"
                     .to_owned(),
             ),
-            Self::NoSuchStore(_) => Some("set store.url to sqlite: (a file in the home)".to_owned()),
+            Self::SealingKeyElsewhere(_) | Self::SealingKeyOfAnother { .. } => Some(
+                "copy the file sealing.key from a home that uses this database, mode 600: into this home, or for a new one stella init --sealing-key FILE"
+                    .to_owned(),
+            ),
+            Self::Shared(path) => Some(format!(
+                "stella --home {} serve, or ask a server that runs elsewhere with --server URL",
+                path.display()
+            )),
+            Self::Store(StoreError::Schema(why)) if why.contains("stella db migrate") => None,
             Self::Store(StoreError::Corrupt(_)) => Some("stella db verify, or restore a backup".to_owned()),
             Self::App(e) => e.next.clone(),
             // Their words say what to run, where a command mends it.
@@ -275,7 +358,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 async fn lock(home: &Home, mode: OpenMode) -> Result<HomeLock, HomeError> {
     let how = match mode {
-        OpenMode::Embedded => Locking::Shared,
+        OpenMode::Embedded | OpenMode::Upkeep => Locking::Shared,
         OpenMode::Server => Locking::Exclusive,
     };
     let mut waited = Duration::ZERO;
@@ -288,46 +371,6 @@ async fn lock(home: &Home, mode: OpenMode) -> Result<HomeLock, HomeError> {
             other => return other,
         }
     }
-}
-
-/// `sqlite:` is the file in the home, `sqlite:PATH` another.
-async fn open_store(home: &Home, settings: &Settings, create: bool) -> Result<Arc<dyn Store>, InstanceError> {
-    let path = match settings.store.url.strip_prefix("sqlite:") {
-        Some("") => home.database(),
-        Some(path) => PathBuf::from(path),
-        None => return Err(InstanceError::NoSuchStore(settings.store.shown())),
-    };
-    let options = StoreOptions {
-        create,
-        ..StoreOptions::default()
-    };
-    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path, &options));
-    match opened.await {
-        Ok(store) => Ok(Arc::new(store?)),
-        Err(e) => Err(StoreError::Unavailable(e.to_string()).into()),
-    }
-}
-
-/// Absent while nothing is sealed is a home whose first key is not made yet;
-/// absent otherwise is a loss, and a new one would hide it.
-async fn sealer(home: &Home, store: &dyn Store) -> Result<Option<Sealer>, InstanceError> {
-    let path = home.sealing_key();
-    let there = path.try_exists().map_err(|source| HomeError::Io {
-        path: path.clone(),
-        source,
-    })?;
-    if !there {
-        let sealed = store.has_sealed_keys().await?;
-        return if sealed {
-            Err(InstanceError::SealingKeyLost(path))
-        } else {
-            Ok(None)
-        };
-    }
-    let key = SealingKey::read(home.path())?;
-    Sealer::new(&key)
-        .map(Some)
-        .map_err(|e| crate::app::Error::unavailable("key-store.sealing", e.to_string()).into())
 }
 
 /// Why no key can be made for the profile `default`, if so.
@@ -347,27 +390,43 @@ fn no_first_key(settings: &Settings) -> Option<String> {
     })
 }
 
-/// A home that an `init` was cut off in, taken over. Under the lock, so that
-/// one that still goes on is left alone.
-async fn clear_unfinished(path: &Path) -> Result<Home, InstanceError> {
-    let home = Home::open(path).map_err(|_| HomeError::Exists(path.to_owned()))?;
-    if home.is_unfinished() {
-        let _lock = lock(&home, OpenMode::Server).await?;
-        if home.is_unfinished() {
-            empty(&home);
-            return Ok(Home::create(path)?);
-        }
+/// A new home, or one that an `init` was cut off in, taken over. Under the
+/// lock, so that one that still goes on is left alone.
+async fn claim(path: &Path) -> Result<(Home, HomeLock), HomeError> {
+    let home = match Home::create(path) {
+        Err(HomeError::Exists(_)) => Home::open(path).map_err(|_| HomeError::Exists(path.to_owned()))?,
+        made => made?,
+    };
+    if !home.is_unfinished() {
+        return Err(HomeError::Exists(path.to_owned()));
     }
-    Err(HomeError::Exists(path.to_owned()).into())
+    let lock = lock(&home, OpenMode::Server).await?;
+    // Another may have finished it meanwhile, or failed and taken it away.
+    if !home.is_unfinished() {
+        return Err(HomeError::Exists(path.to_owned()));
+    }
+    // A key that is whole may have sealed something in a database elsewhere.
+    match SealingKey::read(path) {
+        Err(SealingKeyError::Malformed(_)) => clear(&home, &[MARKER, CONFIG]),
+        _ => clear(&home, &[MARKER, CONFIG, SEALING_KEY]),
+    }
+    Ok((home, lock))
 }
 
 /// Takes away what a failed `init` put into a folder that was empty, so that
 /// it can be repeated; nobody was told of anything in it.
 fn empty(home: &Home) {
+    clear(home, &[]);
+}
+
+fn clear(home: &Home, except: &[&str]) {
     let Ok(files) = std::fs::read_dir(home.path()) else {
         return;
     };
     for file in files.flatten() {
+        if except.iter().any(|name| file.file_name() == *name) {
+            continue;
+        }
         if let Err(e) = std::fs::remove_file(file.path()) {
             tracing::warn!(file = %file.path().display(), "stays behind: {e}");
         }

@@ -7,6 +7,7 @@
 pub mod app;
 pub mod clock;
 pub mod config;
+pub mod database;
 pub mod doctor;
 pub mod entropy;
 pub mod home;

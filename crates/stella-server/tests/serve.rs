@@ -154,7 +154,7 @@ async fn init_makes_a_home_in_which_a_test_statement_can_be_signed() {
         .expect("opens");
     let state = instance.app().trust_head().await.expect("the state");
     let anchor = state.anchors.values().next().expect("one anchor");
-    assert_eq!(anchor.id.to_string(), made.anchor_id);
+    assert_eq!(Some(anchor.id.to_string()), made.anchor_id);
     assert_eq!(anchor.pattern.as_str(), "test:*");
     assert!(anchor.holds(&key.id.parse().expect("an id")));
 
@@ -171,6 +171,7 @@ async fn a_mistake_in_the_configuration_leaves_no_half_a_home() {
     let options = InitOptions {
         config: Some(config),
         no_key: false,
+        ..InitOptions::default()
     };
     let error = Instance::init(&home, &options).await.expect_err("refused");
     assert!(error.to_string().contains("did you mean profiles?"), "{error}");
@@ -190,6 +191,7 @@ async fn where_the_first_key_cannot_be_made_here_the_home_is_made_without_it() {
     let options = InitOptions {
         config: Some(config),
         no_key: false,
+        ..InitOptions::default()
     };
     let made = Instance::init(&home, &options).await.expect("made");
     assert!(made.key.is_none());
@@ -209,6 +211,7 @@ async fn an_init_that_fails_leaves_nothing_and_may_be_repeated() {
     let options = InitOptions {
         config: Some(config),
         no_key: false,
+        ..InitOptions::default()
     };
     let error = Instance::init(&home, &options).await.expect_err("no such place");
     assert_eq!(error.code(), "store.unavailable");

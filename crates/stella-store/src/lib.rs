@@ -93,6 +93,13 @@ pub trait EventStore: Send + Sync {
     /// Whether any sealed key exists, so that a lost sealing key is noticed.
     async fn has_sealed_keys(&self) -> Result<bool>;
 
+    /// The name of the sealing key that private keys of this store are sealed
+    /// with, once somebody has said which.
+    async fn sealing_key(&self) -> Result<Option<String>>;
+
+    /// Says which sealing key it is; answers the first that was said.
+    async fn claim_sealing_key(&self, id: &str) -> Result<String>;
+
     async fn audit(&self, filter: AuditFilter) -> Result<Vec<AuditRow>>;
 }
 

@@ -203,6 +203,9 @@ pub struct NewAttestation {
     pub imported: bool,
     pub outcome: Outcome,
     pub idempotency: Option<IdempotencyRow>,
+    /// Where the event log's head must still be: whatever was decided from
+    /// memory is decided anew when something happened since.
+    pub expected_head: Option<u64>,
 }
 
 #[derive(Debug, Clone)]

@@ -1,6 +1,7 @@
 //! A PostgreSQL of a test's own: a private cluster in a temporary folder,
 //! reached by its Unix socket alone, durable as in production.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +14,16 @@ pub struct Postgres {
     keeper: Child,
     programs: PathBuf,
     folder: TempDir,
+    port: u16,
     databases: AtomicU32,
+}
+
+/// Whom a server across a network is.
+#[derive(Clone, Copy)]
+pub struct Identity<'a> {
+    /// Holds `NAME.pem` and `NAME.key`.
+    pub folder: &'a Path,
+    pub name: &'a str,
 }
 
 /// The server refuses to run as root.
@@ -21,13 +31,29 @@ const UNPRIVILEGED: &str = "postgres";
 
 const SUPERUSER: &str = "postgres";
 
+const DEFAULT_PORT: u16 = 5432;
+
 const START: Duration = Duration::from_secs(60);
 
 /// Holds the server: an end of standard input is the end of the starter.
-const KEEPER: &str = r#""$@" & server=$!; cat >/dev/null; kill -INT $server; wait $server"#;
+const KEEPER: &str = r#"folder=$1; shift; "$@" & server=$!
+cat >/dev/null; kill -INT $server; wait $server; rm -rf -- "$folder""#;
 
 impl Postgres {
+    /// On its socket alone.
     pub fn start() -> Self {
+        Self::start_with(DEFAULT_PORT, &["-c", "listen_addresses="], None)
+    }
+
+    /// On a port of this machine as well, where passwords are asked for; with
+    /// TLS if it has an identity.
+    pub fn on_the_network(identity: Option<Identity<'_>>) -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
+        let port = port.expect("a free port").port();
+        Self::start_with(port, &["-c", "listen_addresses=127.0.0.1"], identity)
+    }
+
+    fn start_with(port: u16, how: &[&str], identity: Option<Identity<'_>>) -> Self {
         let programs = programs();
         let folder = tempfile::Builder::new()
             .prefix("stella-pg-")
@@ -37,7 +63,8 @@ impl Postgres {
         let data = folder.path().join("data");
         let mut initialise = unprivileged(&programs.join("initdb"));
         initialise.args([
-            "--auth=trust",
+            "--auth-local=trust",
+            "--auth-host=scram-sha-256",
             "--encoding=UTF8",
             "--locale=C",
             "--username",
@@ -45,17 +72,30 @@ impl Postgres {
         ]);
         succeed(initialise.arg("--pgdata").arg(&data));
 
-        let server = unprivileged(&programs.join("postgres"));
+        let mut server = unprivileged(&programs.join("postgres"));
+        if let Some(identity) = identity {
+            for (ending, setting) in [("pem", "ssl_cert_file"), ("key", "ssl_key_file")] {
+                let from = identity.folder.join(format!("{}.{ending}", identity.name));
+                let to = folder.path().join(format!("server.{ending}"));
+                std::fs::copy(from, &to).expect("a copy");
+                std::fs::set_permissions(&to, std::fs::Permissions::from_mode(0o600)).expect("chmod");
+                give_to_the_unprivileged(&to);
+                server.args(["-c", &format!("{setting}={}", to.display())]);
+            }
+            server.args(["-c", "ssl=on"]);
+        }
         let log = std::fs::File::create(folder.path().join("log")).expect("a log");
         let keeper = Command::new("sh")
             .args(["-c", KEEPER, "keeper"])
+            .arg(folder.path())
             .arg(server.get_program())
             .args(server.get_args())
             .arg("-D")
             .arg(&data)
             .arg("-k")
             .arg(folder.path())
-            .args(["-c", "listen_addresses=", "-c", "max_connections=50"])
+            .args(how)
+            .args(["-p", &port.to_string(), "-c", "max_connections=50"])
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(log.try_clone().expect("a log"))
@@ -66,6 +106,7 @@ impl Postgres {
             keeper,
             programs,
             folder,
+            port,
             databases: AtomicU32::new(0),
         };
         server.await_readiness();
@@ -81,13 +122,36 @@ impl Postgres {
         name
     }
 
+    /// A new database that is as `template` is, to which nobody is connected.
+    pub fn copy_of(&self, template: &str) -> String {
+        let n = self.databases.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test_{n}");
+        let sql = format!("CREATE DATABASE {name} TEMPLATE {template}");
+        self.psql("postgres", SUPERUSER, &sql).expect("a database");
+        name
+    }
+
     /// How the superuser reaches a database.
     pub fn url(&self, database: &str) -> String {
         self.url_as(SUPERUSER, database)
     }
 
     pub fn url_as(&self, user: &str, database: &str) -> String {
-        format!("postgres://{user}@/{database}?host={}", self.socket().display())
+        format!(
+            "postgres://{user}@/{database}?host={}&port={}",
+            self.socket().display(),
+            self.port
+        )
+    }
+
+    /// Across the network; the password is what [`Self::password`] set.
+    pub fn network_url(&self, host: &str, database: &str) -> String {
+        format!("postgres://{SUPERUSER}@{host}:{}/{database}", self.port)
+    }
+
+    pub fn password(&self, password: &str) {
+        let sql = format!("ALTER ROLE {SUPERUSER} PASSWORD '{password}'");
+        self.psql("postgres", SUPERUSER, &sql).expect("a password");
     }
 
     /// The folder of its socket.
@@ -97,7 +161,8 @@ impl Postgres {
 
     /// What the statements print, or why they failed.
     pub fn psql(&self, database: &str, user: &str, sql: &str) -> Result<String, String> {
-        let output = Command::new(self.programs.join("psql"))
+        let output = self
+            .program("psql")
             .args([
                 "-XqtA",
                 "-v",
@@ -109,8 +174,6 @@ impl Postgres {
                 "-c",
                 sql,
             ])
-            .arg("-h")
-            .arg(self.socket())
             .output()
             .map_err(|e| e.to_string())?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
@@ -119,6 +182,16 @@ impl Postgres {
         } else {
             Err(text(&output.stderr))
         }
+    }
+
+    /// `pg_dump` and the like, told where this server is.
+    pub fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.programs.join(name));
+        command
+            .arg("-h")
+            .arg(self.socket())
+            .args(["-p", &self.port.to_string(), "-U", SUPERUSER]);
+        command
     }
 
     fn await_readiness(&self) {

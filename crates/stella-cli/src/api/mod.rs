@@ -25,6 +25,7 @@ impl Api {
             config: global.config.clone(),
             token: global.token.clone().filter(|t| !t.is_empty()),
             timeouts,
+            upkeep: context.looks_after_the_store(),
             ..TargetOptions::default()
         })
         .await?;

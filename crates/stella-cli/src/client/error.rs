@@ -75,10 +75,10 @@ impl ClientError {
                 InstanceError::Home(HomeError::InUse(_) | HomeError::ReadOnly { .. }) => Exit::Unavailable,
                 InstanceError::Home(HomeError::Owner { .. }) => Exit::Denied,
                 InstanceError::Home(HomeError::Io { .. }) => Exit::Failed,
-                InstanceError::Home(_) | InstanceError::Config(_) | InstanceError::NoSuchStore(_) => {
-                    Exit::Usage
-                }
+                InstanceError::Home(_) | InstanceError::Config(_) | InstanceError::Shared(_) => Exit::Usage,
                 InstanceError::SealingKeyLost(_)
+                | InstanceError::SealingKeyElsewhere(_)
+                | InstanceError::SealingKeyOfAnother { .. }
                 | InstanceError::SealingKey(_)
                 | InstanceError::Store(_)
                 | InstanceError::Clock(_) => Exit::Unavailable,

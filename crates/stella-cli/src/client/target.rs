@@ -29,6 +29,8 @@ pub struct TargetOptions {
     pub system_socket: PathBuf,
     pub user_home: Option<PathBuf>,
     pub timeouts: Timeouts,
+    /// The command looks after the store: it may open one that servers share.
+    pub upkeep: bool,
 }
 
 impl Default for TargetOptions {
@@ -41,6 +43,7 @@ impl Default for TargetOptions {
             system_socket: PathBuf::from(SYSTEM_SOCKET),
             user_home: user_home(),
             timeouts: Timeouts::default(),
+            upkeep: false,
         }
     }
 }
@@ -158,7 +161,11 @@ async fn at_home(path: &Path, options: &TargetOptions) -> Result<Found, ClientEr
     let open = OpenOptions {
         config: options.config.clone(),
     };
-    match Instance::open(path, OpenMode::Embedded, &open).await {
+    let mode = match options.upkeep {
+        true => OpenMode::Upkeep,
+        false => OpenMode::Embedded,
+    };
+    match Instance::open(path, mode, &open).await {
         Ok(instance) => embedded(path, &socket, instance),
         Err(InstanceError::Home(HomeError::InUse(_))) => match reaches(&socket).await? {
             Ok(()) => Ok(over_socket(&socket)),

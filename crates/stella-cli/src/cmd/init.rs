@@ -1,11 +1,16 @@
 //! `init`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde::Serialize;
 use stella_core::api::keys::Key;
+use stella_server::config::StoreUrl;
 use stella_server::instance::{InitOptions, Instance};
 
+use super::db::StoreFlags;
 use crate::context::{Context, Outcome};
+use crate::error::CliError;
 use crate::exit::Exit;
 
 /// Make a home: a store, a first key, and the anchor test:* for test statements
@@ -14,6 +19,11 @@ pub struct Init {
     /// Make no key yet: the profile's store is not ready
     #[arg(long)]
     no_key: bool,
+    #[command(flatten)]
+    store: StoreFlags,
+    /// A copy of sealing.key from another home that uses the same PostgreSQL
+    #[arg(long, value_name = "FILE")]
+    sealing_key: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -22,7 +32,8 @@ struct Made {
     home: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<Key>,
-    anchor_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anchor_id: Option<String>,
     /// What the person should know, such as why there is no key.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
@@ -34,8 +45,19 @@ impl Init {
         let options = InitOptions {
             config: context.global.config.clone(),
             no_key: self.no_key,
+            store: self.store.choice()?,
+            sealing_key: self.sealing_key,
         };
+        if let Some(StoreUrl::Postgres(url)) = options.store.as_ref().map(|choice| &choice.url)
+            && url.holds_a_password()
+        {
+            return Err(CliError::usage(
+                "the URL holds a password, which the home's configuration would then hold as well",
+            )
+            .next("give the password in a file: --password-file FILE"));
+        }
         let made = Instance::init(&home, &options).await?;
+        let shared = made.shared;
         let made = Made {
             home: made.home.display().to_string(),
             key: made.key,
@@ -54,8 +76,15 @@ impl Init {
             for note in &made.notes {
                 page.field("  note", note);
             }
-            page.field("  anchor", format!("{} (test:*, for type test)", made.anchor_id));
+            match &made.anchor_id {
+                Some(anchor) => page.field("  anchor", format!("{anchor} (test:*, for type test)")),
+                None => page.field(
+                    "  store",
+                    "joined: its keys and anchors are those of its other homes",
+                ),
+            }
             let next = match &made.key {
+                _ if shared => "serve",
                 Some(_) => "attest create --type test --subject test:verification",
                 None => "keys generate",
             };

@@ -22,7 +22,7 @@ use scheme::{Pair, PrivateScheme};
 pub use import::ImportError;
 pub(crate) use sealed::SealedBytes;
 pub use sealed::{OpenError, SealError, SealedKey, Sealer};
-pub use sealing::{PassphraseParams, SealingKey, SealingKeyError};
+pub use sealing::{FILE_NAME as SEALING_KEY_FILE, PassphraseParams, SealingKey, SealingKeyError};
 
 /// A private key in the memory of this process.
 ///

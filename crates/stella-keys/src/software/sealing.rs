@@ -119,7 +119,12 @@ impl SealingKey {
 
     /// Reads the file in this folder. It never makes one.
     pub fn read(home: &Path) -> Result<Self, SealingKeyError> {
-        let path = home.join(FILE_NAME);
+        Self::read_file(&home.join(FILE_NAME))
+    }
+
+    /// Reads a copy, wherever it lies.
+    pub fn read_file(path: &Path) -> Result<Self, SealingKeyError> {
+        let path = path.to_owned();
         let mut file = guarded::open(&path)?;
         // One byte more than the longest file there is, so that a longer one
         // shows.
@@ -139,19 +144,25 @@ impl SealingKey {
     pub fn create(home: &Path, entropy: &mut dyn Entropy) -> Result<Self, SealingKeyError> {
         let mut key = Zeroizing::new([0; 32]);
         entropy.fill(&mut *key)?;
+        let key = Self(key);
+        key.keep(home, entropy)?;
+        Ok(key)
+    }
+
+    /// Makes the file of this key, as [`SealingKey::create`] does.
+    pub fn keep(&self, home: &Path, entropy: &mut dyn Entropy) -> Result<(), SealingKeyError> {
         let mut suffix = [0; 8];
         entropy.fill(&mut suffix)?;
 
         let path = home.join(FILE_NAME);
         let part = home.join(format!(".{FILE_NAME}.{:016x}", u64::from_be_bytes(suffix)));
-        let written = write_new(&part, &key).and_then(|()| publish(&part, &path));
+        let written = write_new(&part, &self.0).and_then(|()| publish(&part, &path));
         let removed = fs::remove_file(&part);
         written?;
         removed.map_err(|source| failed("remove", &part, source))?;
         File::open(home)
             .and_then(|folder| folder.sync_all())
-            .map_err(|source| failed("sync", home, source))?;
-        Ok(Self(key))
+            .map_err(|source| failed("sync", home, source))
     }
 
     /// A name for the key that tells nothing of use about it.

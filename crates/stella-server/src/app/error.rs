@@ -130,7 +130,7 @@ impl From<StoreError> for Error {
         match &error {
             StoreError::Unavailable(_) => {
                 Self::unavailable("store.unavailable", error.to_string())
-                    .next("see that the disk has room and the home can be written (df -h), then repeat: nothing was written")
+                    .next("see that the store can be reached and has room (stella db status, df -h), then repeat: nothing was written")
             }
             StoreError::Unknown(_) => Self::unavailable("store.unknown-outcome", error.to_string())
                 .next("repeat with the same Idempotency-Key; it is not done twice"),

@@ -41,6 +41,7 @@ pub struct App {
     pub entropy: Arc<dyn Entropy>,
     pub settings: Settings,
     pub trust: trust::Trust,
+    pub known_tokens: tokens::KnownTokens,
     pub signers: signers::Signers,
     pub modules: crypto::hsm::Modules,
     pub doctor: crate::doctor::Turn,

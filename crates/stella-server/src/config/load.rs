@@ -9,7 +9,6 @@ use super::document::Node;
 use super::error::ConfigError;
 use super::origin::{Origin, Origins};
 use super::section::{Item, Result, Section};
-use super::store::StoreSettings;
 use super::{
     Settings, doctor, hsm, kms, limits, profiles, rotation, server, signing, store, tokens, trust, verify,
 };
@@ -56,7 +55,7 @@ pub fn load(sources: &Sources) -> Result<Settings> {
     }
     let mut settings = parse(texts.iter().map(|(path, text)| (*path, text.as_str())))?;
     if let Some(url) = &sources.store_url {
-        settings.store = StoreSettings::parse(url).map_err(|why| ConfigError::Environment {
+        settings.store.url = url.parse().map_err(|why| ConfigError::Environment {
             name: STORE_VARIABLE,
             why,
         })?;

@@ -42,7 +42,7 @@ pub use load::{Sources, load, parse};
 pub use origin::{Origin, Origins};
 pub use rotation::Alert;
 pub use section::nearest;
-pub use store::StoreSettings;
+pub use store::{StoreSettings, StoreUrl};
 pub use tokens::TokenSettings;
 pub use trust::TrustSettings;
 

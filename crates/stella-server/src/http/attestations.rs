@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use stella_core::api::attestations::{
@@ -15,6 +15,7 @@ use stella_core::api::problem::Problem;
 use utoipa::IntoParams;
 
 use super::extract::{Body, Query};
+use super::peer::KnownAt;
 use crate::app::attest::{AttestationQuery, CreateOptions, Wait};
 use crate::app::{App, Caller, Error, Result};
 
@@ -75,6 +76,7 @@ pub async fn list(
 pub async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
+    known_at: Option<Extension<KnownAt>>,
     Query(query): Query<CreateQuery>,
     headers: HeaderMap,
     Body(request): Body<CreateAttestation>,
@@ -100,6 +102,7 @@ pub async fn create(
             CreateOptions {
                 idempotency_key,
                 wait,
+                known_at: known_at.map(|Extension(KnownAt(head))| head),
             },
         )
         .await?;

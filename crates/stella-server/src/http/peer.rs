@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http::Method;
 use http::header::AUTHORIZATION;
 
 use zeroize::Zeroizing;
@@ -37,6 +38,13 @@ pub async fn authenticate(State(app): State<Arc<App>>, mut request: Request, nex
     let caller = match (owner(peer), bearer(&request)) {
         (Some(owner), _) => Some(owner),
         (None, None) => None,
+        (None, Some(secret)) if proves_at_commit(&request) => match app.remembered_caller(&secret).await {
+            Ok((caller, known_at)) => {
+                request.extensions_mut().insert(KnownAt(known_at));
+                Some(caller)
+            }
+            Err(error) => return error.into_response(),
+        },
         (None, Some(secret)) => match app.token_caller(&secret).await {
             Ok(caller) => Some(caller),
             Err(error) => return error.into_response(),
@@ -46,6 +54,16 @@ pub async fn authenticate(State(app): State<Arc<App>>, mut request: Request, nex
         request.extensions_mut().insert(caller);
     }
     next.run(request).await
+}
+
+/// As of which head of the event log the caller's token is good.
+#[derive(Debug, Clone, Copy)]
+pub struct KnownAt(pub u64);
+
+/// Signing is what is done most, and what is stored is stored only while
+/// nothing was revoked since: see [`App::remembered_caller`].
+fn proves_at_commit(request: &Request) -> bool {
+    request.method() == Method::POST && request.uri().path() == "/v1/attestations"
 }
 
 pub fn unauthenticated() -> Error {

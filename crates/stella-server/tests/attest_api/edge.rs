@@ -1,14 +1,11 @@
 //! What comes in over HTTP, and what the on-call person sees.
 
-use std::sync::Arc;
-
 use stella_core::api::attestations::{CreateAttestation, TestSign};
 use stella_server::app::attest::AttestationQuery;
 use stella_server::config::Settings;
-use stella_store::sqlite::{OpenOptions, SqliteStore};
 
 use crate::PAD;
-use crate::support::{World, about, base64, payload, sha256};
+use crate::support::{World, about, base64, open_store, payload, sha256};
 
 #[tokio::test]
 async fn hostile_bodies_are_refused_by_name() {
@@ -330,8 +327,7 @@ async fn what_fits_into_a_request_is_verified_ever_after() {
 #[tokio::test]
 async fn a_bound_that_is_lowered_fails_nothing_that_passed() {
     let home = tempfile::tempdir().expect("a folder");
-    let path = home.path().join("stella.db");
-    let store = Arc::new(SqliteStore::open(&path, &OpenOptions::default()).expect("a store"));
+    let store = open_store(home.path()).await;
     let before = World::over(store.clone(), Settings::default(), home)
         .with_key()
         .await;

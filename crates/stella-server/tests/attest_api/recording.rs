@@ -7,7 +7,7 @@ use stella_core::api::attestations::{
 };
 use stella_core::api::keys::SetConfig;
 use stella_core::trust::anchor::AnchorPolicy;
-use stella_server::app::attest::{AttestationQuery, CreateOptions};
+use stella_server::app::attest::{AttestationQuery, CreateOptions, Wait};
 use stella_server::app::logs::LogQuery;
 use stella_server::app::{Caller, ErrorKind};
 use stella_server::config::Settings;
@@ -343,14 +343,18 @@ async fn a_signature_that_loses_the_race_with_a_change_of_its_key_is_discarded()
 #[tokio::test]
 async fn a_record_whose_requester_lost_the_right_is_held() {
     let world = World::empty().await;
-    let mut ci = scoped("pkg:npm/*", "evidence.stella/v1");
-    ci.token = Some("0194bece-a000-7fff-bfff-ffffffffffff".parse().expect("an id"));
+    let (ci, token) = with_a_token(&world).await;
     let request = about(PAD, "a", "evidence.stella/v1");
     let made = world
         .app
         .create_attestation(&ci, request, CreateOptions::default())
         .await
         .expect("recorded");
+    world
+        .app
+        .revoke_token(&world.owner, &token)
+        .await
+        .expect("revoked");
     world.generate("k1", "default").await;
     let tried = world
         .app
@@ -365,6 +369,76 @@ async fn a_record_whose_requester_lost_the_right_is_held() {
         .expect("details")
         .attestation;
     assert_eq!(row.state, "held");
+}
+
+/// The token was good when the request began; its body took long.
+#[tokio::test]
+async fn a_token_that_is_revoked_while_its_request_comes_in_signs_nothing() {
+    let world = World::ready().await;
+    for wait in [Wait::Recorded, Wait::Signed] {
+        let (ci, token) = with_a_token(&world).await;
+        let known_at = Some(world.app.trust_head().await.expect("trust").head);
+        let options = CreateOptions {
+            wait,
+            known_at,
+            ..CreateOptions::default()
+        };
+        let create = |digit: &str| {
+            let request = about(PAD, digit, "evidence.stella/v1");
+            world.app.create_attestation(&ci, request, options.clone())
+        };
+        create("a").await.expect("a token that is good");
+        world
+            .app
+            .revoke_token(&world.owner, &token)
+            .await
+            .expect("revoked");
+        for digit in ["a", "b"] {
+            let refused = create(digit).await.expect_err("a token that was revoked");
+            assert_eq!(refused.code, "access.unauthenticated", "{wait:?} {digit}");
+        }
+    }
+    let stored = world
+        .app
+        .list_attestations(AttestationQuery::default())
+        .await
+        .expect("a list");
+    assert_eq!(stored.attestations.len(), 2);
+}
+
+/// A signer by a token of the store, and the token's id.
+async fn with_a_token(world: &World) -> (Caller, String) {
+    let request = serde_json::from_value(serde_json::json!({
+        "role": "signer", "purls": ["pkg:npm/*"], "types": ["evidence.stella/v1"],
+    }));
+    let made = world
+        .app
+        .create_token(&world.owner, request.expect("a request"))
+        .await
+        .expect("a token");
+    let caller = world.app.token_caller(&made.secret).await.expect("whose it is");
+    (caller, made.token.id)
+}
+
+/// Another process on the same store knows more than this one remembers.
+#[tokio::test]
+async fn what_another_process_revoked_signs_nothing_more() {
+    let world = World::ready().await;
+    let (ci, token) = with_a_token(&world).await;
+    let options = CreateOptions {
+        known_at: Some(world.app.trust_head().await.expect("trust").head),
+        ..CreateOptions::default()
+    };
+    let create = |digit: &str| {
+        let request = about(PAD, digit, "evidence.stella/v1");
+        world.app.create_attestation(&ci, request, options.clone())
+    };
+    create("a").await.expect("a token that is good");
+    let other = world.beside().await;
+    let revoked = other.app.revoke_token(&other.owner, &token).await;
+    revoked.expect("revoked");
+    let refused = create("b").await.expect_err("a token that was revoked");
+    assert_eq!(refused.code, "access.unauthenticated");
 }
 
 /// What somebody only brought here is not put under our name by the way.

@@ -178,6 +178,14 @@ impl EventStore for MemoryStore {
         Ok(!self.tables().sealed.is_empty())
     }
 
+    async fn sealing_key(&self) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    async fn claim_sealing_key(&self, id: &str) -> Result<String> {
+        Ok(id.to_owned())
+    }
+
     async fn audit(&self, _: AuditFilter) -> Result<Vec<AuditRow>> {
         Ok(Vec::new())
     }
@@ -192,6 +200,9 @@ impl AttestationStore for MemoryStore {
             if let Some(earlier) = tables.idempotency.get(&key) {
                 return Ok(Inserted::Repeated(earlier.clone()));
             }
+        }
+        if new.expected_head.is_some_and(|head| head != tables.state.head) {
+            return Ok(Inserted::HeadMoved);
         }
         if tables.rows.contains_key(&new.id) {
             return Err(StoreError::Unavailable("the id is taken".to_owned()));

@@ -1,6 +1,7 @@
 //! An instance for tests: its own store, a clock that stands still.
 
 pub mod memory;
+mod postgres;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -28,6 +29,7 @@ use stella_keys::{Sign, SignError};
 use stella_server::app::attest::CreateOptions;
 use stella_server::app::caller::SigningScope;
 use stella_server::app::signers::Signers;
+use stella_server::app::tokens::KnownTokens;
 use stella_server::app::trust::{Decision, Trust};
 use stella_server::app::{App, Caller, Result, Role, Target};
 use stella_server::config::Settings;
@@ -42,7 +44,7 @@ pub struct World {
     pub app: Arc<App>,
     pub clock: Arc<FixedClock>,
     pub owner: Caller,
-    _home: tempfile::TempDir,
+    _home: Arc<tempfile::TempDir>,
 }
 
 impl World {
@@ -53,27 +55,35 @@ impl World {
 
     pub async fn with(settings: Settings) -> Self {
         let home = tempfile::tempdir().expect("a folder");
-        let store = open_store(home.path());
+        let store = open_store(home.path()).await;
         Self::over(store, settings, home)
     }
 
     /// The home as another process finds it that starts now.
     #[allow(dead_code, reason = "each test binary uses its own part of it")]
-    pub fn restarted(self) -> Self {
-        let store = open_store(self._home.path());
+    pub async fn restarted(self) -> Self {
+        let store = open_store(self._home.path()).await;
         Self::of(store, Settings::default(), self._home, self.clock)
+    }
+
+    /// Another process on the same home.
+    #[allow(dead_code, reason = "each test binary uses its own part of it")]
+    pub async fn beside(&self) -> Self {
+        let store = open_store(self._home.path()).await;
+        let (home, clock) = (Arc::clone(&self._home), Arc::clone(&self.clock));
+        Self::of(store, Settings::default(), home, clock)
     }
 
     /// Over a store of the test's own.
     pub fn over(store: Arc<dyn Store>, settings: Settings, home: tempfile::TempDir) -> Self {
         let clock = Arc::new(FixedClock::at("2025-01-01T00:00:00Z"));
-        Self::of(store, settings, home, clock)
+        Self::of(store, settings, Arc::new(home), clock)
     }
 
     fn of(
         store: Arc<dyn Store>,
         settings: Settings,
-        home: tempfile::TempDir,
+        home: Arc<tempfile::TempDir>,
         clock: Arc<FixedClock>,
     ) -> Self {
         let sealer = Sealer::new(&SealingKey::from_bytes([7; 32])).expect("a sealer");
@@ -83,6 +93,7 @@ impl World {
             entropy: Arc::new(SystemEntropy),
             settings,
             trust: Trust::default(),
+            known_tokens: KnownTokens::default(),
             signers: Signers::new(Some(sealer)),
             modules: Default::default(),
             doctor: Default::default(),
@@ -311,9 +322,17 @@ impl World {
     }
 }
 
-fn open_store(home: &Path) -> Arc<dyn Store> {
-    let options = stella_store::sqlite::OpenOptions::default();
-    Arc::new(SqliteStore::open(&home.join("stella.db"), &options).expect("a store"))
+/// The store of this home: SQLite, or with `STELLA_TEST_STORE=postgres` a
+/// database of its own.
+pub async fn open_store(home: &Path) -> Arc<dyn Store> {
+    match std::env::var("STELLA_TEST_STORE").as_deref() {
+        Ok("postgres") => Arc::new(postgres::open(home).await),
+        Ok(other) => panic!("STELLA_TEST_STORE is postgres or not set, not {other}"),
+        Err(_) => {
+            let options = stella_store::sqlite::OpenOptions::default();
+            Arc::new(SqliteStore::open(&home.join("stella.db"), &options).expect("a store"))
+        }
+    }
 }
 
 /// A key store that misbehaves.

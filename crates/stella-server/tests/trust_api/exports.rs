@@ -101,7 +101,7 @@ async fn each_bundle_has_a_number_of_its_own() {
     let api = Arc::into_inner(api).expect("nobody else exports");
     let root_before = api.ok(Method::GET, ROOT, "").await["document"].clone();
     let api = Api {
-        world: api.world.restarted(),
+        world: api.world.restarted().await,
     };
     let restarted = export(&api).await.0["number"].as_u64().expect("a number");
     assert!(restarted > later, "{later} {restarted}");

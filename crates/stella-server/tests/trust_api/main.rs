@@ -23,7 +23,6 @@ use stella_core::time::Timestamp;
 use stella_server::app::caller::SigningScope;
 use stella_server::app::{Caller, Role};
 use stella_server::config::Settings;
-use stella_store::sqlite::{OpenOptions, SqliteStore};
 use support::{World, about};
 use tower::ServiceExt as _;
 
@@ -41,13 +40,9 @@ impl Api {
 
     async fn with(settings: Settings) -> Self {
         let home = tempfile::tempdir().expect("a folder");
-        let options = OpenOptions {
-            create: true,
-            ..OpenOptions::default()
-        };
-        let store = SqliteStore::open(&home.path().join("stella.db"), &options).expect("a store");
+        let store = support::open_store(home.path()).await;
         Self {
-            world: World::over(Arc::new(store), settings, home),
+            world: World::over(store, settings, home),
         }
     }
 

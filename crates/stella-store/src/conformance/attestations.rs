@@ -130,6 +130,35 @@ pub(super) async fn a_moved_key_signs_nothing(store: Arc<dyn Store>) {
     );
 }
 
+/// Decided on what somebody remembered: only while that is still so.
+pub(super) async fn what_was_decided_from_memory_is_decided_anew(store: Arc<dyn Store>) {
+    let mut fixture = Fixture::with_a_key(Arc::clone(&store)).await;
+    let remembered = Some(fixture.state.head);
+    let signed = NewAttestation {
+        expected_head: remembered,
+        ..fixture.signed_attestation(1)
+    };
+    insert(&store, signed).await;
+    fixture.append(vec![anchor_created(2, "pkg:pypi/*")]).await;
+    let late = [fixture.signed_attestation(2), attestation(3)];
+    for new in late {
+        let new = NewAttestation {
+            expected_head: remembered,
+            ..new
+        };
+        assert_eq!(
+            store.insert_attestation(new.clone()).await.unwrap(),
+            Inserted::HeadMoved
+        );
+        assert_eq!(store.attestation(new.id).await.unwrap(), None);
+        let again = NewAttestation {
+            expected_head: Some(fixture.state.head),
+            ..new
+        };
+        insert(&store, again).await;
+    }
+}
+
 /// A signature and the events that go with it: both, or neither.
 pub(super) async fn events_go_with_their_signature(store: Arc<dyn Store>) {
     let mut fixture = Fixture::with_a_key(Arc::clone(&store)).await;

@@ -130,6 +130,13 @@ pub(super) async fn sealed_keys_come_back(store: Arc<dyn Store>) {
     assert_eq!(store.sealed_key(&key_id("other")).await.unwrap(), None);
 }
 
+pub(super) async fn the_first_who_names_the_sealing_key_decides(store: Arc<dyn Store>) {
+    assert_eq!(store.sealing_key().await.unwrap(), None);
+    assert_eq!(store.claim_sealing_key("one").await.unwrap(), "one");
+    assert_eq!(store.claim_sealing_key("other").await.unwrap(), "one");
+    assert_eq!(store.sealing_key().await.unwrap().as_deref(), Some("one"));
+}
+
 pub(super) async fn audit_filters(store: Arc<dyn Store>) {
     let mut fixture = Fixture::with_a_key(Arc::clone(&store)).await;
     fixture.append(vec![setting(1), revoked("key-1")]).await;

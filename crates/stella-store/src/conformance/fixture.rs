@@ -270,6 +270,7 @@ pub fn attestation_of(predicate_type: &str, n: u64) -> NewAttestation {
         imported: false,
         outcome: Outcome::Recorded(attempt(AttestationState::Recorded, n)),
         idempotency: None,
+        expected_head: None,
     }
 }
 

@@ -149,6 +149,11 @@ async fn insert(commit: &mut Commit, new: &NewAttestation) -> Result<Inserted> {
     {
         return Ok(Inserted::Repeated(earlier));
     }
+    if let Some(expected) = new.expected_head
+        && events::head(&commit.conn).await? != expected
+    {
+        return Ok(Inserted::HeadMoved);
+    }
     if let Outcome::Signed(signed) = &new.outcome {
         match moved(&commit.conn, signed).await? {
             Moved::Nothing => {}

@@ -1,15 +1,18 @@
 //! Connections: where to, for how long at most, and how many that read.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, NoTls, Row, Statement};
+use tokio_postgres::{Client, Config, Row, Statement};
 
 use super::error::{lost, transient};
+use super::password;
+use super::tls::{self, MakeTls};
+use super::url::PostgresUrl;
 use crate::{Result, StoreError};
 
 /// Bounds on everything that is asked of the server.
@@ -27,6 +30,8 @@ pub struct OpenOptions {
     pub retry_for: Duration,
     /// Writes that may share one commit.
     pub max_batch: usize,
+    /// A file that holds the password alone; read for each connection.
+    pub password_file: Option<PathBuf>,
 }
 
 impl Default for OpenOptions {
@@ -39,6 +44,7 @@ impl Default for OpenOptions {
             idle_in_transaction_timeout: Duration::from_secs(30),
             retry_for: Duration::from_secs(10),
             max_batch: 256,
+            password_file: None,
         }
     }
 }
@@ -47,48 +53,27 @@ impl Default for OpenOptions {
 #[derive(Clone)]
 pub struct Target {
     config: Config,
+    tls: MakeTls,
     place: String,
+    password_file: Option<PathBuf>,
     connect_timeout: Duration,
 }
 
 impl Target {
-    pub fn parse(url: &str, options: &OpenOptions) -> Result<Self> {
-        // What is refused is not repeated: it may hold a password.
-        let mut config: Config = url
-            .parse()
-            .map_err(|_| StoreError::Missing("store.url is no postgres:// URL".into()))?;
-        let remote = config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_)));
-        if remote && config.get_ssl_mode() != SslMode::Disable {
-            return Err(StoreError::Unavailable(
-                "this binary does not speak TLS to PostgreSQL yet, and a server that is reached over the \
-                 network is not spoken to without; use a Unix socket: postgres://USER@/DATABASE?host=/FOLDER"
-                    .into(),
-            ));
-        }
-        if config.get_hosts().is_empty() {
-            return Err(StoreError::Missing(
-                "store.url names no host: postgres://USER@/DATABASE?host=/FOLDER".into(),
-            ));
-        }
+    pub fn new(url: &PostgresUrl, options: &OpenOptions) -> Result<Self> {
         let millis = |timeout: Duration| timeout.as_millis();
-        config
-            .application_name("stella")
-            .ssl_mode(SslMode::Disable)
-            .connect_timeout(options.connect_timeout)
-            .options(format!(
-                "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={}",
-                millis(options.statement_timeout),
-                millis(options.lock_timeout),
-                millis(options.idle_in_transaction_timeout),
-            ));
-        let hosts: Vec<_> = config.get_hosts().iter().map(named).collect();
+        let mut config = url.config.clone();
+        config.connect_timeout(options.connect_timeout).options(format!(
+            "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={}",
+            millis(options.statement_timeout),
+            millis(options.lock_timeout),
+            millis(options.idle_in_transaction_timeout),
+        ));
         Ok(Self {
-            place: format!(
-                "database {} at {}",
-                config.get_dbname().or(config.get_user()).unwrap_or_default(),
-                hosts.join(", ")
-            ),
             config,
+            tls: MakeTls::new(&url.tls)?,
+            place: url.place(),
+            password_file: options.password_file.clone(),
             connect_timeout: options.connect_timeout,
         })
     }
@@ -97,12 +82,14 @@ impl Target {
     pub fn place(&self) -> &str {
         &self.place
     }
-}
 
-fn named(host: &Host) -> String {
-    match host {
-        Host::Tcp(name) => name.clone(),
-        Host::Unix(folder) => folder.display().to_string(),
+    /// With the password as its file has it now: a new one needs no restart.
+    fn config(&self) -> Result<Config> {
+        let mut config = self.config.clone();
+        if let Some(file) = &self.password_file {
+            config.password(password::read(file)?);
+        }
+        Ok(config)
     }
 }
 
@@ -120,14 +107,17 @@ const MAX_STATEMENTS: usize = 256;
 
 impl Conn {
     pub(super) async fn open(target: &Target) -> Result<Self> {
-        let late = || StoreError::Unavailable(format!("{}: no connection in time", target.place));
-        let (client, connection) = tokio::time::timeout(target.connect_timeout, target.config.connect(NoTls))
+        let at = |why: String| StoreError::Unavailable(format!("{}: {why}", target.place));
+        let config = target.config()?;
+        let connecting = config.connect(target.tls.clone());
+        let (client, connection) = tokio::time::timeout(target.connect_timeout, connecting)
             .await
-            .map_err(|_| late())?
+            .map_err(|_| at("no connection in time".to_owned()))?
             .map_err(|e| match StoreError::from(e) {
-                StoreError::Unavailable(why) | StoreError::Corrupt(why) => {
-                    StoreError::Unavailable(format!("{}: {why}", target.place))
-                }
+                StoreError::Unavailable(why) | StoreError::Corrupt(why) => match tls::explained(&why) {
+                    Some(meaning) => at(format!("{meaning} ({why})")),
+                    None => at(why),
+                },
                 other => other,
             })?;
         tokio::spawn(async move {

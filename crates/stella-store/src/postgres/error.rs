@@ -24,7 +24,9 @@ impl From<Error> for StoreError {
             // Connections, authentication, read-only, conflicts, resources,
             // locks, an operator's intervention, the system.
             "08" | "28" | "25" | "40" | "53" | "55" | "57" | "58" | "3D" => Self::Unavailable(text),
-            _ if *code == SqlState::INSUFFICIENT_PRIVILEGE => Self::Unavailable(text),
+            _ if *code == SqlState::INSUFFICIENT_PRIVILEGE => Self::Unavailable(format!(
+                "{text}; the database's owner lets a role in with: stella db migrate --service ROLE"
+            )),
             _ => Self::Corrupt(text),
         }
     }

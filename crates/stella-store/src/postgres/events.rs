@@ -70,6 +70,26 @@ impl EventStore for PostgresStore {
         Ok(found.is_some())
     }
 
+    async fn sealing_key(&self) -> Result<Option<String>> {
+        let conn = self.readers.reader().await?;
+        let row = conn.first(SEALING_KEY, &[]).await?;
+        row.map(|row| row.column("value")).transpose()
+    }
+
+    async fn claim_sealing_key(&self, id: &str) -> Result<String> {
+        self.writer
+            .write(id.to_owned(), |commit, id| {
+                Box::pin(async move {
+                    let sql = "INSERT INTO signer.meta (key, value) VALUES ('sealing_key', $1)
+                               ON CONFLICT (key) DO NOTHING";
+                    commit.conn.execute(sql, &[id]).await?;
+                    let row = commit.conn.first(SEALING_KEY, &[]).await?;
+                    row.map_or_else(|| Ok(id.clone()), |row| row.column("value"))
+                })
+            })
+            .await
+    }
+
     async fn audit(&self, filter: AuditFilter) -> Result<Vec<AuditRow>> {
         let sql = "SELECT * FROM signer.key_audit_log
                    WHERE ($1::text IS NULL OR event_type LIKE $1)
@@ -95,6 +115,8 @@ impl EventStore for PostgresStore {
         rows.iter().map(audit_row).collect()
     }
 }
+
+const SEALING_KEY: &str = "SELECT value FROM signer.meta WHERE key = 'sealing_key'";
 
 async fn store(
     commit: &mut Commit,

@@ -10,6 +10,7 @@ mod error;
 mod events;
 mod ledger;
 mod log;
+mod password;
 mod pins;
 mod projections;
 mod proofs;
@@ -18,13 +19,16 @@ mod row;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod tokens;
 mod upkeep;
+mod url;
 mod verify;
 mod writer;
 
 pub use self::conn::{OpenOptions, Target};
-pub use self::schema::migrate;
+pub use self::schema::{Pending, SchemaState, migrate, schema_state};
+pub use self::url::{BadUrl, PostgresUrl};
 
 use self::conn::Conn;
 use self::readers::Readers;
@@ -41,8 +45,8 @@ pub struct PostgresStore {
 impl PostgresStore {
     /// Refuses a database whose schema this binary does not know. Works on
     /// the runtime that it is called on.
-    pub async fn open(url: &str, options: &OpenOptions) -> Result<Self> {
-        let target = Target::parse(url, options)?;
+    pub async fn open(url: &PostgresUrl, options: &OpenOptions) -> Result<Self> {
+        let target = Target::new(url, options)?;
         let conn = Conn::open(&target).await?;
         schema::expect_usable(&conn, schema::MIGRATIONS).await?;
         Ok(Self {

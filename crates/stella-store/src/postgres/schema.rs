@@ -30,6 +30,62 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(6004794)";
 
 const ROLES: &str = include_str!("roles.sql");
 
+/// How a database's schema stands to this binary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaState {
+    pub place: String,
+    /// Zero where nothing was set up yet.
+    pub version: u32,
+    /// The newest version that this binary knows.
+    pub newest: u32,
+    /// The oldest release that runs on the version that is there.
+    pub oldest_binary: Option<String>,
+    pub pending: Vec<Pending>,
+    /// Why this binary does not run on it.
+    pub obstacle: Option<String>,
+}
+
+/// What `migrate` would run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    pub version: u32,
+    /// The oldest release that runs once it has run.
+    pub oldest_binary: &'static str,
+    pub sql: &'static str,
+}
+
+/// Changes nothing.
+pub async fn schema_state(target: &Target) -> Result<SchemaState> {
+    let conn = Conn::open(target).await?;
+    let found = if is_set_up(&conn).await? {
+        newest_applied(&conn).await?
+    } else {
+        None
+    };
+    let version = found.as_ref().map_or(0, |(version, _)| *version);
+    let obstacle = match expect_usable(&conn, MIGRATIONS).await {
+        Ok(_) => None,
+        Err(StoreError::Schema(why)) => Some(why),
+        Err(other) => return Err(other),
+    };
+    let pending = MIGRATIONS
+        .iter()
+        .filter(|m| m.version > version)
+        .map(|m| Pending {
+            version: m.version.unsigned_abs(),
+            oldest_binary: m.oldest_binary,
+            sql: m.sql,
+        });
+    Ok(SchemaState {
+        place: target.place().to_owned(),
+        version: version.unsigned_abs(),
+        newest: newest(MIGRATIONS).unsigned_abs(),
+        oldest_binary: found.map(|(_, oldest)| oldest),
+        pending: pending.collect(),
+        obstacle,
+    })
+}
+
 /// Brings the schema up to date as the owner of the database, and lets
 /// `service`, a role that exists, use it. Answers which versions that added.
 pub async fn migrate(target: &Target, service: Option<&str>) -> Result<Vec<u32>> {
@@ -38,7 +94,8 @@ pub async fn migrate(target: &Target, service: Option<&str>) -> Result<Vec<u32>>
 }
 
 pub(super) async fn apply(conn: &Conn, migrations: &[Migration], service: Option<&str>) -> Result<Vec<u32>> {
-    conn.batch("BEGIN").await?;
+    // As long as it takes: half a migration is none, and it would begin anew.
+    conn.batch("BEGIN; SET LOCAL statement_timeout = 0").await?;
     conn.batch(LOCK).await?;
     conn.batch(VERSIONS).await?;
     let found = newest_applied(conn).await?.map_or(0, |(version, _)| version);
@@ -57,6 +114,13 @@ pub(super) async fn apply(conn: &Conn, migrations: &[Migration], service: Option
         added.push(migration.version.unsigned_abs());
     }
     if let Some(role) = service {
+        let sql = "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = $1";
+        if conn.first(sql, &[&role]).await?.is_none() {
+            return Err(StoreError::Missing(format!(
+                "there is no role {role} on that server; make it there first: CREATE ROLE {} LOGIN",
+                quoted(role)
+            )));
+        }
         conn.batch(&ROLES.replace("{role}", &quoted(role))).await?;
     }
     conn.batch("COMMIT").await?;
@@ -65,11 +129,7 @@ pub(super) async fn apply(conn: &Conn, migrations: &[Migration], service: Option
 
 /// Refuses a schema that this binary does not know how to use.
 pub(super) async fn expect_usable(conn: &Conn, migrations: &[Migration]) -> Result<u32> {
-    let exists = conn
-        .first("SELECT to_regclass('signer.schema_versions') IS NOT NULL", &[])
-        .await?
-        .is_some_and(|row| row.get(0));
-    if !exists {
+    if !is_set_up(conn).await? {
         return Err(StoreError::Schema(
             "this database is not set up for Stella; set it up with: stella db migrate".into(),
         ));
@@ -86,6 +146,11 @@ pub(super) async fn expect_usable(conn: &Conn, migrations: &[Migration]) -> Resu
             found.map_or(0, |(version, _)| version),
         ))),
     }
+}
+
+async fn is_set_up(conn: &Conn) -> Result<bool> {
+    let sql = "SELECT to_regclass('signer.schema_versions') IS NOT NULL";
+    Ok(conn.first(sql, &[]).await?.is_some_and(|row| row.get(0)))
 }
 
 async fn newest_applied(conn: &Conn) -> Result<Option<(i32, String)>> {

@@ -21,7 +21,7 @@ impl Upkeep for PostgresStore {
     /// On a connection of its own, which ends with the snapshot.
     async fn verify(&self) -> Result<VerifyReport> {
         let conn = super::Conn::open(&self.target).await?;
-        conn.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        conn.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0")
             .await?;
         let report = verify::report(&conn).await;
         // Not left open until the connection has closed: it holds locks.

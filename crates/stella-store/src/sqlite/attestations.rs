@@ -123,6 +123,11 @@ fn insert(commit: &mut Commit<'_>, new: &NewAttestation) -> Result<Inserted> {
     {
         return Ok(Inserted::Repeated(earlier));
     }
+    if let Some(expected) = new.expected_head
+        && events::head(commit.conn)? != expected
+    {
+        return Ok(Inserted::HeadMoved);
+    }
     if let Outcome::Signed(signed) = &new.outcome {
         match moved(commit.conn, signed)? {
             Moved::Nothing => {}

@@ -71,9 +71,30 @@ impl EventStore for SqliteStore {
             .await
     }
 
+    async fn sealing_key(&self) -> Result<Option<String>> {
+        self.readers.read(sealing_key).await
+    }
+
+    async fn claim_sealing_key(&self, id: &str) -> Result<String> {
+        let id = id.to_owned();
+        self.writer
+            .write(move |commit| {
+                let sql = "INSERT INTO signer.meta (key, value) VALUES ('sealing_key', ?1)
+                           ON CONFLICT (key) DO NOTHING";
+                execute(commit.conn, sql, [&id])?;
+                Ok(sealing_key(commit.conn)?.unwrap_or(id))
+            })
+            .await
+    }
+
     async fn audit(&self, filter: AuditFilter) -> Result<Vec<AuditRow>> {
         self.readers.read(move |conn| audit(conn, &filter)).await
     }
+}
+
+fn sealing_key(conn: &Connection) -> Result<Option<String>> {
+    let sql = "SELECT value FROM signer.meta WHERE key = 'sealing_key'";
+    first(conn, sql, [], |row| Ok(row.get("value")?))
 }
 
 pub(super) fn head(conn: &Connection) -> Result<u64> {

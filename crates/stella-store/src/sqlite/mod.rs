@@ -28,6 +28,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use self::readers::Readers;
@@ -54,6 +55,12 @@ pub struct OpenOptions {
     pub max_batch: usize,
     /// Bounds the file's size, in pages of 4 KiB.
     pub max_pages: Option<u32>,
+    /// Memory of the writer for the pages of the file. Digests enter indexes at
+    /// random places: what does not fit is read again for each.
+    pub writer_cache_kib: u32,
+    /// Pages in the write-ahead log that are written back together. A page that
+    /// changes often is then written back once for many times.
+    pub checkpoint_pages: u32,
 }
 
 impl Default for OpenOptions {
@@ -64,6 +71,8 @@ impl Default for OpenOptions {
             busy_timeout: Duration::from_secs(10),
             max_batch: 256,
             max_pages: None,
+            writer_cache_kib: 64 << 10,
+            checkpoint_pages: 8 << 10,
         }
     }
 }
@@ -94,6 +103,10 @@ fn open_writer(path: &Path, options: &OpenOptions) -> Result<Connection> {
     schema::expect_ours(&conn)?;
     keep_in_wal(&conn)?;
     schema::bring_up_to_date(&conn, path, schema::MIGRATIONS)?;
+    let cache = i64::from(options.writer_cache_kib);
+    conn.pragma_update(Some("signer"), "cache_size", -cache)?;
+    // Of the connection, and answers with what it is.
+    conn.pragma_update_and_check(None, "wal_autocheckpoint", options.checkpoint_pages, |_| Ok(()))?;
     Ok(conn)
 }
 
@@ -119,6 +132,9 @@ fn attach(path: &Path, options: &OpenOptions) -> Result<Connection> {
     let conn = Connection::open_with_flags(":memory:", flags)?;
     conn.busy_timeout(options.busy_timeout)?;
     conn.set_prepared_statement_cache_capacity(128);
+    // Plans do not depend on what is bound, or each `LIMIT ?` is planned anew
+    // each time.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.execute("ATTACH ?1 AS signer", [file::uri(path)])?;
     for (pragma, value) in [
         ("foreign_keys", "ON"),

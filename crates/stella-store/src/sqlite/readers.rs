@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
+use super::row::execute;
 use super::{OpenOptions, attach, keep_in_wal};
 use crate::{Result, StoreError};
 
@@ -45,10 +46,10 @@ impl Readers {
                 Some(conn) => conn,
                 None => open(&path, &options)?,
             };
-            conn.execute_batch("BEGIN")?;
+            execute(&conn, "BEGIN", [])?;
             let answer = work(&conn);
             // A connection that cannot end its transaction is not kept.
-            if conn.execute_batch("ROLLBACK").is_ok() {
+            if execute(&conn, "ROLLBACK", []).is_ok() {
                 idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
             }
             answer

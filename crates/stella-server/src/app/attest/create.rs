@@ -1,5 +1,7 @@
 //! `attest create`: recorded before it is acknowledged, signed if it can be.
 
+use std::sync::Arc;
+
 use stella_core::api::attestations::{Attestation, CreateAttestation, Created, WouldVerify};
 use stella_core::digest::Sha256;
 use stella_core::dsse::IN_TOTO_PAYLOAD_TYPE;
@@ -8,12 +10,17 @@ use stella_core::time::Timestamp;
 use stella_core::trust::TrustState;
 use stella_core::verify::Verdict;
 use stella_keys::Retry;
-use stella_store::{AttestationRow, IdempotencyRow, Inserted, NewAttestation, Outcome, Requested};
+use stella_store::{
+    Attempts, AttestationRow, AttestationState, IdempotencyRow, Inserted, NewAttestation, Outcome, Requested,
+    SignedPart,
+};
 
 use super::sign::{MAX_TRIES, NoSignature, RETRY};
 use super::statement::Draft;
 use super::view;
 use crate::app::error::{Error, ErrorKind, Result};
+use crate::app::verify::evidence::KnownSignature;
+use crate::app::verify::{Judged, judge_known};
 use crate::app::{App, Caller, values};
 use crate::entropy;
 
@@ -24,6 +31,18 @@ const ROUTE: &str = "POST /v1/attestations";
 pub struct CreateOptions {
     pub idempotency_key: Option<String>,
     pub wait: Wait,
+    /// As of which head of the event log the caller's token is good.
+    pub known_at: Option<u64>,
+}
+
+/// On what a statement is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Basis {
+    /// What the store says now.
+    Store,
+    /// What is remembered. The commit proves that nothing happened since, or
+    /// it is decided anew; the caller's token is good as of this head.
+    Memory(Option<u64>),
 }
 
 /// How long the answer is held. Whatever it is, nothing is answered before it
@@ -63,12 +82,22 @@ pub(super) struct Order<'a> {
     pub supersedes: Option<AttestationId>,
     pub idempotency: Option<IdempotencyRow>,
     pub wait: Wait,
+    pub basis: Basis,
 }
 
 pub(super) enum Placed {
     Stored(Option<NoSignature>),
+    /// With the state it was signed on.
+    Signed(Box<(NewAttestation, Arc<TrustState>)>),
     /// The idempotency key was used before, or just now by somebody else.
     Repeated(IdempotencyRow),
+}
+
+/// What is stored about the same statement.
+enum Earlier {
+    Equal(Box<Attestation>),
+    Other,
+    Nothing,
 }
 
 impl App {
@@ -90,6 +119,7 @@ impl App {
         if let Some(mine) = &idempotency
             && let Some(earlier) = self.store.idempotent(&mine.identity, &mine.key).await?
         {
+            self.not_revoked_since(caller).await?;
             return self
                 .again(caller, &draft, &profiles, mine, earlier, options.wait)
                 .await;
@@ -102,9 +132,16 @@ impl App {
         let reuse = !anew && !draft.kind.is_test();
         let mut answers = Vec::with_capacity(profiles.len());
         for (index, (profile, id)) in profiles.iter().zip(ids).enumerate() {
-            if reuse && let Some(equal) = self.equal(caller, &draft, profile).await? {
-                answers.push(equal);
-                continue;
+            let mut first = false;
+            if reuse {
+                match self.equal(caller, &draft, profile).await? {
+                    Earlier::Equal(answer) => {
+                        answers.push(*answer);
+                        continue;
+                    }
+                    Earlier::Other => {}
+                    Earlier::Nothing => first = true,
+                }
             }
             let order = Order {
                 id,
@@ -117,8 +154,14 @@ impl App {
                 // after a crash finds which ids were promised.
                 idempotency: idempotency.clone().filter(|_| index == 0),
                 wait: options.wait,
+                basis: Basis::Memory(options.known_at),
             };
             match self.place_promised(order).await? {
+                Placed::Signed(made) if first => {
+                    let (new, trust) = *made;
+                    answers.push(self.answer_first(new, trust)?);
+                }
+                Placed::Signed(_) => answers.push(self.answer(id, None).await?),
                 Placed::Stored(why) => answers.push(self.answer(id, why).await?),
                 Placed::Repeated(earlier) => {
                     let mine = idempotency
@@ -137,6 +180,9 @@ impl App {
     /// commit is durable.
     pub(super) async fn place(&self, order: Order<'_>) -> Result<Placed> {
         if order.wait == Wait::Recorded {
+            if order.basis != Basis::Store {
+                self.not_revoked_since(order.caller).await?;
+            }
             let now = self.now();
             let next_at = self.repeats_by_itself().then_some(now);
             let placed = self.record(&order, now, Outcome::Queued { next_at }, None).await;
@@ -144,8 +190,18 @@ impl App {
             return placed;
         }
         let identity = &order.caller.identity;
+        let mut remembered = match order.basis {
+            Basis::Store => None,
+            Basis::Memory(known_at) => {
+                let known = self.trust.last_known();
+                Some(known).filter(|known| known_at.is_none_or(|head| head == known.head))
+            }
+        };
         for _ in 0..MAX_TRIES {
-            let trust = self.trust_head().await?;
+            let (trust, expected_head) = match remembered.take() {
+                Some(known) => (Arc::clone(&known), Some(known.head)),
+                None => (self.trust_for(&order).await?, None),
+            };
             let now = self.not_before(&trust);
             let signed = self
                 .sign_payload(&trust, order.profile, &order.draft.payload, identity)
@@ -153,6 +209,10 @@ impl App {
             let signed = match signed {
                 Ok(signed) => signed,
                 Err(why) => {
+                    // Perhaps because of what is not so any more.
+                    if expected_head.is_some() && self.trust_for(&order).await?.head != trust.head {
+                        continue;
+                    }
                     let unsigned = self.unsigned_outcome(&why, self.not_before(&trust));
                     return self.record(&order, now, unsigned, Some(why)).await;
                 }
@@ -161,9 +221,12 @@ impl App {
                 Some(_) => self.superseding(signed, &trust, identity, order.draft.pae, order.id)?,
                 None => signed,
             };
-            let new = row(&order, now, Outcome::Signed(signed));
-            match self.store.insert_attestation(new).await? {
-                Inserted::Done => return Ok(Placed::Stored(None)),
+            let new = NewAttestation {
+                expected_head,
+                ..row(&order, now, Outcome::Signed(signed))
+            };
+            match self.store.insert_attestation(new.clone()).await? {
+                Inserted::Done => return Ok(Placed::Signed(Box::new((new, trust)))),
                 Inserted::Repeated(earlier) => return Ok(Placed::Repeated(earlier)),
                 Inserted::KeyMoved | Inserted::HeadMoved => {}
             }
@@ -172,6 +235,15 @@ impl App {
         let now = self.now();
         let unsigned = self.unsigned_outcome(&why, now);
         self.record(&order, now, unsigned, Some(why)).await
+    }
+
+    /// As the store has it now, and the caller's token as well.
+    async fn trust_for(&self, order: &Order<'_>) -> Result<Arc<TrustState>> {
+        let trust = self.trust_head().await?;
+        if order.basis != Basis::Store {
+            self.not_revoked_since(order.caller).await?;
+        }
+        Ok(trust)
     }
 
     /// Where nobody was asked, it was no attempt.
@@ -217,6 +289,39 @@ impl App {
         }
     }
 
+    /// As [`answer`](Self::answer) would say it of a statement of which nothing
+    /// was known before, without asking the store for what was just stored.
+    fn answer_first(&self, new: NewAttestation, trust: Arc<TrustState>) -> Result<Attestation> {
+        let Outcome::Signed(signed) = &new.outcome else {
+            return Err(Error::internal("what was signed has no signature"));
+        };
+        let known = KnownSignature::made_here(signed, &new.requested.identity)?;
+        let row = AttestationRow {
+            signed: Some(SignedPart {
+                envelope: signed.envelope.clone(),
+                key_id: signed.by.as_ref().map(|by| by.key_id.clone()),
+                recorded_at: signed.recorded_at,
+            }),
+            state: AttestationState::Signed,
+            id: new.id,
+            pae: new.pae,
+            payload_type: new.payload_type,
+            payload: new.payload,
+            predicate_type: new.predicate_type,
+            subjects: new.subjects,
+            profile: new.profile,
+            requested: new.requested,
+            created_at: new.created_at,
+            attempts: Attempts::default(),
+            supersedes: new.supersedes,
+            imported: new.imported,
+        };
+        let mut answer = view(&row, &trust);
+        let judged = judge_known(&self.question_now(trust), &row, known);
+        add_verdict(&mut answer, &row, &judged);
+        Ok(answer)
+    }
+
     /// The stored attestation, and how it would be judged right now.
     pub(super) async fn answer(&self, id: AttestationId, why: Option<NoSignature>) -> Result<Attestation> {
         let row = self
@@ -231,36 +336,9 @@ impl App {
             answer.last_error = answer.last_error.or(why.map(|why| why.reason));
             return Ok(answer);
         }
-        self.add_would_verify(&mut answer, &row, trust).await?;
+        let judged = self.judge_stored(&self.question_now(trust), &row).await?;
+        add_verdict(&mut answer, &row, &judged);
         Ok(answer)
-    }
-
-    async fn add_would_verify(
-        &self,
-        answer: &mut Attestation,
-        row: &AttestationRow,
-        trust: std::sync::Arc<TrustState>,
-    ) -> Result<()> {
-        let judged = self.judge_stored(&self.question_now(trust), row).await?;
-        answer.would_verify = Some(WouldVerify {
-            verdict: judged.verdict.to_string(),
-            code: judged.code.to_string(),
-            anchor_id: judged.anchor_id.map(|a| a.to_string()),
-        });
-        if judged.verdict != Verdict::Pass {
-            answer.warnings.push(format!(
-                "it would not verify: {} ({}): {}",
-                judged.verdict,
-                judged.code,
-                judged.code.meaning()
-            ));
-            let subject = judged.deciding().map(|p| p.subject.as_str()).unwrap_or("NAME");
-            answer.next = Some(match judged.anchor_id {
-                None => format!("stella anchor explain {subject}"),
-                Some(_) => format!("stella verify attestation --attestation {}", row.id),
-            });
-        }
-        Ok(())
     }
 
     fn mending(&self, why: Option<&NoSignature>, row: &AttestationRow) -> String {
@@ -277,32 +355,31 @@ impl App {
     }
 
     /// An equal attestation by the key that would sign now, still good.
-    async fn equal(
-        &self,
-        caller: &Caller,
-        draft: &Draft,
-        profile: &ProfileName,
-    ) -> Result<Option<Attestation>> {
-        let trust = self.trust_head().await?;
-        let Ok(active) = self.active(&trust, profile) else {
-            return Ok(None);
-        };
+    async fn equal(&self, caller: &Caller, draft: &Draft, profile: &ProfileName) -> Result<Earlier> {
         let rows = self.store.attestations_by_pae(&draft.pae).await?;
+        if rows.is_empty() {
+            return Ok(Earlier::Nothing);
+        }
+        let trust = self.trust_head().await?;
+        self.not_revoked_since(caller).await?;
+        let Ok(active) = self.active(&trust, profile) else {
+            return Ok(Earlier::Other);
+        };
         let by_active = |row: &&AttestationRow| {
             row.profile.as_ref() == Some(profile)
                 && row.requested.identity == caller.identity
                 && row.signed.as_ref().and_then(|s| s.key_id.as_ref()) == Some(&active.id)
         };
         let Some(row) = rows.iter().filter(by_active).max_by_key(|r| r.id) else {
-            return Ok(None);
+            return Ok(Earlier::Other);
         };
         let judged = self.judge_stored(&self.question_now(trust), row).await?;
         if judged.verdict != Verdict::Pass {
-            return Ok(None);
+            return Ok(Earlier::Other);
         }
         let mut answer = self.answer(row.id, None).await?;
         answer.repeated = true;
-        Ok(Some(answer))
+        Ok(Earlier::Equal(Box::new(answer)))
     }
 
     fn idempotency(
@@ -365,6 +442,7 @@ impl App {
                     supersedes: None,
                     idempotency: None,
                     wait,
+                    basis: Basis::Store,
                 };
                 if let Placed::Stored(reason) = self.place_promised(order).await? {
                     why = reason;
@@ -441,6 +519,28 @@ fn row(order: &Order<'_>, now: Timestamp, outcome: Outcome) -> NewAttestation {
         imported: false,
         outcome,
         idempotency: order.idempotency.clone(),
+        expected_head: None,
+    }
+}
+
+fn add_verdict(answer: &mut Attestation, row: &AttestationRow, judged: &Judged) {
+    answer.would_verify = Some(WouldVerify {
+        verdict: judged.verdict.to_string(),
+        code: judged.code.to_string(),
+        anchor_id: judged.anchor_id.map(|a| a.to_string()),
+    });
+    if judged.verdict != Verdict::Pass {
+        answer.warnings.push(format!(
+            "it would not verify: {} ({}): {}",
+            judged.verdict,
+            judged.code,
+            judged.code.meaning()
+        ));
+        let subject = judged.deciding().map(|p| p.subject.as_str()).unwrap_or("NAME");
+        answer.next = Some(match judged.anchor_id {
+            None => format!("stella anchor explain {subject}"),
+            Some(_) => format!("stella verify attestation --attestation {}", row.id),
+        });
     }
 }
 

@@ -68,6 +68,7 @@ impl App {
                 by: None,
                 events: None,
             }),
+            expected_head: None,
             idempotency: None,
         };
         match self.store.insert_attestation(new).await? {

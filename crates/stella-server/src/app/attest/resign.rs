@@ -14,7 +14,7 @@ use stella_core::trust::reason::Validity;
 use stella_core::trust::{EventBody, TrustState};
 use stella_store::{AttestationRow, LogRow, Signed};
 
-use super::create::{Order, Placed, Wait, authority};
+use super::create::{Basis, Order, Placed, Wait, authority};
 use super::statement::Draft;
 use crate::app::error::{Error, Result};
 use crate::app::verify::claimed_name;
@@ -65,9 +65,12 @@ impl App {
             supersedes: Some(old.id),
             idempotency: None,
             wait: Wait::Signed,
+            basis: Basis::Store,
         };
-        let Placed::Stored(why) = self.place(order).await? else {
-            return Err(Error::internal("repeated without an idempotency key"));
+        let why = match self.place(order).await? {
+            Placed::Signed(_) => None,
+            Placed::Stored(why) => why,
+            Placed::Repeated(_) => return Err(Error::internal("repeated without an idempotency key")),
         };
         self.note(LogRow {
             at: self.now(),

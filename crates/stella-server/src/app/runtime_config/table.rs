@@ -229,8 +229,50 @@ pub const SETTINGS: &[Setting] = &[
     in_file(
         "store.url",
         Kind::Text,
-        |s| s.store.shown(),
-        "where everything is kept",
+        |s| s.store.url.to_string(),
+        "where everything is kept: sqlite: in the home, sqlite:/PATH, or postgres://USER@HOST/DATABASE; STELLA_STORE beats it",
+    ),
+    in_file(
+        "store.password_file",
+        Kind::Text,
+        |s| path(s.store.password_file.as_ref()),
+        "a file with the password for PostgreSQL alone; read for each connection",
+    ),
+    in_file(
+        "store.pool.size",
+        ANY,
+        |s| s.store.pool_size.to_string(),
+        "connections to PostgreSQL that read at the same time; one more writes",
+    ),
+    in_file(
+        "store.connect_timeout",
+        Kind::Duration,
+        |s| span(s.store.connect_timeout),
+        "how long to wait for a connection to PostgreSQL, a new one or one of the pool's",
+    ),
+    in_file(
+        "store.statement_timeout",
+        Kind::Duration,
+        |s| span(s.store.statement_timeout),
+        "how long one statement may take in PostgreSQL",
+    ),
+    in_file(
+        "store.lock_timeout",
+        Kind::Duration,
+        |s| span(s.store.lock_timeout),
+        "how long a statement may wait for a lock in PostgreSQL",
+    ),
+    in_file(
+        "store.idle_in_transaction_timeout",
+        Kind::Duration,
+        |s| span(s.store.idle_in_transaction_timeout),
+        "when PostgreSQL ends a transaction whose server has fallen silent",
+    ),
+    in_file(
+        "store.retry_for",
+        Kind::Duration,
+        |s| span(s.store.retry_for),
+        "how long a write to PostgreSQL is tried again after failures that pass",
     ),
     in_file(
         "server.listen",

@@ -2,7 +2,10 @@
 
 mod create;
 mod list;
+mod memory;
 mod revoke;
+
+pub use memory::KnownTokens;
 
 use std::time::Duration;
 
@@ -21,27 +24,37 @@ impl App {
     /// Whose token this is. One answer for unknown, expired and revoked, so
     /// that nothing is learnt by guessing.
     pub async fn token_caller(&self, secret: &str) -> Result<Caller> {
-        let now = self.now();
-        let row = self
-            .store
-            .token_by_hash(&Sha256::of(secret.as_bytes()))
-            .await?
-            .ok_or_else(refused)?;
-        if row.revoked_at.is_some() || row.expires_at <= now {
-            return Err(refused());
+        let head = self.trust.last_known().head;
+        self.look_up(&Sha256::of(secret.as_bytes()), head).await
+    }
+
+    /// The same from memory, where it is there, with the head of the event log
+    /// as of which it holds. Only for what proves at its commit that this is
+    /// still the head, or asks again.
+    pub async fn remembered_caller(&self, secret: &str) -> Result<(Caller, u64)> {
+        let hash = Sha256::of(secret.as_bytes());
+        let head = self.trust.last_known().head;
+        let known = self.known_tokens.at(head, &hash);
+        // Whose use is to be noted again is looked up again.
+        match known.filter(|row| !use_is_stale(row, self.now())) {
+            Some(row) => Ok((caller_of(&row, self.now())?, head)),
+            None => Ok((self.look_up(&hash, head).await?, head)),
         }
-        let mut caller = authority(&row)?;
-        caller.identity = format!("token:{}", row.name);
-        caller.token = Some(row.id);
-        caller.remote = true;
+    }
+
+    async fn look_up(&self, hash: &Sha256, head: u64) -> Result<Caller> {
+        let now = self.now();
+        let mut row = self.store.token_by_hash(hash).await?.ok_or_else(refused)?;
+        let caller = caller_of(&row, now)?;
         // Each note is a durable write, so not one a request; and a full disk
         // must not keep a verifier from verifying.
-        let stale = row
-            .last_used_at
-            .is_none_or(|last| now.since(last) >= USE_NOTED_EVERY);
-        if stale && let Err(e) = self.store.note_token_used(row.id, now).await {
-            tracing::warn!(token = %row.id, "the use of a token could not be noted: {e}");
+        if use_is_stale(&row, now) {
+            if let Err(e) = self.store.note_token_used(row.id, now).await {
+                tracing::warn!(token = %row.id, "the use of a token could not be noted: {e}");
+            }
+            row.last_used_at = Some(now);
         }
+        self.known_tokens.keep(head, row);
         Ok(caller)
     }
 
@@ -58,6 +71,22 @@ impl App {
             Err(refused())
         }
     }
+}
+
+fn caller_of(row: &TokenRow, now: Timestamp) -> Result<Caller> {
+    if row.revoked_at.is_some() || row.expires_at <= now {
+        return Err(refused());
+    }
+    let mut caller = authority(row)?;
+    caller.identity = format!("token:{}", row.name);
+    caller.token = Some(row.id);
+    caller.remote = true;
+    Ok(caller)
+}
+
+fn use_is_stale(row: &TokenRow, now: Timestamp) -> bool {
+    row.last_used_at
+        .is_none_or(|last| now.since(last) >= USE_NOTED_EVERY)
 }
 
 fn refused() -> Error {

@@ -5,7 +5,7 @@ use stella_core::verify::{Check, Code, Judgement};
 use stella_store::AttestationRow;
 
 use super::signer::Signer;
-use super::{Judged, Question, judge_with, report};
+use super::{Judged, Question, judge_known, report};
 use crate::app::error::{Error, Result};
 use crate::app::{App, Caller};
 
@@ -37,7 +37,7 @@ impl App {
             .known_signatures(&question, [row.pae])
             .await?
             .remove(&row.pae);
-        let mut judged = judge_with(&question, &row, signer.of(known.unwrap_or_default()));
+        let mut judged = judge_known(&question, &row, signer.of(known.unwrap_or_default()));
         if let Some(pattern) = signer.0.filter(|_| !signer.asked_for(&row)) {
             judged = not_wanted(judged, &row, pattern);
         }

@@ -9,7 +9,7 @@ use stella_core::id::{AttestationId, KeyId};
 use stella_core::time::Timestamp;
 use stella_core::trust::{Custody, TrustState};
 use stella_core::verify::SignatureCase;
-use stella_store::{AttestationRow, LedgerKey, STORED_ENVELOPE};
+use stella_store::{AttestationRow, LedgerKey, STORED_ENVELOPE, Signed};
 
 use super::Question;
 use crate::app::App;
@@ -42,6 +42,22 @@ impl KnownSignature {
             evidence: recorded.into_iter().collect(),
             ledger: self.ledger,
         }
+    }
+
+    /// One that was just made over a statement that nobody signed before.
+    pub fn made_here(signed: &Signed, requested_by: &str) -> Result<Vec<Self>> {
+        let envelope = Envelope::parse(&signed.envelope, &STORED_ENVELOPE)
+            .map_err(|e| Error::internal(format!("what was signed cannot be read: {e}")))?;
+        let known = envelope.signatures.into_iter().map(|signature| Self {
+            keyid: signature.keyid,
+            sig: signature.sig,
+            requested_by: BTreeSet::from([requested_by.to_owned()]),
+            recorded_at: Some(signed.recorded_at),
+            ledger: Ledger::Signed {
+                at: signed.recorded_at,
+            },
+        });
+        Ok(known.collect())
     }
 
     fn named<'a>(&self, trust: &'a TrustState) -> Option<&'a stella_core::trust::KeyRecord> {

@@ -32,7 +32,7 @@ impl App {
     /// claimed name, with every signature known over the same statement.
     pub async fn judge_stored(&self, question: &Question, row: &AttestationRow) -> Result<Judged> {
         let mut known = self.known_signatures(question, [row.pae]).await?;
-        Ok(judge_with(
+        Ok(judge_known(
             question,
             row,
             known.remove(&row.pae).unwrap_or_default(),
@@ -46,7 +46,7 @@ impl App {
             .await?;
         Ok(rows
             .iter()
-            .map(|row| judge_with(question, row, known.get(&row.pae).cloned().unwrap_or_default()))
+            .map(|row| judge_known(question, row, known.get(&row.pae).cloned().unwrap_or_default()))
             .collect())
     }
 
@@ -80,7 +80,12 @@ impl App {
     }
 }
 
-fn judge_with(question: &Question, row: &AttestationRow, known: Vec<KnownSignature>) -> Judged {
+/// With these signatures, and no others.
+pub(in crate::app) fn judge_known(
+    question: &Question,
+    row: &AttestationRow,
+    known: Vec<KnownSignature>,
+) -> Judged {
     if !is_signed(row, question) {
         return Judged::of(vec![unsigned(row)]);
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod guards;
+mod transport;
 mod versions;
 
 use std::sync::Arc;
@@ -13,11 +14,13 @@ use crate::Store;
 use crate::conformance::{self, Fixture};
 
 fn target(url: &str) -> Target {
-    Target::parse(url, &OpenOptions::default()).unwrap()
+    Target::new(&url.parse().unwrap(), &OpenOptions::default()).unwrap()
 }
 
 async fn open(url: &str) -> PostgresStore {
-    PostgresStore::open(url, &OpenOptions::default()).await.unwrap()
+    PostgresStore::open(&url.parse().unwrap(), &OpenOptions::default())
+        .await
+        .unwrap()
 }
 
 /// A database that is set up, used by the role that a server runs as.

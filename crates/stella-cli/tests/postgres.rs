@@ -1,0 +1,313 @@
+//! Servers that share a PostgreSQL, from the empty database to a restored one.
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use stella_testkit::binary::{Ran, Stella};
+use stella_testkit::postgres::Postgres;
+
+/// A server, killed when the test ends, however it ends.
+struct Serving(Child);
+
+impl Serving {
+    fn start(s: &Stella) -> Self {
+        let process = s.command(["serve"]).stderr(Stdio::null()).spawn();
+        let serving = Self(process.expect("it starts"));
+        let begun = Instant::now();
+        while s.run("attest status").code != 0 {
+            assert!(begun.elapsed() < Duration::from_secs(30), "it does not answer");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        serving
+    }
+
+    fn end(mut self) {
+        let id = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
+        kill_process(id.expect("a process id"), Signal::TERM).expect("it is there");
+        assert!(self.0.wait().expect("it ends").success());
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A database with the role that servers run as.
+struct Shared {
+    server: Postgres,
+    database: String,
+}
+
+impl Shared {
+    fn empty() -> Self {
+        let server = Postgres::start();
+        let database = server.database();
+        server
+            .psql(&database, "postgres", "CREATE ROLE stella LOGIN")
+            .expect("a role");
+        Self { server, database }
+    }
+
+    fn set_up() -> Self {
+        let shared = Self::empty();
+        let owner = shared.owner();
+        stella().ok(&format!("db migrate --store {owner} --service stella"));
+        shared
+    }
+
+    fn owner(&self) -> String {
+        self.server.url(&self.database)
+    }
+
+    fn url(&self) -> String {
+        self.server.url_as("stella", &self.database)
+    }
+
+    /// The first home on it.
+    fn home(&self) -> Stella {
+        let s = stella();
+        s.ok(&format!("init --store {}", self.url()));
+        s
+    }
+
+    /// A further home, with the sealing key of the first.
+    fn replica(&self, of: &Stella) -> Stella {
+        let s = stella();
+        let key = of.home().join("sealing.key");
+        s.ok(&format!(
+            "init --store {} --sealing-key {}",
+            self.url(),
+            key.display()
+        ))
+        .says("joined");
+        s
+    }
+}
+
+fn stella() -> Stella {
+    Stella::new(env!("CARGO_BIN_EXE_stella"))
+}
+
+fn id(ran: &Ran) -> String {
+    ran.json()["id"].as_str().expect("an id").to_owned()
+}
+
+#[test]
+fn a_database_is_set_up_by_its_owner_and_served_by_another_role() {
+    let shared = Shared::empty();
+    let (s, owner, url) = (stella(), shared.owner(), shared.url());
+    s.run(&format!("init --store {url}"))
+        .ends(6)
+        .says("set it up with: stella db migrate");
+    assert!(!s.home().exists(), "half a home");
+    s.run(&format!("db status --store {url}"))
+        .ends(1)
+        .says("not set up");
+
+    let plan = s.json(&format!("db migrate --plan --store {owner} --service stella"));
+    assert_eq!(plan["done"], false);
+    let sql = plan["migrations"][0]["sql"].as_str().expect("the SQL");
+    assert!(sql.contains("CREATE TABLE signer.key_audit_log"), "{sql}");
+    s.run(&format!("db status --store {owner}")).ends(1);
+    s.run(&format!("db migrate --store {url}")).ends(6).says("42501");
+    s.run(&format!("db migrate --store {owner} --service nobody"))
+        .says("CREATE ROLE \"nobody\" LOGIN");
+
+    // The role is that of the configuration where the owner is another.
+    s.run_with(&format!("db migrate --store {owner}"), &[("STELLA_STORE", &url)])
+        .ends(0)
+        .says("role stella, let in");
+    s.ok(&format!("db migrate --store {owner}"))
+        .says("nothing to migrate");
+    s.ok(&format!("db status --store {url}")).says("runs on");
+
+    s.ok(&format!("init --store {url}")).says("serve");
+    let yaml = std::fs::read_to_string(s.home().join("signer.yaml")).expect("a configuration");
+    assert!(yaml.contains(&url), "{yaml}");
+    assert!(!s.home().join("stella.db").exists());
+    s.run(&format!("init --store {url}"))
+        .ends(2)
+        .says("exists already");
+    s.run("config get store.url").ends(2).says("serve");
+
+    for command in [
+        "attest status",
+        "keys list",
+        "attest create --type test --subject test:a",
+    ] {
+        s.run(command).ends(2).says("no server runs on it").says("serve");
+    }
+    s.ok("db verify").says("the store is whole");
+    s.run("doctor --check check.store.integrity-light").ends(0);
+
+    let serving = Serving::start(&s);
+    s.ok("attest status").says("postgresql database");
+    let made = s.ok("attest create --type test --subject test:a -o json");
+    s.ok(&format!("verify attestation --attestation {}", id(&made)));
+    s.ok("db verify");
+    serving.end();
+    s.run("attest status").ends(2);
+
+    // Two things that a home is never opened with.
+    let file = s.home().join("sealing.key");
+    let kept = std::fs::read(&file).expect("a key");
+    std::fs::remove_file(&file).expect("removed");
+    s.run("serve")
+        .ends(6)
+        .says("which is not in this home")
+        .says("copy the file sealing.key");
+    let other = stella();
+    other.ok("init");
+    std::fs::copy(other.home().join("sealing.key"), &file).expect("another's");
+    s.run("db verify").ends(6).says("sealed with sealing key");
+    std::fs::write(&file, kept).expect("restored");
+    s.ok("db verify");
+}
+
+#[test]
+fn a_password_is_in_a_file_and_shown_nowhere() {
+    let server = Postgres::on_the_network(None);
+    server.password("an-open-secret");
+    let url = format!("{}?sslmode=disable", server.network_url("127.0.0.1", "postgres"));
+    let s = stella();
+    let with = url.replace("postgres@", "postgres:an-open-secret@");
+    let refused = s
+        .run(&format!("init --store {with}"))
+        .ends(2)
+        .says("--password-file");
+    assert!(
+        !format!("{refused:?}")
+            .replace(&with, "")
+            .contains("an-open-secret")
+    );
+    let file = s.file("password", "an-open-secret\n");
+    s.run(&format!("db migrate --store {url} --password-file {file}"))
+        .ends(6)
+        .says("chmod 600");
+    std::process::Command::new("chmod")
+        .args(["600", &file])
+        .status()
+        .expect("chmod");
+    s.ok(&format!("db migrate --store {url} --password-file {file}"));
+    s.run(&format!("db status --store {url}")).ends(6);
+    s.ok(&format!("init --store {url} --password-file {file}"));
+    let serving = Serving::start(&s);
+    s.ok("config get store.password_file").says(&file);
+    let list = s.ok("config list -o json");
+    assert!(!list.stdout.contains("an-open-secret"), "{}", list.stdout);
+    serving.end();
+    // From the environment it is used, and kept to itself.
+    s.run_with("db verify", &[("STELLA_STORE", &with)]).ends(0);
+    std::fs::write(&file, "wrong").expect("written");
+    let refused = s.run("db verify").ends(6).says("28P01");
+    assert!(!format!("{refused:?}").contains("wrong"), "{refused:?}");
+}
+
+#[test]
+fn what_one_replica_does_the_other_knows() {
+    let shared = Shared::set_up();
+    let one = shared.home();
+    let url = shared.url();
+    let stranger = stella();
+    stranger
+        .run(&format!("init --store {url}"))
+        .ends(6)
+        .says("--sealing-key FILE");
+    let other = stella();
+    other.ok("init");
+    let key = other.home().join("sealing.key");
+    stranger
+        .run(&format!("init --store {url} --sealing-key {}", key.display()))
+        .ends(6)
+        .says("sealed with sealing key");
+    assert!(!stranger.home().exists(), "half a home");
+
+    let two = shared.replica(&one);
+    let (_one, _two) = (Serving::start(&one), Serving::start(&two));
+    let made = one.ok("attest create --type test --subject test:a -o json");
+    two.ok(&format!("verify attestation --attestation {}", id(&made)));
+    let made = two.ok("attest create --type test --subject test:b -o json");
+    one.ok(&format!("verify attestation --attestation {}", id(&made)));
+
+    // A second is the promise; nothing is waited for at all.
+    one.ok("config set rotation.overlap_days 21");
+    two.ok("config get rotation.overlap_days").says("21");
+    two.ok("config set signing.mode software");
+    one.ok("config get signing.mode").says("software");
+    let keys = one.json("keys list");
+    let key = keys["keys"][0]["id"].as_str().expect("a key").to_owned();
+    two.ok("keys generate --profile default --key-id next");
+    one.ok(&format!(
+        "anchor revoke-key --anchor-id ALL --key-id {key} --reason compromise --yes"
+    ));
+    for s in [&one, &two] {
+        s.run(&format!("verify attestation --attestation {}", id(&made)))
+            .ends(11)
+            .says("key.window-unknown");
+        s.ok("db verify");
+    }
+    two.ok("token create --role verifier --name v --expires 1d -q");
+    one.ok("token list").says("verifier");
+}
+
+#[test]
+fn a_dump_is_restored_elsewhere_and_found_whole() {
+    let shared = Shared::set_up();
+    let s = shared.home();
+    let serving = Serving::start(&s);
+    let made = s.ok("attest create --type test --subject test:a -o json");
+    let dump = s.folder().join("stella.dump");
+    let dumped = shared
+        .server
+        .program("pg_dump")
+        .args(["-Fc", "-d", &shared.database, "-f"])
+        .arg(&dump)
+        .output()
+        .expect("pg_dump runs");
+    assert!(dumped.status.success(), "{dumped:?}");
+    s.ok("attest create --type test --subject test:later");
+    serving.end();
+
+    let elsewhere = Shared::empty();
+    let restored = elsewhere
+        .server
+        .program("pg_restore")
+        .args(["--exit-on-error", "-d", &elsewhere.database])
+        .arg(&dump)
+        .output()
+        .expect("pg_restore runs");
+    assert!(restored.status.success(), "{restored:?}");
+    let yaml = s.home().join("signer.yaml");
+    let text = std::fs::read_to_string(&yaml).expect("a configuration");
+    std::fs::write(&yaml, text.replace(&shared.url(), &elsewhere.url())).expect("written");
+    s.ok("db status").says("runs on");
+    let report = s.json("db verify");
+    assert_eq!(
+        (&report["ok"], &report["attestations"]),
+        (&true.into(), &1.into()),
+        "{report}"
+    );
+
+    let _serving = Serving::start(&s);
+    s.ok(&format!("verify attestation --attestation {}", id(&made)));
+    s.ok("attest create --type test --subject test:b");
+    // The guards came along.
+    let altered = "UPDATE signer.key_audit_log SET actor = 'nobody'";
+    for user in ["stella", "postgres"] {
+        assert!(elsewhere.server.psql(&elsewhere.database, user, altered).is_err());
+    }
+}
+
+#[test]
+fn on_sqlite_there_is_nothing_to_migrate() {
+    let s = stella();
+    s.ok("init");
+    s.ok("db status")
+        .says("sqlite")
+        .says("brought up to date when it is opened");
+    s.ok("db migrate").says("brought up to date when it is opened");
+}

@@ -1,0 +1,47 @@
+//! Tokens that were looked up, for requests whose commit proves that nothing
+//! was revoked since.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use stella_core::digest::Sha256;
+use stella_store::TokenRow;
+
+/// By the hash of the secret, as the store keeps it.
+#[derive(Default)]
+pub struct KnownTokens(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    /// Of the event log, when they were looked up.
+    head: u64,
+    tokens: HashMap<Sha256, TokenRow>,
+}
+
+impl KnownTokens {
+    /// A token that was good at this head.
+    pub(super) fn at(&self, head: u64, hash: &Sha256) -> Option<TokenRow> {
+        let known = self.known();
+        if known.head == head {
+            known.tokens.get(hash).cloned()
+        } else {
+            None
+        }
+    }
+
+    /// `head` was seen before the token was looked up.
+    pub(super) fn keep(&self, head: u64, row: TokenRow) {
+        let mut known = self.known();
+        if known.head != head || known.tokens.len() >= MOST {
+            known.tokens.clear();
+            known.head = head;
+        }
+        known.tokens.insert(row.hash, row);
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const MOST: usize = 10_000;
