@@ -182,3 +182,22 @@ fn words(line: &str) -> Vec<String> {
     words.retain(|word| !word.is_empty());
     words
 }
+
+#[test]
+fn completions_offer_what_help_shows_and_nothing_else() {
+    let s = stella_testkit::binary::Stella::new(env!("CARGO_BIN_EXE_stella"));
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = s.ok(&format!("completions {shell}")).stdout;
+        for offered in [
+            "trust-anchors",
+            "rotation-warnings",
+            "pkcs11-reload",
+            "purl-pattern",
+        ] {
+            assert!(script.contains(offered), "{shell}: {offered}");
+        }
+        for hidden in ["rekor", "issuer"] {
+            assert!(!script.contains(hidden), "{shell}: {hidden}");
+        }
+    }
+}

@@ -151,12 +151,10 @@ fn a_wrong_number_is_an_error_that_names_the_setting() {
 #[test]
 fn a_session_that_was_lost_is_mended_and_a_wrong_signature_never_comes_out() {
     let (bed, faults) = bed();
-    // One session: whoever closes all of them leaves none that is found out
-    // later, and then has no second try left.
-    let hsm = bed.start_with(HsmOptions {
-        signers: 1,
-        ..options(&bed, SM2, GOST)
-    });
+    let mut options = bed.options();
+    // A loss hits the sessions of all signers, and each finds out by itself.
+    options.signers = 1;
+    let hsm = start_with(options, &bed, SM2, GOST);
     for name in ["sm2", "gost2012-256"] {
         let (at, public_key) = hsm
             .generate(&token("stella"), name, algorithm(name))
@@ -209,13 +207,12 @@ fn bed() -> (Bed, Faults) {
 }
 
 fn start(bed: &Bed, sm2: VendorMechanism, gost: VendorMechanism) -> impl Hsm {
-    bed.start_with(options(bed, sm2, gost))
+    start_with(bed.options(), bed, sm2, gost)
 }
 
-fn options(bed: &Bed, sm2: VendorMechanism, gost: VendorMechanism) -> HsmOptions {
-    let mut options = bed.options();
+fn start_with(mut options: HsmOptions, bed: &Bed, sm2: VendorMechanism, gost: VendorMechanism) -> impl Hsm {
     options.mechanisms = [(algorithm("sm2"), sm2), (algorithm("gost2012-256"), gost)].into();
-    options
+    bed.start_with(options)
 }
 
 fn algorithm(name: &str) -> Algorithm {

@@ -430,3 +430,34 @@ async fn who_manages_no_keys_reconnects_nothing_and_tries_no_pin() {
     assert_eq!(status, 403);
     assert!(module.state().asked.is_empty());
 }
+
+#[tokio::test]
+async fn failover_to_what_is_no_module_says_how_that_is_done() {
+    let api = Api::with(
+        r#"
+signer: {profiles: {fips: {algorithm: ecdsa-p256, keyStore: "hsm://pkcs11/token/stella"}}}
+hsm: {modules: {primary: {libraryPath: /usr/lib/module.so}}, local: {vault: {pinFile: /run/secrets/vault}}}
+"#,
+    )
+    .await;
+    for (to, next) in [
+        ("kms", "stella config set signing.mode kms"),
+        ("kms://aws", "stella config set signing.mode kms"),
+        ("vault", "stella keys activate"),
+        ("hsm://local/vault", "stella keys activate"),
+        ("nobody", "stella crypto hsm status"),
+    ] {
+        let body = format!(r#"{{"to": "{to}"}}"#);
+        let path = "/v1/crypto/hsm/failover";
+        let (status, problem) = api.call(&api.world.owner, Method::POST, path, &body).await;
+        assert_eq!(
+            (status, &problem["code"]),
+            (404, &"hsm.unknown-module".into()),
+            "{problem}"
+        );
+        assert!(
+            problem["next"].as_str().is_some_and(|n| n.contains(next)),
+            "{problem}"
+        );
+    }
+}

@@ -92,7 +92,9 @@ impl App {
         if request.to == AUTO {
             return self.give_back(caller, profile.as_ref()).await;
         }
-        let module = self.module_settings(Some(&request.to))?;
+        let module = self
+            .module_settings(Some(&request.to))
+            .map_err(|e| self.no_module(&request.to).unwrap_or(e))?;
         let lasts = mode::lasts(request.lasts.as_deref(), SigningMode::Hsm)?;
         let state = self.trust_head().await?;
         let (moved, mut warnings) = self.movable(&state, profile.as_ref(), module)?;
@@ -205,6 +207,23 @@ impl App {
                 })
                 .collect(),
             warnings: Vec::new(),
+        })
+    }
+
+    /// What moves signing to a store that is no module, where one is meant.
+    fn no_module(&self, to: &str) -> Option<Error> {
+        let name = to.strip_prefix("hsm://local/").unwrap_or(to);
+        if to == "kms" || to.starts_with("kms://") {
+            let what = "a KMS is no module: its keys sign while signing.mode is kms";
+            let next = "stella config set signing.mode kms --for 8h, or with --profile for one";
+            return Some(Error::not_found("hsm.unknown-module", what).next(next));
+        }
+        let local = self.settings.hsm.local.iter().any(|local| local.name == name);
+        local.then(|| {
+            let what = format!(
+                "{name} is a local HSM and no module: its standby key signs while the active one cannot, or once it is activated"
+            );
+            Error::not_found("hsm.unknown-module", what).next("stella keys list, then stella keys activate KEY")
         })
     }
 
