@@ -342,7 +342,6 @@ impl InstanceError {
                 "stella --home {} serve, or ask a server that runs elsewhere with --server URL",
                 path.display()
             )),
-            Self::Store(StoreError::Schema(why)) if why.contains("stella db migrate") => None,
             Self::Store(StoreError::Corrupt(_)) => Some("stella db verify, or restore a backup".to_owned()),
             Self::App(e) => e.next.clone(),
             // Their words say what to run, where a command mends it.

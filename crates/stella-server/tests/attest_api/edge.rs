@@ -1,6 +1,5 @@
 //! What comes in over HTTP, and what the on-call person sees.
 
-
 use stella_core::api::attestations::{CreateAttestation, TestSign};
 use stella_server::app::attest::AttestationQuery;
 use stella_server::config::Settings;
