@@ -53,6 +53,9 @@ pub enum StoreError {
     /// A value that this storage cannot hold; nothing was written.
     #[error("the store cannot hold this: {0}")]
     Unstorable(String),
+    /// Everything in it is kept elsewhere now.
+    #[error("what was kept here has moved to {0}")]
+    Moved(String),
     /// Another program's schema, or a newer one.
     #[error("{0}")]
     Schema(String),
@@ -67,6 +70,7 @@ impl StoreError {
             Self::Unknown(why) => Self::Unknown(why.clone()),
             Self::Corrupt(why) => Self::Corrupt(why.clone()),
             Self::Unstorable(why) => Self::Unstorable(why.clone()),
+            Self::Moved(place) => Self::Moved(place.clone()),
             Self::Schema(why) => Self::Schema(why.clone()),
         }
     }

@@ -241,6 +241,6 @@ async fn commit(open: &mut Commit, batch: &mut Batch) -> Result<()> {
 }
 
 /// The lock is asked for before anything is read.
-const BEGIN: &str = "BEGIN; SELECT pg_advisory_xact_lock(6004795)";
+pub(super) const BEGIN: &str = "BEGIN; SELECT pg_advisory_xact_lock(6004795)";
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
