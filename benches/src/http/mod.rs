@@ -31,9 +31,9 @@ pub fn run(effort: &Effort) -> Result<(), String> {
     let folder = tempfile::tempdir_in(".").map_err(text)?;
     figure("http.fsync", fsyncs(folder.path(), effort.turn)?, "1/s");
     let server = Server::start(&effort.exe, folder.path(), &ALGORITHMS)?;
+    let mut load = Load::new(effort.statement_bytes)?;
     for algorithm in ALGORITHMS {
         let bare = bare::Bare::start(algorithm)?;
-        let mut load = Load::new(effort.statement_bytes)?;
         let mut top = 0.0;
         for connections in CONNECTIONS {
             let (mut ours, mut limit, mut waited) = (Vec::new(), Vec::new(), Vec::new());

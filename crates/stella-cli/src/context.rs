@@ -1,14 +1,12 @@
 //! What every command is given: where to ask, and where to answer.
 
-use std::io::{self, BufRead, IsTerminal, Read as _, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
-use rustix::termios::{self, LocalModes, OptionalActions, Termios};
 use stella_core::time::{Clock, Timestamp};
 use stella_server::clock::SystemClock;
-use zeroize::Zeroizing;
 
 use crate::api::Api;
 use crate::client::{TargetOptions, Timeouts};
@@ -122,37 +120,6 @@ impl Context {
         !self.global.quiet && io::stderr().is_terminal()
     }
 
-    /// Asked for without showing what is typed, or the first line of standard
-    /// input where nobody is there to ask.
-    pub fn secret(&self, prompt: &str) -> Result<Zeroizing<String>, CliError> {
-        let unreadable = |e| CliError::failed("cli.stdin", format!("standard input: {e}"));
-        let stdin = io::stdin();
-        let hidden = if stdin.is_terminal() {
-            let mut stderr = io::stderr().lock();
-            write!(stderr, "{prompt}")
-                .and_then(|()| stderr.flush())
-                .map_err(unreadable)?;
-            Some(Hidden::start().map_err(unreadable)?)
-        } else {
-            None
-        };
-        let mut line = Zeroizing::new(String::with_capacity(MAX_SECRET));
-        let read = stdin.lock().take(MAX_SECRET as u64).read_line(&mut line);
-        if hidden.is_some() {
-            drop(hidden);
-            self.printer.aside(|page| page.line(""));
-        }
-        read.map_err(unreadable)?;
-        if line.len() >= MAX_SECRET {
-            return Err(CliError::usage(format!(
-                "longer than any PIN ({MAX_SECRET} bytes)"
-            )));
-        }
-        let length = line.trim_end_matches(['\r', '\n']).len();
-        line.truncate(length);
-        Ok(line)
-    }
-
     /// Shows what a wide act touches and, where somebody is there to answer,
     /// asks. A script is told and goes on: revoking never waits.
     pub fn confirm(&self, radius: impl FnOnce(&mut Page), question: &str) -> Result<(), CliError> {
@@ -172,28 +139,5 @@ impl Context {
                     .next("the same command with --yes does it without asking"),
             ),
         }
-    }
-}
-
-/// The buffer never grows, so no copy of a secret stays behind.
-const MAX_SECRET: usize = 1024;
-
-/// The terminal shows nothing of what is typed while this lives.
-struct Hidden(Termios);
-
-impl Hidden {
-    fn start() -> io::Result<Self> {
-        let before = termios::tcgetattr(io::stdin())?;
-        let mut silent = before.clone();
-        silent.local_modes.remove(LocalModes::ECHO);
-        termios::tcsetattr(io::stdin(), OptionalActions::Flush, &silent)?;
-        Ok(Self(before))
-    }
-}
-
-impl Drop for Hidden {
-    fn drop(&mut self) {
-        // There is nobody to tell; the next prompt would look odd.
-        let _ = termios::tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
     }
 }

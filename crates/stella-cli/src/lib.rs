@@ -14,6 +14,7 @@ pub mod exit;
 mod offline;
 pub mod printer;
 pub mod reference;
+mod secret;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

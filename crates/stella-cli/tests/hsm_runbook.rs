@@ -8,7 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use stella_testkit::binary::{Ran, Stella};
-use stella_testkit::token::{Link, Token};
+use stella_testkit::token::{Faults, Link, Token};
 
 /// A server whose profile `default` signs on the token.
 struct Desk {
@@ -34,10 +34,15 @@ impl Desk {
         );
         for (name, token) in modules {
             let pin = s.file(&format!("pin-{name}"), token.pin());
-            let (variable, value) = &token.environment()[0];
+            let env: Vec<String> = token
+                .environment()
+                .iter()
+                .map(|(variable, value)| format!("{variable}: \"{value}\""))
+                .collect();
             text += &format!(
-                "    {name}: {{libraryPath: \"{}\", pinFile: \"{pin}\", env: {{{variable}: \"{value}\"}}, requestTimeout: 2s}}\n",
-                token.module().display()
+                "    {name}: {{libraryPath: \"{}\", pinFile: \"{pin}\", env: {{{}}}, requestTimeout: 2s}}\n",
+                token.module().display(),
+                env.join(", ")
             );
         }
         let config = s.file("signer.yaml", text);
@@ -332,4 +337,39 @@ fn a_pin_that_was_changed_is_found_out_with_one_try_and_put_right() {
     let again = desk.typing(&update, "77321\n").ends(0);
     assert!(!again.stderr.contains("restart"), "{again:?}");
     desk.ok("crypto hsm test");
+}
+
+/// Each command is a process of its own here: none has seen the token accept
+/// anything.
+#[test]
+fn a_pin_that_was_just_typed_is_tried_whatever_became_of_the_one_before() {
+    let mut token = Token::soft_hsm("prod");
+    let faults = Faults::before(&mut token);
+    let desk = Desk::configured(&[("primary", &token)], "allowSoftware: false");
+    let slot = token.slot().id;
+    faults.set("C_Login abort");
+    for _ in 0..2 {
+        desk.run("crypto hsm auth verify").ends(6);
+    }
+    // Cards lock at the third wrong PIN: that one is not made by itself.
+    faults.set("C_Login count\nC_GetTokenInfo flags 0x10000");
+    desk.run("crypto hsm auth verify").ends(6).says("had no answer");
+    assert_eq!(faults.used(0), 0);
+    let update = format!("--config {} crypto hsm auth update --slot {slot}", desk.config);
+    desk.typing(&update, &format!("{}\n", token.pin()))
+        .ends(0)
+        .says("the PIN was accepted by token prod");
+    desk.ok("crypto hsm auth verify");
+}
+
+#[test]
+fn two_logins_without_an_answer_are_the_last_that_nobody_asked_for() {
+    let mut token = Token::soft_hsm("prod");
+    let faults = Faults::before(&mut token);
+    let desk = Desk::configured(&[("primary", &token)], "allowSoftware: false");
+    faults.set("C_Login count\nC_Login abort");
+    for _ in 0..5 {
+        desk.run("crypto hsm auth verify").ends(6);
+    }
+    assert_eq!(faults.used(0), 2);
 }

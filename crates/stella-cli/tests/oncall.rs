@@ -1,5 +1,7 @@
 //! What the person on call types, with the real program.
 
+use std::process::Command;
+
 use serde_json::Value;
 use stella_testkit::binary::Stella;
 
@@ -46,4 +48,24 @@ fn the_doctor_is_a_probe_that_names_the_way_out() {
     s.run("doctor --check check.attestor.signing")
         .ends(3)
         .says("did you mean check.attestor.signing-health?");
+}
+
+#[test]
+fn a_pin_that_is_typed_is_never_shown_and_the_terminal_is_given_back() {
+    let s = Stella::new(env!("CARGO_BIN_EXE_stella"));
+    let typed = Command::new("python3")
+        .args([
+            "-c",
+            include_str!("support/typed.py"),
+            env!("CARGO_BIN_EXE_stella"),
+        ])
+        // There is nothing to ask there: the PIN goes nowhere.
+        .env("STELLA_HOME", s.home())
+        .output()
+        .expect("python3 runs; ./test installs it");
+    assert!(
+        typed.status.success(),
+        "{}",
+        String::from_utf8_lossy(&typed.stderr)
+    );
 }

@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 use stella_testkit::binary::{Ran, Stella};
-use stella_testkit::token::{Kind, Token};
+use stella_testkit::token::{Faults, Kind, Token};
 
 struct Bed {
     s: Stella,
@@ -379,4 +379,95 @@ signing: {{deadline: 20s}}
     run("attest retry --failed").ends(0);
     run("verify attestation --last").ends(0).says("PASS");
     run("crypto local-hsm status sm2").ends(3).says("there is gost");
+}
+
+/// What a vendor's documentation lists, and what is written down of it.
+const OFFERED: &str = "
+C_GenerateKeyPair sm2 0x80000A00
+C_SignInit sm2 0x80000A01
+C_GenerateKeyPair gost 0xD4321005
+C_SignInit gost 0xD4321006
+";
+
+/// An instance whose profiles sm2 and gost sign on the token `prod` with these
+/// mechanisms.
+fn with_vendor_mechanisms(token: &Token, mechanisms: &str) -> (Stella, String) {
+    let s = Stella::new(env!("CARGO_BIN_EXE_stella"));
+    let pin = s.file("pin", token.pin());
+    let env: Vec<String> = token
+        .environment()
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect();
+    let store = "keyStore: \"hsm://pkcs11/token/prod\", allowSoftware: false";
+    let text = format!(
+        "signer: {{profiles: {{sm2: {{algorithm: sm2, {store}}}, gost: {{algorithm: gost2012-256, {store}}}}}}}
+hsm: {{modules: {{primary: {{libraryPath: {}, pinFile: {pin}, env: {{{}}}, mechanisms: {mechanisms}}}}}}}
+",
+        token.module().display(),
+        env.join(", "),
+    );
+    let config = s.file("signer.yaml", text);
+    s.run(&format!("--config {config} init --no-key")).ends(0);
+    (s, config)
+}
+
+#[test]
+fn sm2_and_gost_sign_on_a_token_by_the_numbers_of_its_vendor() {
+    const RIGHT: &str = "{sm2: {sign: 0x80000A01, generate: 0x80000A00, keyType: 0x3, input: digest}, \
+                         gost2012-256: {sign: 0xD4321006, generate: 0xD4321005, keyType: 0x30, input: digest}}";
+    let mut token = Token::soft_hsm("prod");
+    Faults::before(&mut token).set(OFFERED);
+    let (s, config) = with_vendor_mechanisms(&token, RIGHT);
+    let run = |line: &str| s.run(&format!("--config {config} {line}"));
+    let anchors = run("anchor list -o json").ends(0).json();
+    let anchor = anchors["anchors"][0]["trustAnchorId"]
+        .as_str()
+        .expect("an anchor")
+        .to_owned();
+    let mut made = Vec::new();
+    for (profile, algorithm, mechanism) in [
+        ("sm2", "SM2-P256", "CKM_VENDOR_DEFINED 0x80000A01"),
+        ("gost", "GOST-R-34.10-2012", "CKM_VENDOR_DEFINED 0xD4321006"),
+    ] {
+        let key = run(&format!(
+            "keys generate --profile {profile} --key-id {profile}-a -o json"
+        ))
+        .ends(0)
+        .json();
+        made.push((profile, key["keyStore"].as_str().expect("a store").to_owned()));
+        run(&format!("attest test-sign --profile {profile} --verbose"))
+            .ends(0)
+            .says(mechanism);
+        run(&format!(
+            "anchor add-key --anchor-id {anchor} --key-id {profile}-a"
+        ))
+        .ends(0);
+        run(&format!(
+            "attest create --type test --subject test:{profile} --profile {profile}"
+        ))
+        .ends(0);
+        run("verify attestation --last")
+            .ends(0)
+            .says("PASS")
+            .says(&format!("{algorithm} by {profile}-a"));
+    }
+
+    // Another instance takes the keys by reference.
+    let (other, config) = with_vendor_mechanisms(&token, RIGHT);
+    for (profile, store) in &made {
+        let named = format!("--profile {profile} --key-id {profile}-taken --key-store {store}");
+        let line = format!("--config {config} keys import {named} --created-at 2026-01-01T00:00:00Z");
+        other.run(&line).ends(0);
+    }
+
+    // A number that the token does not have is named with its setting.
+    let wrong = RIGHT.replace("sign: 0x80000A01", "sign: 0x80000BAD");
+    let (third, config) = with_vendor_mechanisms(&token, &wrong);
+    third
+        .run(&format!(
+            "--config {config} keys generate --profile sm2 --key-id sm2-b"
+        ))
+        .ends(1)
+        .says("hsm.modules.primary.mechanisms.SM2-P256.sign is 0x80000BAD");
 }

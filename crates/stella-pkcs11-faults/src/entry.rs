@@ -9,6 +9,7 @@ use cryptoki_sys::*;
 
 use crate::rules::{Action, actions};
 use crate::target::{initialize_arguments, target};
+use crate::vendor;
 
 /// # Safety
 /// As in the standard: `list` is where the list's address goes.
@@ -91,7 +92,7 @@ unsafe fn replaced<L: Copy>(list: *mut CK_FUNCTION_LIST) -> CK_VOID_PTR {
 /// Makes each function `fn name(arguments)` that follows its rules around the
 /// target's of the same name; `replace` puts them into a list.
 macro_rules! functions {
-    ($(fn $name:ident($($argument:ident: $type:ty),*) $(with $changed:ident by $change:ident)? $(before $before:ident($early:ident))? $(after $after:ident($($given:ident),*))?)*) => {
+    ($(fn $name:ident($($argument:ident: $type:ty),*) $(with $changed:ident by $change:ident)? $(before $before:ident($early:ident))? $(or $instead:ident($($handed:ident),*))? $(after $after:ident($($given:ident),*))?)*) => {
         $(unsafe extern "C" fn $name($($argument: $type),*) -> CK_RV {
             let actions = actions(stringify!($name));
             if let Some(rv) = first(&actions) {
@@ -102,9 +103,12 @@ macro_rules! functions {
             };
             $(let $changed = $change($changed);)?
             $($before(&actions, $early);)?
+            let instead: Option<CK_RV> = None;
             // SAFETY: the caller's arguments, for the function of that name.
+            $(let instead = instead.or_else(|| unsafe { vendor::$instead($($handed),*) });)?
+            // SAFETY: the same.
             #[allow(unused_mut)]
-            let mut rv = unsafe { function($($argument),*) };
+            let mut rv = instead.unwrap_or_else(|| unsafe { function($($argument),*) });
             $(if rv == CKR_OK {
                 // SAFETY: the target filled what these point to.
                 unsafe { $after(&actions, $($given),*) };
@@ -135,24 +139,24 @@ functions! {
     fn C_GetMechanismInfo(slot: CK_SLOT_ID, kind: CK_MECHANISM_TYPE, info: *mut CK_MECHANISM_INFO) with slot by inside
     fn C_SetPIN(session: CK_SESSION_HANDLE, old: *mut CK_UTF8CHAR, old_length: CK_ULONG, new: *mut CK_UTF8CHAR, new_length: CK_ULONG)
     fn C_OpenSession(slot: CK_SLOT_ID, flags: CK_FLAGS, application: CK_VOID_PTR, notify: CK_NOTIFY, session: *mut CK_SESSION_HANDLE) with slot by inside
-    fn C_CloseSession(session: CK_SESSION_HANDLE)
+    fn C_CloseSession(session: CK_SESSION_HANDLE) before forget(session)
     fn C_CloseAllSessions(slot: CK_SLOT_ID) with slot by inside
     fn C_GetSessionInfo(session: CK_SESSION_HANDLE, info: *mut CK_SESSION_INFO) after session_info(info)
     fn C_Login(session: CK_SESSION_HANDLE, user: CK_USER_TYPE, pin: *mut CK_UTF8CHAR, length: CK_ULONG)
     fn C_Logout(session: CK_SESSION_HANDLE)
     fn C_CreateObject(session: CK_SESSION_HANDLE, template: *mut CK_ATTRIBUTE, count: CK_ULONG, object: *mut CK_OBJECT_HANDLE)
     fn C_DestroyObject(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE)
-    fn C_GetAttributeValue(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, template: *mut CK_ATTRIBUTE, count: CK_ULONG)
+    fn C_GetAttributeValue(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, template: *mut CK_ATTRIBUTE, count: CK_ULONG) or attributes(session, object, template, count)
     fn C_FindObjectsInit(session: CK_SESSION_HANDLE, template: *mut CK_ATTRIBUTE, count: CK_ULONG)
     fn C_FindObjects(session: CK_SESSION_HANDLE, objects: *mut CK_OBJECT_HANDLE, most: CK_ULONG, count: *mut CK_ULONG)
     fn C_FindObjectsFinal(session: CK_SESSION_HANDLE)
-    fn C_SignInit(session: CK_SESSION_HANDLE, mechanism: *mut CK_MECHANISM, key: CK_OBJECT_HANDLE) before lose(session)
-    fn C_Sign(session: CK_SESSION_HANDLE, data: *mut CK_BYTE, length: CK_ULONG, signature: *mut CK_BYTE, signature_length: *mut CK_ULONG) after signed(signature, signature_length)
+    fn C_SignInit(session: CK_SESSION_HANDLE, mechanism: *mut CK_MECHANISM, key: CK_OBJECT_HANDLE) before lose(session) or sign_init(session, mechanism, key)
+    fn C_Sign(session: CK_SESSION_HANDLE, data: *mut CK_BYTE, length: CK_ULONG, signature: *mut CK_BYTE, signature_length: *mut CK_ULONG) or sign(session, data, length, signature, signature_length) after signed(signature, signature_length)
     fn C_SignUpdate(session: CK_SESSION_HANDLE, data: *mut CK_BYTE, length: CK_ULONG)
     fn C_SignFinal(session: CK_SESSION_HANDLE, signature: *mut CK_BYTE, signature_length: *mut CK_ULONG) after signed(signature, signature_length)
     fn C_VerifyInit(session: CK_SESSION_HANDLE, mechanism: *mut CK_MECHANISM, key: CK_OBJECT_HANDLE)
     fn C_Verify(session: CK_SESSION_HANDLE, data: *mut CK_BYTE, length: CK_ULONG, signature: *mut CK_BYTE, signature_length: CK_ULONG)
-    fn C_GenerateKeyPair(session: CK_SESSION_HANDLE, mechanism: *mut CK_MECHANISM, public: *mut CK_ATTRIBUTE, public_count: CK_ULONG, private: *mut CK_ATTRIBUTE, private_count: CK_ULONG, public_key: *mut CK_OBJECT_HANDLE, private_key: *mut CK_OBJECT_HANDLE)
+    fn C_GenerateKeyPair(session: CK_SESSION_HANDLE, mechanism: *mut CK_MECHANISM, public: *mut CK_ATTRIBUTE, public_count: CK_ULONG, private: *mut CK_ATTRIBUTE, private_count: CK_ULONG, public_key: *mut CK_OBJECT_HANDLE, private_key: *mut CK_OBJECT_HANDLE) or generate(session, mechanism, public, public_count, private, private_count, public_key, private_key)
     fn C_GenerateRandom(session: CK_SESSION_HANDLE, data: *mut CK_BYTE, length: CK_ULONG)
 }
 
@@ -198,6 +202,10 @@ fn lose(actions: &[Action], session: CK_SESSION_HANDLE) {
             }
         }
     }
+}
+
+fn forget(_: &[Action], session: CK_SESSION_HANDLE) {
+    vendor::forget(session);
 }
 
 /// By how much slot ids are higher outside than the target's.

@@ -8,6 +8,7 @@
 mod entry;
 mod rules;
 mod target;
+mod vendor;
 
 /// The file name under which cargo leaves the module.
 pub const FILE_NAME: &str = "libstella_pkcs11_faults.so";

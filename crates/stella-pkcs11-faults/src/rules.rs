@@ -15,6 +15,10 @@
 //! C_SignInit close-all       C_CloseAllSessions before it
 //! C_SignInit log-out         C_Logout before it
 //! C_Login count              nothing; it is counted
+//! C_GenerateKeyPair sm2 0x80000A00   this mechanism makes pairs of SM2 (or `gost`)
+//! C_SignInit sm2 0x80000A01          and this one signs digests with them
+//! C_SignInit sm2-message 0x80000A02  or messages, which it hashes
+//! C_GetAttributeValue gost 0xD4321003    their CKA_KEY_TYPE, in place of the usual
 //! ```
 //!
 //! Every rule that fits is followed, in the order of the file, which is read
@@ -25,10 +29,12 @@
 
 use std::fs::OpenOptions;
 use std::io::{Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cryptoki_sys::{CK_FLAGS, CK_RV};
+
+use crate::vendor::Kind;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
@@ -45,16 +51,44 @@ pub enum Action {
     CloseAll,
     LogOut,
     Count,
+    Offer(Offer),
+}
+
+/// A number under which the module has something of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offer {
+    pub kind: Kind,
+    /// Messages, not digests.
+    pub hashes: bool,
+    pub number: u64,
+}
+
+/// What the file offers under this function. Nothing is used up.
+pub fn offers(function: &str) -> Vec<Offer> {
+    let text = control().and_then(|file| std::fs::read_to_string(file).ok());
+    let text = text.unwrap_or_default();
+    let offer = |line: &str| {
+        let mut words = line.split_whitespace();
+        match (words.next()? == function).then(|| parse(words))?? {
+            (Action::Offer(offer), _) => Some(offer),
+            _ => None,
+        }
+    };
+    text.lines().filter_map(offer).collect()
+}
+
+/// The file with the rules.
+pub fn control() -> Option<PathBuf> {
+    std::env::var_os("FAULTY_CONTROL").map(PathBuf::from)
 }
 
 /// What the file asks of this call. Lines that cannot be read are reported
 /// on standard error and left out.
 pub fn actions(function: &str) -> Vec<Action> {
-    let Some(file) = std::env::var_os("FAULTY_CONTROL") else {
+    let Some(file) = control() else {
         return Vec::new();
     };
-    let file = Path::new(&file);
-    let Ok(text) = std::fs::read_to_string(file) else {
+    let Ok(text) = std::fs::read_to_string(&file) else {
         return Vec::new();
     };
     let generation = text.lines().next().unwrap_or_default();
@@ -88,7 +122,15 @@ pub fn actions(function: &str) -> Vec<Action> {
 fn parse<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<(Action, Option<u64>)> {
     let name = words.next()?;
     let mut argument = || number(words.next()?);
+    let mut offer = |kind, hashes| {
+        let number = argument()?;
+        Some(Action::Offer(Offer { kind, hashes, number }))
+    };
     let action = match name {
+        "sm2" => offer(Kind::Sm2, false)?,
+        "sm2-message" => offer(Kind::Sm2, true)?,
+        "gost" => offer(Kind::Gost, false)?,
+        "gost-message" => offer(Kind::Gost, true)?,
         "rv" => Action::Fail(argument()?),
         "late" => Action::FailLate(argument()?),
         "delay" => Action::Delay(Duration::from_millis(argument()?)),
@@ -143,7 +185,13 @@ mod tests {
         assert_eq!(read("abort 1"), Some((Action::Abort, Some(1))));
         let delay = Action::Delay(Duration::from_millis(300));
         assert_eq!(read("delay 300"), Some((delay, None)));
-        for wrong in ["", "rv", "rv x", "explode", "hang soon"] {
+        let offer = Action::Offer(Offer {
+            kind: Kind::Gost,
+            hashes: true,
+            number: 0x8000_0001,
+        });
+        assert_eq!(read("gost-message 0x80000001"), Some((offer, None)));
+        for wrong in ["sm2", "", "rv", "rv x", "explode", "hang soon"] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
     }

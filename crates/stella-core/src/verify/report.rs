@@ -5,6 +5,7 @@ use crate::api::verify::{TraceCheck, VerdictPart, VerdictReport};
 use crate::bundle::spine;
 use crate::command;
 use crate::digest::Sha256;
+use crate::id::KeyId;
 use crate::predicate::PredicateType;
 use crate::time::Timestamp;
 use crate::verify::proof::ProofJudgement;
@@ -125,8 +126,25 @@ pub fn next(report: &VerdictReport, code: Code) -> Option<String> {
             text = text.replace(&format!("{verb} ID"), &format!("{verb} {id}"));
         }
     }
+    if let Some(key) = key_of(report, code) {
+        text = text.replace("--key-id KEY", &format!("--key-id {key}"));
+        for verb in ["keys impact", "keys revoke"] {
+            text = text.replace(&format!("{verb} KEY"), &format!("{verb} {key}"));
+        }
+    }
     let subject = command::word(&report.subject);
     Some(text.replace("explain NAME", &format!("explain {subject}")))
+}
+
+/// Of the signature at which this verdict was reached.
+fn key_of(report: &VerdictReport, code: Code) -> Option<KeyId> {
+    let code = code.to_string();
+    let reached = report.trace.iter().position(|c| c.code.as_ref() == Some(&code))?;
+    let before = report.trace.get(..reached)?.iter().rev();
+    let made = before
+        .into_iter()
+        .find(|c| c.name == "signature" && c.code.is_none())?;
+    made.detail.rsplit_once(" by ")?.1.parse().ok()
 }
 
 #[cfg(test)]
@@ -155,5 +173,19 @@ mod tests {
         let hostile = about(Code::AnchorNone, "a; rm -rf ~").unwrap_or_default();
         assert!(hostile.contains("explain 'a; rm -rf ~' "), "{hostile}");
         assert_eq!(about(Code::Ok, "a"), None, "there is nothing to mend");
+    }
+
+    #[test]
+    fn the_key_that_signed_is_named_where_it_has_to_be_typed() {
+        let said = |code: Code| {
+            let mut judgement = stopped("pkg:npm/a@1".to_owned(), Check::stop("key", code, ""));
+            let signature = Check::pass("signature", "SHA256-ED25519 by key-2024-prod");
+            judgement.trace.insert(0, signature);
+            next(&of_one(&judgement, Timestamp::from_secs(1)), code).unwrap_or_default()
+        };
+        assert!(said(Code::KeyWindowUnknown).contains("--key-id key-2024-prod --reason compromise"));
+        let ledger = said(Code::LedgerUnknown);
+        assert!(ledger.contains("keys impact key-2024-prod,"), "{ledger}");
+        assert!(ledger.contains("keys revoke key-2024-prod --reason"), "{ledger}");
     }
 }

@@ -64,7 +64,7 @@ impl HsmOptions {
             max_message: 16 << 20,
             restart_backoff: Duration::from_millis(100),
             max_restart_backoff: Duration::from_secs(30),
-            unanswered_logins: 5,
+            unanswered_logins: 2,
             pin_is_new: false,
             mechanisms: BTreeMap::new(),
             program: None,

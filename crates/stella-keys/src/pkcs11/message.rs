@@ -11,8 +11,8 @@ use stella_core::alg::{Algorithm, PublicKey};
 use zeroize::Zeroizing;
 
 use crate::hsm::{
-    ErrorClass, HsmError, HsmOptions, KeyReference, Mechanism, MechanismInput, PinState, TokenSelector,
-    VendorMechanism,
+    ErrorClass, HsmError, HsmOptions, KeyReference, Mechanism, MechanismInput, ModuleName, PinState,
+    TokenSelector, VendorMechanism,
 };
 use crate::worker::{FIRST_OF_ROLE, Kind};
 
@@ -26,6 +26,7 @@ pub const LOGIN: Kind = Kind::secret(FIRST_OF_ROLE + 2);
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Configuration {
+    pub name: ModuleName,
     pub library: PathBuf,
     pub signers: usize,
     pub session_timeout: Duration,
@@ -35,6 +36,7 @@ pub struct Configuration {
 impl From<&HsmOptions> for Configuration {
     fn from(options: &HsmOptions) -> Self {
         Self {
+            name: options.name.clone(),
             library: options.library.clone(),
             signers: options.signers.max(1),
             session_timeout: options.session_timeout,

@@ -136,7 +136,14 @@ impl Hsm for Pkcs11 {
         self.open(&at, &made.public_key)
             .map_err(SignError::from)
             .and_then(|key| sign_verified(&key, &probe))
-            .map_err(|e| GenerateError::Internal(format!("{at} was made and does not sign: {e}")))?;
+            .map_err(|e| {
+                let text = format!("{at} was made and does not sign: {e}");
+                match e {
+                    SignError::Unavailable(_) | SignError::TimedOut(_) => GenerateError::Unavailable(text),
+                    SignError::Unauthenticated(_) => GenerateError::Unauthenticated(text),
+                    _ => GenerateError::Refused(text),
+                }
+            })?;
         Ok((at, made.public_key))
     }
 

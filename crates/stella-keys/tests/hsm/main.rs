@@ -10,4 +10,5 @@ mod pins;
 mod reload;
 mod restarts;
 mod tokens;
+mod vendor_mechanisms;
 mod vendors;

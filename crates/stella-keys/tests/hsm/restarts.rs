@@ -53,6 +53,7 @@ fn a_worker_that_hangs_is_killed_though_nobody_waits_any_more() {
     sign_verified(&*key, b"message").expect("signature");
     let hangs = pid(&hsm);
     signal(hangs, "STOP");
+    eventually("all of it has stopped", || is_stopped(hangs));
     let runtime = tokio::runtime::Runtime::new().expect("runtime");
     let given_up = runtime.block_on(async {
         let signing = key.begin(&Arc::from(&b"message"[..])).expect("it is open");
@@ -182,6 +183,16 @@ fn under_load(hsm: &Pkcs11, fault: impl Fn(u32)) -> Vec<SignError> {
             .into_iter()
             .flat_map(|caller| caller.join().expect("caller"))
             .collect()
+    })
+}
+
+/// Each thread stops when it next runs, which is after `kill` has answered.
+fn is_stopped(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("its threads");
+    threads.flatten().all(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, state)| state.starts_with('T'))
     })
 }
 

@@ -17,6 +17,7 @@ impl App {
         let now = self.now();
         let store = self.store.describe().await?;
         let queue = self.store.queue().await?;
+        let withdrawn = self.withdrawn_unsigned(&trust).await?;
         let mut profiles = Vec::with_capacity(self.settings.profiles.len());
         for (name, profile) in &self.settings.profiles {
             profiles.push(self.profile_status(&trust, name, profile).await?);
@@ -29,7 +30,7 @@ impl App {
                 "{} {} (schema {})",
                 store.driver, store.place, store.schema_version
             ),
-            warnings: self.warnings(&trust, &profiles, &queue),
+            warnings: self.warnings(&trust, &profiles, &queue, withdrawn),
             signing_mode: self.signing_mode(&trust).as_str().to_owned(),
             profiles,
             recorded: queue.recorded,
@@ -118,7 +119,13 @@ impl App {
         }
     }
 
-    fn warnings(&self, trust: &TrustState, profiles: &[ProfileStatus], queue: &QueueFigures) -> Vec<String> {
+    fn warnings(
+        &self,
+        trust: &TrustState,
+        profiles: &[ProfileStatus],
+        queue: &QueueFigures,
+        withdrawn: u64,
+    ) -> Vec<String> {
         let mut out: Vec<String> = profiles
             .iter()
             .filter(|p| !p.can_sign && p.active_key.is_some())
@@ -138,7 +145,10 @@ impl App {
         if trust.anchors.is_empty() {
             out.push("no trust anchor: nothing verifies; stella anchor create adds one".to_owned());
         }
-        let waiting = queue.recorded.saturating_add(queue.failed);
+        let waiting = queue
+            .recorded
+            .saturating_add(queue.failed)
+            .saturating_sub(withdrawn);
         if waiting > 0 {
             out.push(format!(
                 "{waiting} recorded without a signature: stella attest retry --failed"

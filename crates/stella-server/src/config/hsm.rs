@@ -124,7 +124,7 @@ fn module(name: &str, item: &Item<'_>) -> Result<HsmModule> {
         start_timeout: Duration::from_secs(10),
         stop_timeout: Duration::from_secs(5),
         signers: 4,
-        unanswered_logins: 5,
+        unanswered_logins: 2,
         max_message: 16 << 20,
         restart_backoff: Duration::from_millis(100),
         max_restart_backoff: Duration::from_secs(30),

@@ -11,6 +11,7 @@ mod local_hsms;
 mod probe;
 mod signing_health;
 mod store_integrity;
+mod verification_health;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -26,6 +27,7 @@ use finding::Finding;
 
 pub const CHECKS: &[Check] = &[
     signing_health::CHECK,
+    verification_health::CHECK,
     hsm_availability::CHECK,
     fallback_ready::CHECK,
     store_integrity::CHECK,

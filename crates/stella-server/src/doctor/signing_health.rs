@@ -48,7 +48,7 @@ async fn examine(app: Arc<App>) -> Result<Vec<Finding>> {
     }));
     findings.extend(in_software(&app, &trust));
     findings.extend(moved(&app, &trust));
-    findings.extend(queue(&app).await?);
+    findings.extend(queue(&app, &trust).await?);
     Ok(findings)
 }
 
@@ -140,10 +140,14 @@ fn without_active<'a>(
     ))
 }
 
-async fn queue(app: &App) -> Result<Vec<Finding>> {
+async fn queue(app: &App, trust: &TrustState) -> Result<Vec<Finding>> {
     let queue = app.store.queue().await?;
     let mut findings = Vec::new();
-    let waiting = queue.recorded.saturating_add(queue.failed);
+    let withdrawn = app.withdrawn_unsigned(trust).await?;
+    let waiting = queue
+        .recorded
+        .saturating_add(queue.failed)
+        .saturating_sub(withdrawn);
     if waiting > 0 {
         let age = queue
             .oldest_unsigned

@@ -454,3 +454,100 @@ async fn an_anchor_that_nobody_can_sign_for_is_found() {
     api.world.revoke(pypi, "k2", reason, None).await;
     api.stands(ID, "fail", &format!("--anchor-id {pypi}")).await;
 }
+
+#[tokio::test]
+async fn verification_health_judges_what_was_signed_last() {
+    const ID: &str = "check.attestor.verification-health";
+    let none = Api {
+        world: World::empty().await,
+    };
+    none.stands(ID, "warn", "stella anchor create").await;
+
+    let api = Api::ready().await;
+    api.stands(ID, "skip", "").await;
+    let good = about("pkg:npm/a@1", "a", "test");
+    api.world.create(good).await.expect("signed");
+    let check = api.stands(ID, "pass", "").await;
+    assert!(check.to_string().contains("1 of the newest 1 pass"), "{check}");
+
+    // Nobody decides on this one.
+    let other = api.world.create(about("pkg:pypi/b@1", "b", "test")).await;
+    let id = other.expect("signed").attestations.remove(0).id;
+    let next = format!("stella verify attestation --attestation {id} --verbose");
+    let check = api.stands(ID, "warn", &next).await;
+    assert!(check.to_string().contains("anchor.none"), "{check}");
+
+    // The key is compromised: nothing passes.
+    let anchor = api.world.app.trust_head().await.expect("trust");
+    let anchor = *anchor.anchors.keys().next().expect("an anchor");
+    api.world
+        .revoke(anchor, "k1", RevokeReason::Compromise, None)
+        .await;
+    let check = api.stands(ID, "fail", "stella verify attestation").await;
+    assert!(check.to_string().contains("key.compromised"), "{check}");
+}
+
+#[tokio::test]
+async fn verification_health_leaves_out_what_was_withdrawn_and_sees_disabled_anchors() {
+    const ID: &str = "check.attestor.verification-health";
+    let api = Api::ready().await;
+    let other = api.world.create(about("pkg:pypi/b@1", "b", "test")).await;
+    let id = other.expect("signed").attestations.remove(0).id;
+    api.stands(ID, "fail", "stella verify attestation").await;
+    let path = format!("/v1/attestations/{id}/withdraw");
+    let owner = &api.world.owner;
+    let (status, said) = api
+        .call(owner, Method::POST, &path, r#"{"reason": "superseded"}"#)
+        .await;
+    assert_eq!(status, 200, "{said}");
+    api.stands(ID, "skip", "").await;
+    let anchor = api.world.app.trust_head().await.expect("trust");
+    let anchor = *anchor.anchors.keys().next().expect("an anchor");
+    let path = format!("/v1/anchors/{anchor}");
+    let off = r#"{"status": "disabled", "note": "incident 4"}"#;
+    let (status, said) = api.call(owner, Method::PATCH, &path, off).await;
+    assert_eq!(status, 200, "{said}");
+    api.stands(ID, "fail", "stella anchor list").await;
+}
+
+#[tokio::test]
+async fn nobody_is_told_to_retry_what_was_withdrawn() {
+    const ID: &str = "check.attestor.signing-health";
+    let api = Api::ready().await;
+    let sound = api.world.break_key("k1", Fault::Down).await;
+    let recorded = api.world.create(about("pkg:npm/a@1", "a", "test")).await;
+    let id = recorded.expect("recorded").attestations.remove(0).id;
+    let key = "k1".parse().expect("a key id");
+    api.world.app.signers.keep(&key, &sound).await;
+    let warnings = async || {
+        let (_, status) = api.get("/v1/status").await;
+        status["warnings"].to_string()
+    };
+    assert!(warnings().await.contains("attest retry"));
+    api.stands(ID, "warn", "stella attest retry --failed").await;
+    let path = format!("/v1/attestations/{id}/withdraw");
+    let body = r#"{"reason": "superseded"}"#;
+    let (status, said) = api.call(&api.world.owner, Method::POST, &path, body).await;
+    assert_eq!(status, 200, "{said}");
+    assert!(!warnings().await.contains("attest retry"));
+    api.stands(ID, "pass", "").await;
+    // The queue leaves it alone too.
+    let tried = api.world.app.sign_waiting().await.expect("a round");
+    assert_eq!(tried.tried, 0);
+}
+
+#[tokio::test]
+async fn hsm_status_tells_of_a_kms_where_there_is_no_module() {
+    let api = Api::ready().await;
+    let (status, problem) = api.get("/v1/crypto/hsm").await;
+    assert_eq!((status, &problem["code"]), (404, &"hsm.none".into()));
+    api.held_elsewhere("fips-kms", "kms://aws/key/alias/fips").await;
+    let (status, list) = api.get("/v1/crypto/hsm").await;
+    assert_eq!(status, 200, "{list}");
+    assert_eq!(list["modules"], serde_json::json!([]));
+    assert_eq!(list["otherStores"][0]["store"], "AWS KMS", "{list}");
+    assert_eq!(list["otherStores"][0]["state"], "closed", "{list}");
+    // Who names a module asks about a module.
+    let (status, _) = api.get("/v1/crypto/hsm?module=primary").await;
+    assert_eq!(status, 404);
+}

@@ -58,6 +58,12 @@ pub struct OpenOptions {
     pub max_pages: Option<u32>,
     /// Where this database is being moved to, by who opens it.
     pub leaving_for: Option<String>,
+    /// Memory of the writer for the pages of the file. Digests enter indexes at
+    /// random places: what does not fit is read again for each.
+    pub writer_cache_kib: u32,
+    /// Pages in the write-ahead log that are written back together. A page that
+    /// changes often is then written back once for many times.
+    pub checkpoint_pages: u32,
 }
 
 impl Default for OpenOptions {
@@ -69,6 +75,8 @@ impl Default for OpenOptions {
             max_batch: 256,
             max_pages: None,
             leaving_for: None,
+            writer_cache_kib: 64 << 10,
+            checkpoint_pages: 8 << 10,
         }
     }
 }
@@ -100,6 +108,10 @@ fn open_writer(path: &Path, options: &OpenOptions) -> Result<Connection> {
     keep_in_wal(&conn)?;
     schema::bring_up_to_date(&conn, path, schema::MIGRATIONS)?;
     rows::expect_not_moved(&conn, options)?;
+    let cache = i64::from(options.writer_cache_kib);
+    conn.pragma_update(Some("signer"), "cache_size", -cache)?;
+    // Of the connection, and answers with what it is.
+    conn.pragma_update_and_check(None, "wal_autocheckpoint", options.checkpoint_pages, |_| Ok(()))?;
     Ok(conn)
 }
 

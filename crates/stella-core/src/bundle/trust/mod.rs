@@ -125,7 +125,12 @@ impl Refused {
 impl TrustBundle {
     /// What is signed: RFC 8785 JSON, to be put under [`BUNDLE_PAYLOAD_TYPE`].
     pub fn to_payload(&self) -> Result<Vec<u8>, Refused> {
-        payload::write(self)
+        self.to_payload_within(LIMITS.json.max_bytes)
+    }
+
+    /// For verifiers that read so many bytes, envelope included.
+    pub fn to_payload_within(&self, max_bytes: usize) -> Result<Vec<u8>, Refused> {
+        payload::write(self, max_bytes)
     }
 
     /// The content of a bundle whoever signed it, to be shown and not used.

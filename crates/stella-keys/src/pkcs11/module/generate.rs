@@ -6,7 +6,7 @@ use stella_core::alg::{Algorithm, PublicKey};
 
 use super::Module;
 use super::login::is_logged_in;
-use super::mechanism::Way;
+use super::mechanism::{Way, blamed};
 use super::public_key::Attributes;
 use super::token::described;
 use crate::hsm::{ErrorClass, TokenSelector};
@@ -42,7 +42,8 @@ impl Module {
                 return Err(Failure::LabelTaken(label.to_owned()));
             }
         }
-        let pair = make_pair(&session, &way, label, id)?;
+        let pair = make_pair(&session, &way, label, id)
+            .map_err(|failure| blamed(failure, &way, "generate", &self.configuration))?;
         match check(&session, pair, algorithm) {
             Ok(public_key) => Ok(Generated { token, public_key }),
             Err(failure) => {
@@ -71,7 +72,8 @@ fn make_pair(session: &Session, way: &Way, label: &str, id: &[u8]) -> Result<Pai
     ];
     let public = [
         &name[..],
-        &[Attribute::Private(false), Attribute::Verify(true), parameters],
+        &[Attribute::Private(false), Attribute::Verify(true)],
+        &parameters,
     ]
     .concat();
     let private = [

@@ -6,11 +6,11 @@ use cryptoki::mechanism::dsa::{HedgeType, SignAdditionalContext};
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::mechanism::vendor_defined::VendorDefinedMechanism;
 use cryptoki::mechanism::{Mechanism, MechanismType};
-use cryptoki::object::{Attribute, KeyType, MlDsaParameterSetType};
+use cryptoki::object::{Attribute, AttributeType, KeyType, MlDsaParameterSetType};
 use stella_core::alg::Algorithm;
 
-use crate::hsm::{ErrorClass, MechanismInput, VendorMechanism};
-use crate::pkcs11::message::{ECDSA_P256, ED25519, Failure, GOST, ML_DSA_65, SM2};
+use crate::hsm::{ErrorClass, MechanismInput, ModuleName, VendorMechanism};
+use crate::pkcs11::message::{Configuration, ECDSA_P256, ED25519, Failure, GOST, ML_DSA_65, SM2};
 
 /// The way that a token goes for one algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,10 +69,11 @@ const STANDARD: [Standard; 4] = [
 pub fn ways(
     list: &[MechanismType],
     configured: &BTreeMap<Algorithm, VendorMechanism>,
+    module: &ModuleName,
 ) -> Result<Vec<Way>, Failure> {
     Algorithm::all()
         .filter_map(|algorithm| match configured.get(&algorithm) {
-            Some(vendor) => Some(of_vendor(algorithm, vendor)),
+            Some(vendor) => Some(of_vendor(algorithm, vendor, module)),
             None => standard(algorithm, list).map(Ok),
         })
         .collect()
@@ -91,27 +92,88 @@ fn standard(algorithm: Algorithm, list: &[MechanismType]) -> Option<Way> {
     })
 }
 
-fn of_vendor(algorithm: Algorithm, vendor: &VendorMechanism) -> Result<Way, Failure> {
-    let unknown = |what: &str, number: u64| {
+fn of_vendor(algorithm: Algorithm, vendor: &VendorMechanism, module: &ModuleName) -> Result<Way, Failure> {
+    let unknown = |setting: &str, number: u64| {
         Failure::new(
             ErrorClass::Config,
             format!(
-                "hsm.modules: {what} 0x{number:X} for {algorithm} cannot be used: it is neither a vendor's nor known to this build"
+                "{} 0x{number:X} cannot be used: it is neither a vendor's (0x80000000 and above) nor known to this build",
+                setting_of(module, algorithm, setting)
             ),
         )
     };
-    let mechanism = |number: u64| {
+    let mechanism = |setting: &str, number: u64| {
         MechanismType::try_from(number)
             .or_else(|_| MechanismType::new_vendor_defined(number))
-            .map_err(|_| unknown("mechanism", number))
+            .map_err(|_| unknown(setting, number))
     };
     Ok(Way {
         algorithm,
-        sign: mechanism(vendor.sign)?,
+        sign: mechanism("sign", vendor.sign)?,
         input: vendor.input,
-        generate: vendor.generate.map(mechanism).transpose()?,
-        key_type: KeyType::try_from(vendor.key_type).map_err(|_| unknown("key type", vendor.key_type))?,
+        generate: vendor
+            .generate
+            .map(|number| mechanism("generate", number))
+            .transpose()?,
+        key_type: KeyType::try_from(vendor.key_type).map_err(|_| unknown("keyType", vendor.key_type))?,
     })
+}
+
+/// Says which setting a refusal speaks of, where the mechanism was configured
+/// by its number.
+pub fn blamed(
+    mut failure: Failure,
+    way: &Way,
+    setting: &'static str,
+    configuration: &Configuration,
+) -> Failure {
+    let Some(vendor) = configuration.mechanisms.get(&way.algorithm) else {
+        return failure;
+    };
+    let Failure::Pkcs11 {
+        ckr: Some(ckr),
+        detail,
+        ..
+    } = &mut failure
+    else {
+        return failure;
+    };
+    let named = |setting| setting_of(&configuration.name, way.algorithm, setting);
+    let number = match (setting, vendor.generate) {
+        ("generate", Some(generate)) => generate,
+        _ => vendor.sign,
+    };
+    match ckr.as_str() {
+        "CKR_MECHANISM_INVALID" => {
+            *detail = format!(
+                "{} is 0x{number:X}, which this token does not have; its vendor's documentation has the number",
+                named(setting)
+            );
+        }
+        "CKR_KEY_TYPE_INCONSISTENT" => {
+            *detail = format!(
+                "{} is 0x{number:X}, which is not for keys of this type",
+                named(setting)
+            );
+        }
+        "CKR_DATA_LEN_RANGE" => {
+            let (is, other) = match way.input {
+                MechanismInput::Digest => ("digest", "message"),
+                MechanismInput::Message => ("message", "digest"),
+            };
+            *detail = format!(
+                "{} is {is}, and the mechanism 0x{number:X} does not take that; it may want {other}",
+                named("input")
+            );
+        }
+        _ => {}
+    }
+    failure
+}
+
+/// As it stands in the configuration.
+fn setting_of(module: &ModuleName, algorithm: Algorithm, setting: &str) -> String {
+    format!("hsm.modules.{module}.mechanisms.{algorithm}.{setting}")
 }
 
 impl Way {
@@ -129,7 +191,7 @@ impl Way {
     }
 
     /// The mechanism that makes a pair, and what the public half says of it.
-    pub fn generate_mechanism(&self) -> Option<(Mechanism<'static>, Attribute)> {
+    pub fn generate_mechanism(&self) -> Option<(Mechanism<'static>, Vec<Attribute>)> {
         let made_by = match self.generate? {
             MechanismType::ECC_KEY_PAIR_GEN => Mechanism::EccKeyPairGen,
             MechanismType::ECC_EDWARDS_KEY_PAIR_GEN => Mechanism::EccEdwardsKeyPairGen,
@@ -137,11 +199,14 @@ impl Way {
             other => without_parameters(other),
         };
         let parameters = match self.algorithm.id() {
-            ECDSA_P256 => Attribute::EcParams(P256_PARAMS.to_vec()),
-            ED25519 => Attribute::EcParams(ED25519_PARAMS.to_vec()),
-            SM2 => Attribute::EcParams(SM2_PARAMS.to_vec()),
-            ML_DSA_65 => Attribute::ParameterSet(MlDsaParameterSetType::ML_DSA_65.into()),
-            // GOST parameters are attributes that cryptoki does not have.
+            ECDSA_P256 => vec![Attribute::EcParams(P256_PARAMS.to_vec())],
+            ED25519 => vec![Attribute::EcParams(ED25519_PARAMS.to_vec())],
+            SM2 => vec![Attribute::EcParams(SM2_PARAMS.to_vec())],
+            ML_DSA_65 => vec![Attribute::ParameterSet(MlDsaParameterSetType::ML_DSA_65.into())],
+            GOST => vec![
+                by_number(CKA_GOSTR3410_PARAMS, CRYPTO_PRO_A_PARAMS),
+                by_number(CKA_GOSTR3411_PARAMS, STREEBOG_256_PARAMS),
+            ],
             _ => return None,
         };
         Some((made_by, parameters))
@@ -154,6 +219,11 @@ impl Way {
             generates: self.generate_mechanism().is_some(),
         }
     }
+}
+
+/// An attribute that cryptoki has no name for.
+fn by_number(number: u64, value: &[u8]) -> Attribute {
+    Attribute::VendorDefined((AttributeType::VendorDefined(number), value.to_vec()))
 }
 
 fn without_parameters(mechanism: MechanismType) -> Mechanism<'static> {
@@ -200,6 +270,13 @@ const SM2_PARAMS: &[u8] = &[0x06, 0x08, 0x2a, 0x81, 0x1c, 0xcf, 0x55, 0x01, 0x82
 /// `PrintableString "edwards25519"` (PKCS#11 3.0 section 2.3.10).
 const ED25519_PARAMS: &[u8] = b"\x13\x0cedwards25519";
 
+/// PKCS#11 2.40 section 2.42: the curve and the digest of a GOST key, as DER
+/// of the OIDs 1.2.643.2.2.35.1 and 1.2.643.7.1.1.2.2.
+const CKA_GOSTR3410_PARAMS: u64 = 0x250;
+const CKA_GOSTR3411_PARAMS: u64 = 0x251;
+const CRYPTO_PRO_A_PARAMS: &[u8] = &[0x06, 0x07, 0x2a, 0x85, 0x03, 0x02, 0x02, 0x23, 0x01];
+const STREEBOG_256_PARAMS: &[u8] = &[0x06, 0x08, 0x2a, 0x85, 0x03, 0x07, 0x01, 0x01, 0x02, 0x02];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,8 +285,12 @@ mod tests {
         name.parse().expect("algorithm")
     }
 
+    fn module() -> ModuleName {
+        "primary".parse().expect("name")
+    }
+
     fn names(list: &[MechanismType], configured: &BTreeMap<Algorithm, VendorMechanism>) -> Vec<String> {
-        let ways = ways(list, configured).expect("ways");
+        let ways = ways(list, configured, &module()).expect("ways");
         ways.iter().map(|way| way.describe().mechanism).collect()
     }
 
@@ -243,7 +324,12 @@ mod tests {
             ..vendor
         };
         let configured = BTreeMap::from([(algorithm("sm2"), unheard_of)]);
-        assert!(ways(&[], &configured).is_err());
+        let failure = ways(&[], &configured, &module()).expect_err("unheard of");
+        let text = failure.into_error("primary").to_string();
+        assert!(
+            text.contains("hsm.modules.primary.mechanisms.SM2-P256.sign 0x7FFFFFFF"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::Module;
 use super::find::private_key;
+use super::mechanism::blamed;
 use super::session::Sessions;
 use super::token::described;
 use crate::hsm::ErrorClass;
@@ -30,7 +31,7 @@ impl<'m> Signer<'m> {
         let number = u32::from_be_bytes(*number);
         let key = self.module.key(number).ok_or_else(unknown)?;
         let mechanism = key.way.sign_mechanism();
-        self.sessions.with(self.module, &key.token, |live| {
+        let made = self.sessions.with(self.module, &key.token, |live| {
             let handle = match live.handles.get(&number) {
                 Some(handle) => *handle,
                 None => {
@@ -40,7 +41,8 @@ impl<'m> Signer<'m> {
                 }
             };
             Ok(live.session.sign(&mechanism, handle, data)?)
-        })
+        });
+        made.map_err(|failure| blamed(failure, &key.way, "sign", &self.module.configuration))
     }
 
     fn ask(&mut self, body: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {

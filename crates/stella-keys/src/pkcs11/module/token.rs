@@ -117,7 +117,7 @@ impl Module {
 
     pub(super) fn ways(&self, slot: SlotId) -> Result<Vec<Way>, Failure> {
         let list = self.pkcs11()?.get_mechanism_list(slot)?;
-        ways(&list, &self.configuration.mechanisms)
+        ways(&list, &self.configuration.mechanisms, &self.configuration.name)
     }
 
     fn absent(&self, selector: &TokenSelector, there: &[(SlotId, TokenInfo)]) -> Failure {

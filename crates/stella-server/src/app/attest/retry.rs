@@ -6,6 +6,7 @@ use std::time::Duration;
 use stella_core::api::attestations::{Retried, Retry};
 use stella_core::id::ProfileName;
 use stella_core::time::Timestamp;
+use stella_core::trust::TrustState;
 use stella_store::{Attempt, AttestationFilter, AttestationRow, AttestationState, SignatureStored};
 
 use super::sign::{MAX_TRIES, NoSignature};
@@ -174,7 +175,30 @@ impl App {
         })
     }
 
-    /// All that are in one of these states, oldest first.
+    /// How many of those that wait were withdrawn meanwhile, among the newest
+    /// `limits.maxList` of each state.
+    pub(crate) async fn withdrawn_unsigned(&self, trust: &TrustState) -> Result<u64> {
+        let mut number = 0;
+        if trust.withdrawn.is_empty() {
+            return Ok(number);
+        }
+        for state in [AttestationState::Recorded, AttestationState::Failed] {
+            let filter = AttestationFilter {
+                state: Some(state),
+                limit: self.settings.limits.max_list,
+                ..AttestationFilter::default()
+            };
+            let rows = self.store.list_attestations(filter).await?;
+            number += rows
+                .iter()
+                .map(|row| u64::from(trust.withdrawn.contains_key(&row.pae)))
+                .sum::<u64>();
+        }
+        Ok(number)
+    }
+
+    /// All that are in one of these states and were not withdrawn, oldest
+    /// first.
     async fn unsigned(&self, states: &[AttestationState]) -> Result<Vec<AttestationRow>> {
         let page = self.settings.limits.max_list;
         let mut out = Vec::new();
@@ -196,6 +220,8 @@ impl App {
                 }
             }
         }
+        let trust = self.trust_head().await?;
+        out.retain(|row| !trust.withdrawn.contains_key(&row.pae));
         out.sort_by_key(|r| r.id);
         Ok(out)
     }

@@ -490,6 +490,12 @@ pub const SETTINGS: &[Setting] = &[
         |s| span(s.doctor.clock_tolerance),
         "how far the clock may be behind the last event before the doctor calls it wrong",
     ),
+    in_file(
+        "doctor.verify_newest",
+        ANY,
+        |s| s.doctor.verify_newest.to_string(),
+        "how many of the newest attestations the doctor verifies",
+    ),
 ];
 
 /// Sections of the file that hold names of the operator's own.

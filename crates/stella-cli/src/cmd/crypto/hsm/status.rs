@@ -27,11 +27,14 @@ impl Status {
                 }
                 describe(page, module);
             }
-            if !list.other_stores.is_empty() {
+            if !list.modules.is_empty() && !list.other_stores.is_empty() {
                 page.line("");
             }
             for store in &list.other_stores {
                 page.field("breaker", stands(store));
+            }
+            if list.modules.is_empty() {
+                page.next("stella doctor --check check.crypto.hsm-availability");
             }
         })?;
         Ok(Exit::Done)

@@ -61,14 +61,13 @@ wire! {
     }
 }
 
-pub(super) fn write(bundle: &TrustBundle) -> Result<Vec<u8>, Refused> {
+pub(super) fn write(bundle: &TrustBundle, max_bytes: usize) -> Result<Vec<u8>, Refused> {
     let payload = canonical::of(&Wire::from(bundle)).map_err(invalid)?;
     // In an envelope it grows by a third.
     let size = payload.len().saturating_mul(4) / 3 + ENVELOPE_OVERHEAD;
-    if size > LIMITS.json.max_bytes {
+    if size > max_bytes {
         return Err(invalid(format!(
-            "it would have {size} bytes, verifiers read at most {}",
-            LIMITS.json.max_bytes
+            "it would have {size} bytes, verifiers read at most {max_bytes}"
         )));
     }
     Ok(payload)

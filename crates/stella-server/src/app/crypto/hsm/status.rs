@@ -17,14 +17,19 @@ impl App {
     /// Each module is asked whether it is there, and then told of.
     pub async fn hsm_status(&self, module: Option<&str>) -> Result<HsmStatusList> {
         let trust = self.trust_head().await?;
-        let mut modules = Vec::new();
-        for settings in self.chosen_modules(module)? {
-            modules.push(self.module_status(&trust, settings).await?);
-        }
         let other_stores = match module {
             Some(_) => Vec::new(),
             None => self.other_stores(&trust),
         };
+        let chosen = match self.chosen_modules(module) {
+            // Whose keys are in a KMS or a local HSM asks about those.
+            Err(_) if !other_stores.is_empty() => Vec::new(),
+            chosen => chosen?,
+        };
+        let mut modules = Vec::new();
+        for settings in chosen {
+            modules.push(self.module_status(&trust, settings).await?);
+        }
         Ok(HsmStatusList {
             modules,
             other_stores,
