@@ -1,5 +1,6 @@
 //! Servers that share a PostgreSQL, from the empty database to a restored one.
 
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ impl Serving {
         let process = s.command(["serve"]).stderr(Stdio::null()).spawn();
         let serving = Self(process.expect("it starts"));
         let begun = Instant::now();
-        while s.run("attest status").code != 0 {
+        while UnixStream::connect(s.home().join("stella.sock")).is_err() {
             assert!(begun.elapsed() < Duration::from_secs(30), "it does not answer");
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -300,6 +301,149 @@ fn a_dump_is_restored_elsewhere_and_found_whole() {
     for user in ["stella", "postgres"] {
         assert!(elsewhere.server.psql(&elsewhere.database, user, altered).is_err());
     }
+}
+
+#[test]
+fn a_home_moves_out_of_its_file_with_everything() {
+    let shared = Shared::set_up();
+    let url = shared.url();
+    let s = stella();
+    s.ok("init");
+    s.ok("keys generate --profile pqc --key-id post");
+    s.ok("anchor create --purl-pattern pkg:npm/* --key-ids post");
+    s.ok("config set rotation.overlap_days 21");
+    let token = s
+        .ok("token create --role verifier --name ci --expires 1d -q")
+        .stdout;
+    let first = id(&s.ok("attest create --type test --subject test:a -o json"));
+    s.ok("verify attestation --last");
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let second = id(&s.ok(&format!(
+        "attest create -o json --type openvex --profile pqc --subject pkg:npm/x@1@{digest} --predicate {}",
+        s.file("vex.json", "{\"weight\": 0.10, \"e\": 1e2}")
+    )));
+    s.ok(&format!(
+        "attest withdraw {second} --yes --reason policy-violation"
+    ));
+    let told = |s: &Stella| {
+        let asked = [
+            "keys list",
+            "anchor list",
+            "attest list",
+            "audit query",
+            "token list",
+            "config list --overridden",
+        ];
+        asked.map(|line| s.json(line))
+    };
+    let before = told(&s);
+    let report = s.json("db verify");
+
+    let copy = format!("db copy --from sqlite --to {url}");
+    {
+        let _serving = Serving::start(&s);
+        s.run(&copy).ends(6).says("in use by another process");
+    }
+    let empty = Shared::empty();
+    s.run(&copy.replace(&url, &empty.url()))
+        .ends(6)
+        .says("stella db migrate");
+    let refusing = "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'not today' USING ERRCODE = '53100'; END $$;
+        CREATE TRIGGER no BEFORE INSERT ON signer.tokens FOR EACH ROW EXECUTE FUNCTION no()";
+    shared
+        .server
+        .psql(&shared.database, "postgres", refusing)
+        .expect("a trigger");
+    s.run(&copy).ends(6).says("not today");
+    s.ok("keys list");
+    shared
+        .server
+        .psql(&shared.database, "postgres", "DROP TRIGGER no ON signer.tokens")
+        .expect("dropped");
+
+    // Killed in the middle, there is one home, and it is neither.
+    shared
+        .server
+        .psql(
+            &shared.database,
+            "postgres",
+            &refusing
+                .replace(
+                    "RAISE EXCEPTION 'not today' USING ERRCODE = '53100'",
+                    "PERFORM pg_sleep(60); RETURN NEW",
+                )
+                .replace("FUNCTION no", "FUNCTION slow")
+                .replace("TRIGGER no", "TRIGGER slow"),
+        )
+        .expect("a trigger");
+    let mut cut_off = s
+        .command(copy.split_whitespace())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let psql = |sql: &str| {
+        shared
+            .server
+            .psql("postgres", "postgres", sql)
+            .expect("an answer")
+    };
+    while psql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'INSERT INTO signer.tokens%'") == "0" {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    cut_off.kill().expect("killed");
+    cut_off.wait().expect("it ends");
+    s.run("keys list")
+        .ends(2)
+        .says("if the move was cut off, repeat stella db copy");
+    psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'stella'");
+    shared
+        .server
+        .psql(&shared.database, "postgres", "DROP TRIGGER slow ON signer.tokens")
+        .expect("dropped");
+
+    let copied = s.json(&copy);
+    assert_eq!(copied["configured"], true);
+    assert_eq!(copied["chainHead"], report["chainHead"]);
+    let rows = |table: &str| {
+        let tables = copied["tables"].as_array().expect("tables");
+        tables.iter().find(|t| t["table"] == table).expect("a table")["rows"].clone()
+    };
+    assert_eq!(rows("attestations"), 2);
+    assert_eq!(rows("sealed_keys"), 2);
+    let old = [("STELLA_STORE", "sqlite:")];
+    s.run_with("keys list", &old)
+        .ends(2)
+        .says("has moved to")
+        .says("set store.url");
+    s.run_with("serve", &old).ends(2).says("has moved to");
+    // Cut off after its end, it is repeated.
+    s.run_with(&copy, &old).ends(0);
+
+    let _serving = Serving::start(&s);
+    assert_eq!(told(&s), before);
+    s.ok(&format!("verify attestation --attestation {first}"));
+    s.ok("attest create --type test --subject test:b").says("signed");
+    s.ok("attest create --type test --subject test:c --profile pqc");
+    let checked = s.json("db verify");
+    assert_eq!(checked["findings"], serde_json::json!([]));
+    let socket = s.home().join("stella.sock");
+    assert!(socket.exists());
+    drop(token);
+    // Since then more was kept there.
+    let again = s.folder().join("again");
+    std::fs::create_dir(&again).expect("a folder");
+    for file in ["home.lock", "sealing.key", "stella.db"] {
+        std::fs::copy(s.home().join(file), again.join(file)).expect("a copy");
+    }
+    std::process::Command::new("chmod")
+        .arg("700")
+        .arg(&again)
+        .status()
+        .expect("chmod");
+    s.run(&format!("{copy} --home {}", again.display()))
+        .ends(2)
+        .says("holds something else");
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! An instance: a home opened, its parts put together.
 
+mod moving;
 mod sealing;
 mod store;
+
+pub use moving::Moved;
 
 pub(crate) use store::bounds;
 
@@ -107,6 +110,8 @@ pub enum InstanceError {
     },
     #[error("the home {} keeps everything in PostgreSQL, and no server runs on it here", .0.display())]
     Shared(PathBuf),
+    #[error("{0}")]
+    NotMoved(String),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("this machine's clock says {0}; nothing is signed or judged by such a clock")]
@@ -298,7 +303,10 @@ impl InstanceError {
             Self::SealingKeyOfAnother { .. } => "key-store.wrong-sealing-key",
             Self::SealingKey(e) => e.code(),
             Self::Shared(_) => "store.shared",
+            Self::NotMoved(_) => "store.not-moved",
             Self::Store(StoreError::Schema(_)) => "store.schema",
+            Self::Store(StoreError::Moved(_)) => "store.moved",
+            Self::Store(StoreError::Unstorable(_)) => "store.unstorable",
             Self::Store(StoreError::Missing(_)) => "store.missing",
             Self::Store(StoreError::Corrupt(_)) => "store.corrupt",
             Self::Store(_) => "store.unavailable",
@@ -334,6 +342,10 @@ impl InstanceError {
                 "restore the database from your backup, or set store.url to where it is; only where nothing was ever kept, remove the folder and run stella init"
                     .to_owned(),
             ),
+            Self::Store(StoreError::Moved(_)) => Some(
+                "set store.url to that database in this home's signer.yaml and run stella serve; if the move was cut off, repeat stella db copy"
+                    .to_owned(),
+            ),
             Self::SealingKeyElsewhere(_) | Self::SealingKeyOfAnother { .. } => Some(
                 "copy the file sealing.key from a home that uses this database, mode 600: into this home, or for a new one stella init --sealing-key FILE"
                     .to_owned(),
@@ -342,11 +354,10 @@ impl InstanceError {
                 "stella --home {} serve, or ask a server that runs elsewhere with --server URL",
                 path.display()
             )),
-            Self::Store(StoreError::Schema(why)) if why.contains("stella db migrate") => None,
             Self::Store(StoreError::Corrupt(_)) => Some("stella db verify, or restore a backup".to_owned()),
             Self::App(e) => e.next.clone(),
             // Their words say what to run, where a command mends it.
-            Self::SealingKey(_) | Self::Store(_) | Self::Home(_) | Self::Config(_) => None,
+            Self::SealingKey(_) | Self::Store(_) | Self::Home(_) | Self::Config(_) | Self::NotMoved(_) => None,
         }
     }
 }

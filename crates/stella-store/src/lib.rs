@@ -50,6 +50,12 @@ pub enum StoreError {
     /// What was read breaks the store's own rules.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
+    /// A value that this storage cannot hold; nothing was written.
+    #[error("the store cannot hold this: {0}")]
+    Unstorable(String),
+    /// Everything in it is kept elsewhere now.
+    #[error("what was kept here has moved to {0}")]
+    Moved(String),
     /// Another program's schema, or a newer one.
     #[error("{0}")]
     Schema(String),
@@ -63,6 +69,8 @@ impl StoreError {
             Self::Missing(why) => Self::Missing(why.clone()),
             Self::Unknown(why) => Self::Unknown(why.clone()),
             Self::Corrupt(why) => Self::Corrupt(why.clone()),
+            Self::Unstorable(why) => Self::Unstorable(why.clone()),
+            Self::Moved(place) => Self::Moved(place.clone()),
             Self::Schema(why) => Self::Schema(why.clone()),
         }
     }

@@ -1,6 +1,8 @@
 //! A PostgreSQL of a test's own: a private cluster in a temporary folder,
 //! reached by its Unix socket alone, durable as in production.
 
+use std::ffi::OsString;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -12,6 +14,8 @@ use tempfile::TempDir;
 /// Runs until it is dropped, or whoever started it dies, however that happens.
 pub struct Postgres {
     keeper: Child,
+    /// How it was started.
+    command: Vec<OsString>,
     programs: PathBuf,
     folder: TempDir,
     port: u16,
@@ -35,9 +39,10 @@ const DEFAULT_PORT: u16 = 5432;
 
 const START: Duration = Duration::from_secs(60);
 
-/// Holds the server: an end of standard input is the end of the starter.
+/// Holds the server: an end of standard input is the end of the starter, who
+/// may have said before that the folder is still used.
 const KEEPER: &str = r#"folder=$1; shift; "$@" & server=$!
-cat >/dev/null; kill -INT $server; wait $server; rm -rf -- "$folder""#;
+word=$(cat); kill -INT $server 2>/dev/null; wait $server; [ "$word" = keep ] || rm -rf -- "$folder""#;
 
 impl Postgres {
     /// On its socket alone.
@@ -84,26 +89,19 @@ impl Postgres {
             }
             server.args(["-c", "ssl=on"]);
         }
-        let log = std::fs::File::create(folder.path().join("log")).expect("a log");
-        let keeper = Command::new("sh")
-            .args(["-c", KEEPER, "keeper"])
-            .arg(folder.path())
-            .arg(server.get_program())
-            .args(server.get_args())
-            .arg("-D")
-            .arg(&data)
-            .arg("-k")
-            .arg(folder.path())
-            .args(how)
-            .args(["-p", &port.to_string(), "-c", "max_connections=50"])
-            .current_dir("/")
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone().expect("a log"))
-            .stderr(log)
-            .spawn()
-            .expect("a shell");
+        let mut command = vec![server.get_program().to_owned()];
+        command.extend(server.get_args().map(ToOwned::to_owned));
+        command.extend([
+            "-D".into(),
+            data.into_os_string(),
+            "-k".into(),
+            folder.path().into(),
+        ]);
+        command.extend(how.iter().map(OsString::from));
+        command.extend(["-p", &port.to_string(), "-c", "max_connections=50"].map(OsString::from));
         let server = Self {
-            keeper,
+            keeper: keeper(folder.path(), &command),
+            command,
             programs,
             folder,
             port,
@@ -111,6 +109,37 @@ impl Postgres {
         };
         server.await_readiness();
         server
+    }
+
+    /// The server and all that work for it are killed at once, as by a loss of
+    /// power that the disk survives; then it is started again.
+    pub fn crash(&mut self) {
+        let file = self.folder.path().join("data/postmaster.pid");
+        let text = std::fs::read_to_string(&file).expect("a running server");
+        let main = text.lines().next().expect("a process id").to_owned();
+        let children = std::fs::read_to_string(format!("/proc/{main}/task/{main}/children"));
+        let children = children.unwrap_or_default();
+        let all: Vec<&str> = [main.as_str()]
+            .into_iter()
+            .chain(children.split_whitespace())
+            .collect();
+        for process in &all {
+            let id = process.parse().ok().and_then(rustix::process::Pid::from_raw);
+            // One that has just ended is as good.
+            let _ = rustix::process::kill_process(id.expect("a process id"), rustix::process::Signal::KILL);
+        }
+        if let Some(mut word) = self.keeper.stdin.take() {
+            word.write_all(b"keep").expect("said");
+        }
+        self.keeper.wait().expect("it ends");
+        while all[1..]
+            .iter()
+            .any(|process| Path::new("/proc").join(process).exists())
+        {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.keeper = keeper(self.folder.path(), &self.command);
+        self.await_readiness();
     }
 
     /// A new, empty database; its name.
@@ -213,6 +242,24 @@ impl Drop for Postgres {
         // Gone already, or it will be: there is nobody to tell.
         let _ = self.keeper.wait();
     }
+}
+
+fn keeper(folder: &Path, server: &[OsString]) -> Child {
+    let log = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join("log"))
+        .expect("a log");
+    Command::new("sh")
+        .args(["-c", KEEPER, "keeper"])
+        .arg(folder)
+        .args(server)
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(log.try_clone().expect("a log"))
+        .stderr(log)
+        .spawn()
+        .expect("a shell")
 }
 
 /// The newest version that is installed.

@@ -75,7 +75,11 @@ impl ClientError {
                 InstanceError::Home(HomeError::InUse(_) | HomeError::ReadOnly { .. }) => Exit::Unavailable,
                 InstanceError::Home(HomeError::Owner { .. }) => Exit::Denied,
                 InstanceError::Home(HomeError::Io { .. }) => Exit::Failed,
-                InstanceError::Home(_) | InstanceError::Config(_) | InstanceError::Shared(_) => Exit::Usage,
+                InstanceError::Store(_) if e.code() == "store.moved" => Exit::Usage,
+                InstanceError::Home(_)
+                | InstanceError::Config(_)
+                | InstanceError::Shared(_)
+                | InstanceError::NotMoved(_) => Exit::Usage,
                 InstanceError::SealingKeyLost(_)
                 | InstanceError::SealingKeyElsewhere(_)
                 | InstanceError::SealingKeyOfAnother { .. }

@@ -5,12 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use stella_core::api::keys::Key;
-use stella_server::config::StoreUrl;
 use stella_server::instance::{InitOptions, Instance};
 
 use super::db::StoreFlags;
 use crate::context::{Context, Outcome};
-use crate::error::CliError;
 use crate::exit::Exit;
 
 /// Make a home: a store, a first key, and the anchor test:* for test statements
@@ -48,13 +46,8 @@ impl Init {
             store: self.store.choice()?,
             sealing_key: self.sealing_key,
         };
-        if let Some(StoreUrl::Postgres(url)) = options.store.as_ref().map(|choice| &choice.url)
-            && url.holds_a_password()
-        {
-            return Err(CliError::usage(
-                "the URL holds a password, which the home's configuration would then hold as well",
-            )
-            .next("give the password in a file: --password-file FILE"));
+        if let Some(choice) = &options.store {
+            super::db::expect_no_password(choice)?;
         }
         let made = Instance::init(&home, &options).await?;
         let shared = made.shared;

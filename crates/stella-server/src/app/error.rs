@@ -139,6 +139,9 @@ impl From<StoreError> for Error {
             }
             StoreError::Missing(_) => Self::new(ErrorKind::Unavailable, "store.missing", error.to_string())
                 .next("restore the database from a backup"),
+            StoreError::Unstorable(_) => Self::invalid("store.unstorable", error.to_string())
+                .next("take U+0000 out of the text, then repeat: nothing was written"),
+            StoreError::Moved(_) => Self::unavailable("store.moved", error.to_string()),
             StoreError::Schema(_) => Self::new(ErrorKind::Unavailable, "store.schema", error.to_string()),
         }
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use stella_keys::entropy::SystemEntropy;
 use stella_keys::software::{Sealer, SealingKey, SealingKeyError};
-use stella_store::Store;
+use stella_store::{EventStore, Store};
 
 use super::InstanceError;
 use crate::home::{Home, HomeError};
@@ -34,15 +34,24 @@ pub(super) async fn sealer(
     }
     let key = SealingKey::read(home.path())?;
     if shared {
-        let theirs = match store.sealing_key().await? {
-            Some(theirs) => theirs,
-            None => store.claim_sealing_key(&key.id()).await?,
-        };
-        expect(&path, &key, &theirs)?;
+        claimed(store, home, &key).await?;
     }
     Sealer::new(&key)
         .map(Some)
         .map_err(|e| crate::app::Error::unavailable("key-store.sealing", e.to_string()).into())
+}
+
+/// The store's, or nobody has said yet which that is and now this one is.
+pub(super) async fn claimed(
+    store: &(impl EventStore + ?Sized),
+    home: &Home,
+    key: &SealingKey,
+) -> Result<(), InstanceError> {
+    let theirs = match store.sealing_key().await? {
+        Some(theirs) => theirs,
+        None => store.claim_sealing_key(&key.id()).await?,
+    };
+    expect(&home.sealing_key(), key, &theirs)
 }
 
 /// What a new home may join a shared store with; none where it is to make one.

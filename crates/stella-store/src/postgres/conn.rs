@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::private::BytesMut;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Row, Statement};
 
-use super::error::{lost, transient};
+use super::error::{lost, read_only, transient};
 use super::password;
 use super::tls::{self, MakeTls};
 use super::url::PostgresUrl;
@@ -100,6 +101,7 @@ pub(super) struct Conn {
     statements: Mutex<HashMap<String, Statement>>,
     transient: AtomicBool,
     lost: AtomicBool,
+    read_only: AtomicBool,
 }
 
 /// Filters make statements in many shapes; this many are kept prepared.
@@ -130,12 +132,14 @@ impl Conn {
             statements: Mutex::default(),
             transient: AtomicBool::new(false),
             lost: AtomicBool::new(false),
+            read_only: AtomicBool::new(false),
         })
     }
 
     pub(super) async fn all(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>> {
-        let answer = async { self.client.query(&self.prepared(sql).await?, params).await };
-        answer.await.map_err(|e| self.noted(e))
+        let statement = self.ready(sql, params).await?;
+        let answer = self.client.query(&statement, params).await;
+        answer.map_err(|e| self.noted(e))
     }
 
     pub(super) async fn first(&self, sql: &str, params: Params<'_>) -> Result<Option<Row>> {
@@ -143,8 +147,9 @@ impl Conn {
     }
 
     pub(super) async fn execute(&self, sql: &str, params: Params<'_>) -> Result<u64> {
-        let answer = async { self.client.execute(&self.prepared(sql).await?, params).await };
-        answer.await.map_err(|e| self.noted(e))
+        let statement = self.ready(sql, params).await?;
+        let answer = self.client.execute(&statement, params).await;
+        answer.map_err(|e| self.noted(e))
     }
 
     /// Statements without parameters, as they are.
@@ -160,14 +165,40 @@ impl Conn {
         })
     }
 
+    /// Whether it is sound, and leads to a server that may be written to.
+    pub(super) fn is_worth_keeping(&self) -> bool {
+        self.is_sound() && !self.read_only.load(Ordering::Relaxed)
+    }
+
     /// Whether it is open and has not failed in a way that ends it.
     pub(super) fn is_sound(&self) -> bool {
         !self.client.is_closed() && !self.lost.load(Ordering::Relaxed)
     }
 
-    /// Whether, since this was asked last, something failed that may pass.
+    /// What failed until now has nothing to do with what follows.
+    pub(super) fn begin_anew(&self) {
+        self.transient.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether since then something failed that may pass.
     pub(super) fn failed_in_passing(&self) -> bool {
-        self.transient.swap(false, Ordering::Relaxed)
+        self.transient.load(Ordering::Relaxed)
+    }
+
+    /// Prepared, and given nothing that PostgreSQL's text cannot hold.
+    async fn ready(&self, sql: &str, params: Params<'_>) -> Result<Statement> {
+        let statement = self.prepared(sql).await.map_err(|e| self.noted(e))?;
+        for (param, kind) in params.iter().zip(statement.params()) {
+            if *kind != Type::TEXT {
+                continue;
+            }
+            let mut text = BytesMut::new();
+            let written = param.to_sql_checked(kind, &mut text);
+            if written.is_ok() && text.contains(&0) {
+                return Err(StoreError::Unstorable("text with the character U+0000".into()));
+            }
+        }
+        Ok(statement)
     }
 
     async fn prepared(&self, sql: &str) -> std::result::Result<Statement, tokio_postgres::Error> {
@@ -195,6 +226,9 @@ impl Conn {
     fn note(&self, error: &tokio_postgres::Error) {
         if transient(error) {
             self.transient.store(true, Ordering::Relaxed);
+        }
+        if read_only(error) {
+            self.read_only.store(true, Ordering::Relaxed);
         }
         if lost(error) {
             self.lost.store(true, Ordering::Relaxed);

@@ -19,6 +19,14 @@ impl From<Error> for StoreError {
                 Self::Corrupt(text)
             };
         };
+        if [
+            &SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+            &SqlState::UNTRANSLATABLE_CHARACTER,
+        ]
+        .contains(&code)
+        {
+            return Self::Unstorable(text);
+        }
         let class = code.code().get(..2).unwrap_or_default();
         match class {
             // Connections, authentication, read-only, conflicts, resources,
@@ -47,6 +55,12 @@ pub(super) fn transient(error: &Error) -> bool {
         error.code(),
         Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED)
     )
+}
+
+/// Whether another connection may lead to a server that this one's is no more:
+/// the primary.
+pub(super) fn read_only(error: &Error) -> bool {
+    error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
 }
 
 /// Whether the connection that this happened on is of no more use.

@@ -6,6 +6,7 @@
 mod attestation_rows;
 mod attestations;
 mod conn;
+mod copy;
 mod error;
 mod events;
 mod ledger;
@@ -27,6 +28,7 @@ mod verify;
 mod writer;
 
 pub use self::conn::{OpenOptions, Target};
+pub use self::copy::Copied;
 pub use self::schema::{Pending, SchemaState, migrate, schema_state};
 pub use self::url::{BadUrl, PostgresUrl};
 

@@ -108,7 +108,7 @@ impl Commit {
     async fn abandon(mut self) -> Option<Self> {
         (self.events, self.entries) = (Vec::new(), Vec::new());
         self.conn.batch("ROLLBACK").await.ok()?;
-        self.conn.is_sound().then_some(self)
+        self.conn.is_worth_keeping().then_some(self)
     }
 }
 
@@ -214,14 +214,14 @@ async fn write_batch(
 }
 
 async fn connected(target: &Target, kept: Option<Conn>) -> Result<Conn> {
-    match kept.filter(Conn::is_sound) {
+    match kept.filter(Conn::is_worth_keeping) {
         Some(conn) => Ok(conn),
         None => Conn::open(target).await,
     }
 }
 
 async fn commit(open: &mut Commit, batch: &mut Batch) -> Result<()> {
-    open.conn.failed_in_passing();
+    open.conn.begin_anew();
     open.conn.batch(BEGIN).await?;
     for member in batch {
         let (events, entries) = (open.events.len(), open.entries.len());
@@ -241,6 +241,6 @@ async fn commit(open: &mut Commit, batch: &mut Batch) -> Result<()> {
 }
 
 /// The lock is asked for before anything is read.
-const BEGIN: &str = "BEGIN; SELECT pg_advisory_xact_lock(6004795)";
+pub(super) const BEGIN: &str = "BEGIN; SELECT pg_advisory_xact_lock(6004795)";
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);

@@ -55,6 +55,8 @@ pub(super) fn at(path: &Path, error: StoreError) -> StoreError {
         StoreError::Missing(why) => StoreError::Missing(name(why)),
         StoreError::Unknown(why) => StoreError::Unknown(name(why)),
         StoreError::Corrupt(why) => StoreError::Corrupt(name(why)),
+        StoreError::Unstorable(why) => StoreError::Unstorable(name(why)),
+        StoreError::Moved(place) => StoreError::Moved(place),
         StoreError::Schema(why) => StoreError::Schema(name(why)),
     }
 }

@@ -17,6 +17,7 @@ mod projections;
 mod proofs;
 mod readers;
 mod row;
+pub(crate) mod rows;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -55,6 +56,8 @@ pub struct OpenOptions {
     pub max_batch: usize,
     /// Bounds the file's size, in pages of 4 KiB.
     pub max_pages: Option<u32>,
+    /// Where this database is being moved to, by who opens it.
+    pub leaving_for: Option<String>,
     /// Memory of the writer for the pages of the file. Digests enter indexes at
     /// random places: what does not fit is read again for each.
     pub writer_cache_kib: u32,
@@ -71,6 +74,7 @@ impl Default for OpenOptions {
             busy_timeout: Duration::from_secs(10),
             max_batch: 256,
             max_pages: None,
+            leaving_for: None,
             writer_cache_kib: 64 << 10,
             checkpoint_pages: 8 << 10,
         }
@@ -103,6 +107,7 @@ fn open_writer(path: &Path, options: &OpenOptions) -> Result<Connection> {
     schema::expect_ours(&conn)?;
     keep_in_wal(&conn)?;
     schema::bring_up_to_date(&conn, path, schema::MIGRATIONS)?;
+    rows::expect_not_moved(&conn, options)?;
     let cache = i64::from(options.writer_cache_kib);
     conn.pragma_update(Some("signer"), "cache_size", -cache)?;
     // Of the connection, and answers with what it is.

@@ -1,5 +1,6 @@
 //! `db ...`.
 
+mod copy;
 mod migrate;
 mod status;
 mod verify;
@@ -13,6 +14,7 @@ super::verbs! {
     Verify(verify::Verify),
     Status(status::Status),
     Migrate(migrate::Migrate),
+    Copy(copy::Copy),
 }
 
 /// Where everything is kept, as flags say it.
@@ -40,5 +42,16 @@ impl StoreFlags {
             url,
             password_file: self.password_file.as_ref().map(absolute).transpose()?,
         }))
+    }
+}
+
+/// It is written into the home's configuration.
+pub fn expect_no_password(choice: &StoreChoice) -> Result<(), CliError> {
+    match &choice.url {
+        StoreUrl::Postgres(url) if url.holds_a_password() => Err(CliError::usage(
+            "the URL holds a password, which the home's configuration would then hold as well",
+        )
+        .next("give the password in a file: --password-file FILE")),
+        _ => Ok(()),
     }
 }

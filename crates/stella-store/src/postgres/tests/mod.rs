@@ -1,6 +1,7 @@
 //! What only this driver has: a server, roles, guards, versions.
 #![allow(clippy::unwrap_used)]
 
+mod failures;
 mod guards;
 mod transport;
 mod versions;
