@@ -5,6 +5,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::net::{RecvFlags, recv};
 use zeroize::Zeroize;
@@ -110,6 +111,22 @@ impl FrameReader {
                 };
             }
         }
+    }
+
+    /// Looks for a frame again and again, for so long: who sleeps is woken
+    /// late.
+    pub fn linger(&mut self, patience: Duration) {
+        let begun = Instant::now();
+        self.waits = false;
+        while !self.has_frame() && begun.elapsed() < patience {
+            match self.fill() {
+                Ok(true) => {}
+                Err(e) if e.kind() == ErrorKind::WouldBlock => std::hint::spin_loop(),
+                // The next read says it.
+                Ok(false) | Err(_) => break,
+            }
+        }
+        self.waits = true;
     }
 
     fn length(&self) -> Option<usize> {
@@ -321,6 +338,30 @@ mod tests {
             id,
             kind: Kind::new(7),
         }
+    }
+
+    #[test]
+    fn who_lingers_loses_nothing_of_what_comes_meanwhile() {
+        let (mut near, far) = UnixStream::pair().expect("socket pair");
+        let mut reader = FrameReader::new(far, 1 << 20);
+        let patience = Duration::from_millis(1);
+        let mut body = Vec::new();
+        for size in [0, 1, 1000, MAX_SHORT_BODY, MAX_SHORT_BODY + 1, 150_000] {
+            let sent = vec![7; size];
+            let mut frame = Vec::new();
+            put(&mut frame, header(9), &[&sent]).expect("a frame");
+            let (first, rest) = frame.split_at(frame.len() / 2);
+            for part in [first, rest] {
+                near.write_all(part).expect("sent");
+                reader.linger(patience);
+            }
+            assert_eq!(reader.next(&mut body).expect("read"), Some(header(9)));
+            assert_eq!(body, sent);
+        }
+        reader.linger(patience);
+        drop(near);
+        reader.linger(patience);
+        assert_eq!(reader.next(&mut body).expect("the end"), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! what waits. A token that is waited for gets as many threads as it may have.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::frame::{FrameReader, Header, Kind};
 
@@ -32,6 +32,9 @@ struct State {
     /// Whether one of the others looks out for work that is not quick any more.
     watched: bool,
     quick: bool,
+    /// Whether requests came one by one of late, each soon after the answer to
+    /// the one before: a caller alone, who asks again at once.
+    soon: bool,
     /// Rises whenever something is begun or done.
     progress: u64,
     ended: bool,
@@ -80,6 +83,7 @@ impl Turns {
                 others_waiting: 0,
                 watched: false,
                 quick: false,
+                soon: false,
                 progress: 0,
                 ended: false,
             }),
@@ -93,11 +97,16 @@ impl Turns {
     /// only of a kind that goes `in_batches`, and only if more wait than
     /// threads might answer at once.
     pub fn take(&self, thread: usize, batch: &mut Batch, in_batches: impl Fn(Kind) -> bool) -> bool {
-        let Some((mut reader, at_once)) = self.turn(thread) else {
+        let Some((mut reader, at_once, soon)) = self.turn(thread) else {
             return false;
         };
         batch.taken = 0;
+        let begun = Instant::now();
+        if soon {
+            reader.linger(LINGER);
+        }
         let mut open = batch.read(&mut reader);
+        let soon = begun.elapsed() < SOON && !reader.has_frame();
         if open {
             let kind = batch.requests[0].0.kind;
             let here = 1 + reader.frames_of(kind);
@@ -112,6 +121,7 @@ impl Turns {
         }
         let mut state = self.lock();
         state.ended |= !open;
+        state.soon = soon;
         state.reader = Some(reader);
         state.busy += 1;
         state.progress += 1;
@@ -133,8 +143,8 @@ impl Turns {
         self.others.notify_all();
     }
 
-    /// The reader, and among how many what waits is shared.
-    fn turn(&self, thread: usize) -> Option<(FrameReader, usize)> {
+    /// The reader, among how many what waits is shared, and whether to linger.
+    fn turn(&self, thread: usize) -> Option<(FrameReader, usize, bool)> {
         let mut state = self.lock();
         loop {
             if state.ended {
@@ -144,7 +154,7 @@ impl Turns {
             if thread < at_once
                 && let Some(reader) = state.reader.take()
             {
-                return Some((reader, at_once));
+                return Some((reader, at_once, state.quick && state.soon));
             }
             state = if thread < self.cores {
                 self.wait_as_first(state)
@@ -199,6 +209,11 @@ impl Turns {
     }
 }
 
+/// So long somebody looks out for who may ask again at once.
+const LINGER: Duration = Duration::from_micros(100);
+/// Sooner than this after one request, while that is answered or just was,
+/// comes the next of a caller who does nothing else.
+const SOON: Duration = Duration::from_micros(250);
 /// So long nothing happens before quick work counts as slow.
 const PATIENCE: Duration = Duration::from_millis(2);
 
@@ -208,7 +223,6 @@ mod tests {
     use std::os::unix::net::UnixStream;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
-    use std::time::Instant;
 
     use super::*;
     use crate::worker::frame::FrameWriter;
