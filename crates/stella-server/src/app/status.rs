@@ -81,14 +81,10 @@ impl App {
                         signs_with = Some(standby.key.id.to_string());
                         (true, self.set_aside(trust, name, key))
                     }
-                    None => match self.signer(key).await {
-                        Ok(signer) => {
-                            let about = signer.describe();
-                            let slot = about.slot.map(|s| format!(", {s}")).unwrap_or_default();
-                            (true, format!("{}, {}{slot}", about.store, about.mechanism))
-                        }
-                        Err(e) => (false, e.message),
-                    },
+                    None => {
+                        let first = keys.first().map(|k| k.uri);
+                        self.where_it_signs(trust, name, key, first).await
+                    }
                 },
                 Err(NoCandidate::Down { store, why }) => (false, format!("{store} is down: {why}")),
                 Err(NoCandidate::Mode) => (false, "signing.mode leaves it no key to sign with".to_owned()),
@@ -105,7 +101,38 @@ impl App {
         })
     }
 
-    /// Why a standby key signs in this one's stead.
+    /// The active key signs: in its first store, or in which, and why there.
+    async fn where_it_signs(
+        &self,
+        trust: &TrustState,
+        profile: &ProfileName,
+        key: &KeyRecord,
+        uri: Option<&str>,
+    ) -> (bool, String) {
+        let usual = key.own().map(|own| own.store.as_str());
+        let signer = match uri {
+            Some(uri) => self.signer_in(key, uri).await,
+            None => self.signer(key).await,
+        };
+        match signer {
+            Ok(signer) => {
+                let about = signer.describe();
+                let slot = about.slot.map(|s| format!(", {s}")).unwrap_or_default();
+                let why = if uri == usual {
+                    String::new()
+                } else {
+                    format!(
+                        "; not in its first store: {}",
+                        self.set_aside(trust, profile, key)
+                    )
+                };
+                (true, format!("{}, {}{slot}{why}", about.store, about.mechanism))
+            }
+            Err(e) => (false, e.message),
+        }
+    }
+
+    /// Why the active key does not sign where it usually does.
     fn set_aside(&self, trust: &TrustState, profile: &ProfileName, active: &KeyRecord) -> String {
         let store = active.own().and_then(|own| self.key_store_of(&own.store));
         match store.filter(|store| !self.signers.pool.is_up(store)) {

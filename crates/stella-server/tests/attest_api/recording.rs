@@ -284,7 +284,7 @@ async fn a_successor_that_is_signed_late_supersedes_then() {
     world
         .app
         .signers
-        .keep(&"k1".parse().expect("an id"), &sound)
+        .keep(&"k1".parse().expect("an id"), "software://", &sound)
         .await;
     store.move_head(2);
     let tried = world
@@ -606,7 +606,7 @@ async fn whatever_the_key_store_does_nothing_is_called_signed_that_is_not() {
         world
             .app
             .signers
-            .keep(&"k1".parse().expect("an id"), &sound)
+            .keep(&"k1".parse().expect("an id"), "software://", &sound)
             .await;
         let tried = world
             .app

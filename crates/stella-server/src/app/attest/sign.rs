@@ -105,16 +105,15 @@ impl App {
         let mut failed = Vec::new();
         let active_asked = candidates.iter().any(|c| c.role == Role::Active);
         let mut left = u32::try_from(candidates.len()).unwrap_or(u32::MAX);
-        for candidate in candidates {
+        let mut candidates = candidates.into_iter().peekable();
+        while let Some(candidate) = candidates.next() {
             // One that hangs leaves those after it their part of the time.
             let within = end.saturating_duration_since(Instant::now()) / left;
             left -= 1;
             match self.signature(trust, &candidate, pae.clone(), within).await? {
                 Ok(signature) => {
-                    if candidate.role == Role::Standby {
-                        self.log_stood_in(profile, &candidate, &failed, requested_by)
-                            .await;
-                    }
+                    self.log_stood_in(profile, &candidate, &failed, requested_by)
+                        .await;
                     return Ok(Ok(self.signed(
                         trust,
                         candidate.key,
@@ -124,9 +123,13 @@ impl App {
                         requested_by,
                     )));
                 }
-                // Another store might sign what KMS finds too long. It stands
+                // Another key might sign what KMS finds too long. It stands
                 // by for outages, and this is none.
-                Err(why) if why.code == TOO_LARGE && candidate.role == Role::Active => {
+                Err(why)
+                    if why.code == TOO_LARGE
+                        && candidate.role == Role::Active
+                        && candidates.peek().is_none_or(|next| next.role == Role::Standby) =>
+                {
                     return Ok(Err(why));
                 }
                 Err(why) => failed.push(why),
@@ -148,7 +151,7 @@ impl App {
         within: Duration,
     ) -> Result<std::result::Result<VerifiedSignature, NoSignature>> {
         let key = candidate.key;
-        let signer = match self.signer(key).await {
+        let signer = match self.signer_in(key, candidate.uri).await {
             Ok(signer) => signer,
             Err(e) if e.kind == ErrorKind::Internal || e.code.starts_with("store.") => return Err(e),
             Err(e) => {
@@ -163,7 +166,7 @@ impl App {
         if let Some(store) = &candidate.store {
             self.note_request(store, result.as_ref().map(drop)).await;
         }
-        Ok(result.map_err(|e| self.refused(trust, key, &e)))
+        Ok(result.map_err(|e| self.refused(trust, candidate, &e)))
     }
 
     fn signed(
@@ -243,10 +246,17 @@ impl App {
             at: self.now(),
             level: "warn".to_owned(),
             component: "signing".to_owned(),
-            message: format!(
-                "{key} stood in for the active key of profile {profile}: {}",
-                first.reason
-            ),
+            message: match candidate.role {
+                Role::Standby => format!(
+                    "{key} stood in for the active key of profile {profile}: {}",
+                    first.reason
+                ),
+                Role::Active => format!(
+                    "{key} of profile {profile} signed in {}: {}",
+                    candidate.store.as_deref().unwrap_or(candidate.uri),
+                    first.reason
+                ),
+            },
             fields: serde_json::json!({
                 "by": "failover",
                 "code": first.code,
@@ -356,7 +366,8 @@ impl App {
         })
     }
 
-    fn refused(&self, trust: &TrustState, key: &KeyRecord, error: &SignError) -> NoSignature {
+    fn refused(&self, trust: &TrustState, asked: &Candidate<'_>, error: &SignError) -> NoSignature {
+        let key = asked.key;
         let text = error.to_string();
         let text = text.strip_prefix("signing failed: ").unwrap_or(&text);
         NoSignature {
@@ -368,13 +379,11 @@ impl App {
                 _ => format!("signing failed: {}: {text}", key.id),
             },
             next: match error.retry() {
-                Retry::Later | Retry::AfterOperator => {
-                    match key.own().and_then(|o| signers::diagnosis(&o.store)) {
-                        Some(diagnosis) => format!("{diagnosis}, then {RETRY}"),
-                        None if error.retry() == Retry::Later => RETRY.to_owned(),
-                        None => format!("stella attest test-sign, then {RETRY}"),
-                    }
-                }
+                Retry::Later | Retry::AfterOperator => match signers::diagnosis(asked.uri) {
+                    Some(diagnosis) => format!("{diagnosis}, then {RETRY}"),
+                    None if error.retry() == Retry::Later => RETRY.to_owned(),
+                    None => format!("stella attest test-sign, then {RETRY}"),
+                },
                 Retry::Never => self.profiles_that_can(trust, error),
             },
             retry: error.retry(),

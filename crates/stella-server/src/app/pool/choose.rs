@@ -12,12 +12,21 @@ use stella_store::LogRow;
 use super::stores::{Asked, Moment, of_request, store_of};
 use crate::app::App;
 
-/// A key that may be asked now.
+/// A key that may be asked now, in one of its stores.
 pub(in crate::app) struct Candidate<'a> {
     pub key: &'a KeyRecord,
     pub role: Role,
-    /// The store that fails and recovers with it; software does neither.
+    /// The key-store URI.
+    pub uri: &'a str,
+    /// What fails and recovers with it; software does neither.
     pub store: Option<String>,
+}
+
+#[derive(Clone)]
+struct Place<'a> {
+    key: &'a KeyRecord,
+    uri: &'a str,
+    store: Option<String>,
 }
 
 /// Why there is none, though the profile has an active key.
@@ -39,30 +48,43 @@ impl App {
         let listed = settings.map_or(&[][..], |p| p.backups.as_slice());
         let allow_software = settings.is_some_and(|p| p.allow_software);
         let keys = trust.signing_keys(profile, listed, self.not_before(trust));
-        let rated = keys.iter().enumerate().filter_map(|(index, key)| {
-            let uri = &key.own()?.store;
-            let role = if index == 0 { Role::Active } else { Role::Standby };
-            Some((role, StoreKind::of(uri)?, (*key, self.key_store_of(uri))))
+        let roles = std::iter::once(Role::Active).chain(std::iter::repeat(Role::Standby));
+        let rated = keys.into_iter().zip(roles).flat_map(|(key, role)| {
+            key.stores().filter_map(move |uri| {
+                let place = Place {
+                    key,
+                    uri,
+                    store: self.key_store_of(uri),
+                };
+                Some((role, StoreKind::of(uri)?, place))
+            })
         });
         let rated: Vec<_> = rated.collect();
         let mode = self.mode_for(trust, profile);
-        let up = |(_, store): &(&KeyRecord, Option<String>)| {
-            store.as_ref().is_none_or(|store| self.signers.pool.is_up(store))
+        let up = |place: &Place<'_>| {
+            let store = place.store.as_ref();
+            store.is_none_or(|store| self.signers.pool.is_up(store))
         };
         let moved = self.moved_to(trust, profile);
-        let moved_to = |(key, _): &(&KeyRecord, Option<String>)| {
-            let module = key.own().and_then(|own| self.module_of_key(&own.store));
-            module.is_some() && module == moved.as_ref().map(|moved| moved.module.clone())
+        let moved_to = |place: &Place<'_>| {
+            moved
+                .as_ref()
+                .is_some_and(|moved| self.module_of_key(place.uri).as_ref() == Some(&moved.module))
         };
         let candidates: Vec<_> = order(rated.clone(), mode, allow_software, up, moved_to)
             .into_iter()
-            .map(|(role, (key, store))| Candidate { key, role, store })
+            .map(|(role, Place { key, uri, store })| Candidate {
+                key,
+                role,
+                uri,
+                store,
+            })
             .collect();
         if !candidates.is_empty() {
             return Ok(candidates);
         }
         let all = order(rated, mode, allow_software, |_| true, |_| false);
-        match all.into_iter().find_map(|(_, (_, store))| store) {
+        match all.into_iter().find_map(|(_, place)| place.store) {
             Some(store) => {
                 let why = self.left_alone(&store);
                 Err(NoCandidate::Down { store, why })
