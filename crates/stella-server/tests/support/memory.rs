@@ -201,6 +201,9 @@ impl AttestationStore for MemoryStore {
                 return Ok(Inserted::Repeated(earlier.clone()));
             }
         }
+        if new.first && tables.rows.values().any(|row| row.pae == new.pae) {
+            return Ok(Inserted::Known);
+        }
         if new.expected_head.is_some_and(|head| head != tables.state.head) {
             return Ok(Inserted::HeadMoved);
         }

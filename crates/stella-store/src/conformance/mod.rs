@@ -45,6 +45,7 @@ where
         attestations::one_of_many_signatures_is_stored,
         attestations::events_go_with_their_signature,
         attestations::what_was_decided_from_memory_is_decided_anew,
+        attestations::only_one_is_the_first_of_its_statement,
         attestations::an_equal_signature_enters_the_ledger_once,
         attestations::an_import_enters_no_ledger,
         attestations::a_repeated_request_is_answered_from_memory,

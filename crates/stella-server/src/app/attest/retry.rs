@@ -123,7 +123,7 @@ impl App {
                 .sign_payload(&trust, profile, &row.payload, &row.requested.identity)
                 .await?;
             let signed = match signed {
-                Ok(signed) => signed,
+                Ok(made) => made.signed,
                 Err(why) => return self.not_signed(row, why).await,
             };
             let signed = match row.supersedes {

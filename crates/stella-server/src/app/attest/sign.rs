@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use stella_core::alg::Algorithm;
+use stella_core::alg::{Algorithm, Seen};
 use stella_core::digest::Sha256;
 use stella_core::dsse::{self, Envelope, EnvelopeSignature, IN_TOTO_PAYLOAD_TYPE};
 use stella_core::id::ProfileName;
@@ -82,6 +82,12 @@ impl NoSignature {
     }
 }
 
+/// What is to be stored, and what was seen of it on the way.
+pub(super) struct Made {
+    pub signed: Signed,
+    pub seen: Seen,
+}
+
 pub(super) const RETRY: &str = "stella attest retry --failed";
 
 impl App {
@@ -92,7 +98,7 @@ impl App {
         profile: &ProfileName,
         payload: &[u8],
         requested_by: &str,
-    ) -> Result<std::result::Result<Signed, NoSignature>> {
+    ) -> Result<std::result::Result<Made, NoSignature>> {
         if let Err(why) = self.active(trust, profile) {
             return Ok(Err(why));
         }
@@ -118,7 +124,6 @@ impl App {
                         trust,
                         candidate.key,
                         payload,
-                        &pae,
                         signature,
                         requested_by,
                     )));
@@ -174,24 +179,24 @@ impl App {
         trust: &TrustState,
         key: &KeyRecord,
         payload: &[u8],
-        pae: &[u8],
         signature: VerifiedSignature,
         requested_by: &str,
-    ) -> Signed {
+    ) -> Made {
+        let seen = signature.into_seen();
         let ledger = LedgerKey {
-            pae: Sha256::of(pae),
-            spki: signature.public_key().fingerprint(),
-            signature: Sha256::of(signature.as_bytes()),
+            pae: seen.message(),
+            spki: seen.key(),
+            signature: Sha256::of(seen.signature()),
         };
         let envelope = Envelope {
             payload_type: IN_TOTO_PAYLOAD_TYPE.to_owned(),
             payload: payload.to_vec(),
             signatures: vec![EnvelopeSignature {
                 keyid: Some(key.id.to_string()),
-                sig: signature.into_bytes(),
+                sig: seen.signature().to_vec(),
             }],
         };
-        Signed {
+        let signed = Signed {
             envelope: envelope.to_json(),
             recorded_at: self.not_before(trust),
             by: Some(SignedHere {
@@ -201,7 +206,8 @@ impl App {
                 requested_by: requested_by.to_owned(),
             }),
             events: None,
-        }
+        };
+        Made { signed, seen }
     }
 
     /// Nobody was asked.
