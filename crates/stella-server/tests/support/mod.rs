@@ -97,6 +97,7 @@ impl World {
             signers: Signers::new(Some(sealer)),
             modules: Default::default(),
             doctor: Default::default(),
+            backups: Default::default(),
             queued: Default::default(),
             target: Target {
                 place: "test".to_owned(),
