@@ -112,6 +112,10 @@ pub struct SigningSettings {
     /// Until the first repetition of a signature that failed; doubled each time.
     pub retry_first: Duration,
     pub retry_max: Duration,
+    /// How long nobody else takes a record that a replica claimed to sign.
+    pub claim_lifetime: Duration,
+    /// Records that a replica claims at once.
+    pub claim_batch: usize,
     /// When a key store is left alone, and when it is back.
     pub breaker: BreakerSettings,
 }
@@ -136,6 +140,9 @@ pub struct ServerSettings {
     pub log_retention: Duration,
     /// How often the queue of unsigned records is looked at.
     pub queue_interval: Duration,
+    /// What it is called among the replicas that share its store; the host's
+    /// name where none is given.
+    pub replica: Option<String>,
 }
 
 /// PEM files.
@@ -194,6 +201,8 @@ impl Default for SigningSettings {
             deadline: Duration::from_secs(5),
             retry_first: Duration::from_secs(10),
             retry_max: Duration::from_secs(600),
+            claim_lifetime: Duration::from_secs(30),
+            claim_batch: 32,
             breaker: BreakerSettings::default(),
         }
     }
@@ -213,6 +222,7 @@ impl Default for ServerSettings {
             header_read_timeout: Duration::from_secs(10),
             log_retention: Duration::from_secs(90 * 86_400),
             queue_interval: Duration::from_secs(5),
+            replica: None,
         }
     }
 }

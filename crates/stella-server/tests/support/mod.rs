@@ -98,6 +98,7 @@ impl World {
             modules: Default::default(),
             doctor: Default::default(),
             queued: Default::default(),
+            replica: "one".to_owned(),
             target: Target {
                 place: "test".to_owned(),
                 mode: "embedded",

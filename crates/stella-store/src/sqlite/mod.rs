@@ -15,6 +15,7 @@ mod log;
 mod pins;
 mod projections;
 mod proofs;
+mod queue;
 mod readers;
 mod row;
 pub(crate) mod rows;
@@ -42,6 +43,7 @@ pub struct SqliteStore {
     // Dropped before the writer, which as the last one folds the log into the file.
     readers: Readers,
     writer: Writer,
+    led: upkeep::Led,
 }
 
 #[derive(Debug, Clone)]
@@ -91,6 +93,7 @@ impl SqliteStore {
             writer: Writer::start(conn, options.max_batch)?,
             readers: Readers::new(path.clone(), options.clone()),
             path,
+            led: Default::default(),
         })
     }
 }

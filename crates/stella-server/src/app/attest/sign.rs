@@ -416,10 +416,17 @@ impl App {
 
     fn backoff(&self, attempts: u32) -> Duration {
         let settings = &self.settings.signing;
-        settings
+        let whole = settings
             .retry_first
             .saturating_mul(1_u32.checked_shl(attempts.min(16)).unwrap_or(u32::MAX))
-            .min(settings.retry_max)
+            .min(settings.retry_max);
+        let mut random = [0; 4];
+        // Without chance they come back in step, and no signature fails for it.
+        let left_out = match self.entropy.fill(&mut random) {
+            Ok(()) => f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX),
+            Err(_) => 0.0,
+        };
+        whole - (whole / 2).mul_f64(left_out)
     }
 }
 

@@ -234,6 +234,7 @@ fn open_as(path: &Path, version: usize) -> SqliteStore {
         path: path.to_owned(),
         readers: Readers::new(path.to_owned(), options.clone()),
         writer: Writer::start(conn, options.max_batch).unwrap(),
+        led: Default::default(),
     }
 }
 
