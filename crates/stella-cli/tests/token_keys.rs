@@ -204,6 +204,120 @@ fn a_ceremony_key_is_taken_as_it_is_once_it_has_signed() {
     .says("is not that of");
 }
 
+/// A key made outside and put into two devices, as vendors' cloning does.
+#[test]
+fn one_key_in_two_tokens_is_one_key_and_either_of_them_signs() {
+    let (bed, backup) = Bed::new();
+    let file = bed.s.folder().join("ceremony.pem");
+    let made = std::process::Command::new("openssl")
+        .args([
+            "genpkey",
+            "-algorithm",
+            "EC",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-out",
+        ])
+        .arg(&file)
+        .output()
+        .expect("openssl runs");
+    assert!(made.status.success(), "{made:?}");
+    bed.token.import(&file, "fips-a", "0a");
+    backup.import(&file, "fips-a", "0b");
+    bed.token.generate(Kind::EcdsaP256, "other", "0c");
+    let (prod, spare) = (
+        "hsm://pkcs11/token/prod?object=fips-a",
+        "hsm://pkcs11/token/spare?module=backup&object=fips-a",
+    );
+    bed.json(&format!(
+        "keys import --profile fips --key-id fips-a --key-store {prod}"
+    ));
+    bed.trusted("fips-a");
+    bed.run("doctor --check check.crypto.fallback-ready")
+        .says("no backup is configured");
+
+    // What is no clone of it, or no second place, is refused.
+    bed.run("keys add-store fips-a --key-store hsm://pkcs11/token/prod?object=other")
+        .ends(1)
+        .says("is not that of");
+    bed.token.import(&file, "twin", "0d");
+    bed.run("keys add-store fips-a --key-store hsm://pkcs11/token/prod?object=twin&id=%0D")
+        .ends(1)
+        .says("fips-a is there already");
+    bed.run(&format!(
+        "keys import --profile fips --key-id fips-c --key-store {spare}"
+    ))
+    .ends(1)
+    .says("is the key fips-a")
+    .says("next: stella keys add-store fips-a --key-store");
+    bed.run("keys add-store nobody --key-store kms://aws/key/x")
+        .ends(3);
+
+    let key = bed.json(&format!("keys add-store fips-a --key-store {spare}"));
+    let further = key["furtherStores"][0].as_str().expect("a store").to_owned();
+    assert!(
+        further.contains(&format!(
+            "token/spare?module=backup&serial={}",
+            backup.slot().serial
+        )),
+        "{further}"
+    );
+    // Said twice, it stays once.
+    let again = bed.json(&format!("keys add-store fips-a --key-store {spare}"));
+    assert_eq!(again["furtherStores"].as_array().map(Vec::len), Some(1));
+    bed.ok("audit query --type KEY_STORE_ADDED").says("fips-a");
+    bed.ok("keys verify fips-a --operation sign")
+        .says("hsm primary")
+        .says("as well in hsm backup");
+    bed.ok("doctor --check check.crypto.fallback-ready")
+        .says("backup of profile fips: fips-a signed and verified")
+        .says("hsm backup");
+    bed.ok("doctor --check check.crypto.hsm-availability")
+        .says("module backup: fips-a signed and verified");
+
+    // The first token is pulled: the same key signs, and nothing is marked.
+    bed.token.take_out();
+    let made = bed.json("attest create --type test --subject test:clone --profile fips");
+    let made = &made["attestations"][0];
+    assert_eq!(
+        (&made["keyId"], &made["state"]),
+        (&"fips-a".into(), &"signed".into())
+    );
+    assert_ne!(made["signedByStandby"], true);
+    bed.ok("verify attestation --last").says("PASS").says("by fips-a");
+    bed.ok("attest logs --level warn")
+        .says("fips-a of profile fips signed in HSM module backup, token spare");
+    bed.token.put_back();
+
+    // And the other one, which doctor finds before it is needed.
+    backup.take_out();
+    bed.run("doctor --check check.crypto.fallback-ready")
+        .ends(1)
+        .says("backup of profile fips")
+        .says("next: stella keys verify fips-a --operation sign");
+    bed.run("keys verify fips-a --operation sign")
+        .ends(6)
+        .says("token/spare");
+    bed.ok("attest create --type test --subject test:first --profile fips");
+    backup.put_back();
+
+    // The first device is decommissioned: the second one takes its place.
+    let first = key["keyStore"].as_str().expect("a store");
+    let left = bed.json(&format!("keys remove-store fips-a --key-store {first}"));
+    assert_eq!(left["keyStore"], further.as_str());
+    assert_eq!(left.get("furtherStores"), None);
+    bed.ok("attest create --type test --subject test:last --profile fips");
+    bed.run(&format!("keys remove-store fips-a --key-store {further}"))
+        .ends(1)
+        .says("signs in")
+        .says("alone")
+        .says("next: stella keys add-store fips-a");
+    bed.run(&format!("keys remove-store fips-a --key-store {first}"))
+        .ends(3)
+        .says("does not sign in");
+    bed.ok("db verify");
+}
+
 #[test]
 fn a_key_that_could_leave_its_token_is_not_taken_by_default() {
     let (bed, _backup) = Bed::new();

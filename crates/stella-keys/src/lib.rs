@@ -24,7 +24,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use serde::Serialize;
-use stella_core::alg::{Algorithm, PublicKey};
+use stella_core::alg::{Algorithm, PublicKey, Seen};
 
 /// One private key that signs.
 ///
@@ -197,17 +197,18 @@ impl GenerateError {
 /// whatever takes this type cannot be handed an unproven signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedSignature {
-    bytes: Vec<u8>,
+    seen: Seen,
     public_key: PublicKey,
 }
 
 impl VerifiedSignature {
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        self.seen.signature()
     }
 
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+    /// For who judges it, and need not verify it again.
+    pub fn into_seen(self) -> Seen {
+        self.seen
     }
 
     /// The key with which it verifies.
@@ -251,11 +252,11 @@ fn verified<S: Sign + ?Sized>(
     bytes: Vec<u8>,
 ) -> Result<VerifiedSignature, SignError> {
     let public_key = signer.public_key();
-    public_key
-        .verify(message, &bytes)
+    let seen = public_key
+        .see(message, bytes)
         .map_err(|_| SignError::DoesNotVerify)?;
     Ok(VerifiedSignature {
-        bytes,
+        seen,
         public_key: public_key.clone(),
     })
 }

@@ -181,6 +181,10 @@ pub trait QueueStore: Send + Sync {
     async fn release(&self, claims: Vec<Claim>) -> Result<()>;
 
     async fn queue(&self) -> Result<QueueFigures>;
+
+    /// Of the newest signatures made here, newest first, when each was made
+    /// and when what it signs was recorded; at most `limit`.
+    async fn newest_signatures(&self, limit: usize) -> Result<Vec<SignedLater>>;
 }
 
 /// Which attestations the address of a proof bundle stands for. They are

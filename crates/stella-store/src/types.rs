@@ -206,6 +206,8 @@ pub struct NewAttestation {
     /// Where the event log's head must still be: whatever was decided from
     /// memory is decided anew when something happened since.
     pub expected_head: Option<u64>,
+    /// Stored only if nothing is yet about the same statement.
+    pub first: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -274,6 +276,8 @@ pub enum Inserted {
     HeadMoved,
     /// This identity used this idempotency key before.
     Repeated(IdempotencyRow),
+    /// It was to be the first of its statement, and is not.
+    Known,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -333,6 +337,12 @@ pub struct WaitingFilter {
     pub after: Option<AttestationId>,
     pub now: Timestamp,
     pub limit: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignedLater {
+    pub created_at: Timestamp,
+    pub signed_at: Timestamp,
 }
 
 /// An unsigned record, without what is in it.

@@ -21,7 +21,7 @@ use aws_lc_rs::signature::{ParsedPublicKey, UnparsedPublicKey, VerificationAlgor
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use spki::{AlgorithmIdentifierRef, ObjectIdentifier};
 
-pub use public_key::{KeyError, PublicKey};
+pub use public_key::{KeyError, PublicKey, Seen};
 
 /// Every algorithm of this build, in the order in which messages list them.
 static SCHEMES: &[&dyn Scheme] = &[

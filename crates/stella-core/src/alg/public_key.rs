@@ -29,6 +29,31 @@ pub struct PublicKey {
     verifier: Arc<OnceLock<Option<Box<dyn Verify>>>>,
 }
 
+/// A signature that was seen to verify, over what and by which key. Only
+/// [`PublicKey::see`] makes one, so who is given it need not look again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    key: Sha256,
+    message: Sha256,
+    signature: Vec<u8>,
+}
+
+impl Seen {
+    /// The fingerprint of the key.
+    pub fn key(&self) -> Sha256 {
+        self.key
+    }
+
+    /// The digest of what was signed.
+    pub fn message(&self) -> Sha256 {
+        self.message
+    }
+
+    pub fn signature(&self) -> &[u8] {
+        &self.signature
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     #[error("a key of {0} cannot be used: this build has {known}", known = known())]
@@ -159,6 +184,16 @@ impl PublicKey {
             Some(verifier) => verifier.verify(message, signature),
             None => Err(BadSignature),
         }
+    }
+
+    /// As [`verify`](Self::verify), for who passes on that it did.
+    pub fn see(&self, message: &[u8], signature: Vec<u8>) -> Result<Seen, BadSignature> {
+        self.verify(message, &signature)?;
+        Ok(Seen {
+            key: self.fingerprint(),
+            message: Sha256::of(message),
+            signature,
+        })
     }
 }
 

@@ -38,6 +38,9 @@ wire! {
         pub status: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub key_store: Option<String>,
+        /// Where the same key is as well, and signs while the first store cannot.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub further_stores: Vec<String>,
         /// SubjectPublicKeyInfo, PEM.
         pub public_key: String,
         /// SHA-256 of the SubjectPublicKeyInfo, hex.
@@ -120,6 +123,16 @@ wire! {
         pub operation: Option<String>,
     }
 
+    /// The same key, cloned into another token or KMS.
+    #[serde(deny_unknown_fields)]
+    pub struct AddStore {
+        /// Where it is there: `hsm://pkcs11/token/TOKEN?object=LABEL` or `kms://aws/key/ALIAS`.
+        pub key_store: String,
+        /// Take it though its token would give it out.
+        #[serde(default)]
+        pub allow_extractable: bool,
+    }
+
     pub struct KeyVerified {
         pub id: String,
         pub operation: String,
@@ -129,6 +142,9 @@ wire! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub slot: Option<String>,
         pub milliseconds: f64,
+        /// The same in its further stores.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub further: Vec<super::attestations::TestSigned>,
     }
 
     pub struct Validity {

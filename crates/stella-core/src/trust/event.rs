@@ -49,6 +49,16 @@ pub enum EventBody {
     KeyRetired {
         key_id: KeyId,
     },
+    /// The same key material in a further token or KMS, which signs as the key
+    /// does.
+    KeyStoreAdded {
+        key_id: KeyId,
+        store: String,
+    },
+    KeyStoreRemoved {
+        key_id: KeyId,
+        store: String,
+    },
     KeyAdded {
         anchor_id: AnchorId,
         key_id: KeyId,
@@ -201,6 +211,8 @@ impl EventBody {
             Self::KeyActivated { .. } => "KEY_ACTIVATED",
             Self::KeyRetiring { .. } => "KEY_RETIRING",
             Self::KeyRetired { .. } => "KEY_RETIRED",
+            Self::KeyStoreAdded { .. } => "KEY_STORE_ADDED",
+            Self::KeyStoreRemoved { .. } => "KEY_STORE_REMOVED",
             Self::KeyAdded { .. } => "KEY_ADDED",
             Self::KeyRevoked { .. } => "KEY_REVOKED",
             Self::AnchorCreated { .. } => "ANCHOR_CREATED",
@@ -223,6 +235,8 @@ impl EventBody {
             Self::KeyActivated { key_id }
             | Self::KeyRetiring { key_id, .. }
             | Self::KeyRetired { key_id }
+            | Self::KeyStoreAdded { key_id, .. }
+            | Self::KeyStoreRemoved { key_id, .. }
             | Self::KeyAdded { key_id, .. }
             | Self::KeyRevoked { key_id, .. } => Some(key_id),
             _ => None,

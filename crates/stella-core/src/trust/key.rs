@@ -66,7 +66,10 @@ pub enum Custody {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnKey {
     pub profile: ProfileName,
+    /// Where it was made, or entered from: the first that is asked.
     pub store: String,
+    /// Where the same material is as well, in the order in which they are asked.
+    pub further_stores: Vec<String>,
     /// Ends signing, never a verdict.
     pub not_after: Option<Timestamp>,
     pub phase: Phase,
@@ -127,6 +130,15 @@ impl fmt::Display for KeyState {
     }
 }
 
+impl OwnKey {
+    /// Every place it signs in, the first of them first.
+    pub fn stores(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.store)
+            .chain(&self.further_stores)
+            .map(String::as_str)
+    }
+}
+
 impl KeyRecord {
     pub fn state(&self, now: Timestamp) -> KeyState {
         if let Some(end) = &self.end {
@@ -153,6 +165,11 @@ impl KeyRecord {
             Custody::Own(own) => Some(own),
             Custody::External => None,
         }
+    }
+
+    /// Every place it signs in; none for a key that signs elsewhere.
+    pub fn stores(&self) -> impl Iterator<Item = &str> {
+        self.own().into_iter().flat_map(OwnKey::stores)
     }
 
     pub fn profile(&self) -> Option<&ProfileName> {

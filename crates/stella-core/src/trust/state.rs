@@ -53,8 +53,10 @@ pub enum Corrupt {
     NoSuchKey(u64),
     #[error("event {0} names a trust anchor that no earlier event created")]
     NoSuchAnchor(u64),
-    #[error("event {0} enters a key, a key's material or an anchor a second time")]
+    #[error("event {0} enters a key, a key's material or store, or an anchor a second time")]
     Twice(u64),
+    #[error("event {0} takes a store from a key that is not in it, or in no other")]
+    NoSuchStore(u64),
     #[error("event {0} was recorded before the one in front of it")]
     BackInTime(u64),
 }
@@ -228,6 +230,8 @@ impl TrustState {
                 self.set_phase(key_id, Phase::Retiring { until: *until }, event)?;
             }
             EventBody::KeyRetired { key_id } => self.set_phase(key_id, Phase::Retired, event)?,
+            EventBody::KeyStoreAdded { key_id, store } => self.add_store(key_id, store, sequence)?,
+            EventBody::KeyStoreRemoved { key_id, store } => self.remove_store(key_id, store, sequence)?,
             EventBody::KeyRevoked {
                 anchor_id,
                 key_id,
@@ -346,6 +350,7 @@ impl TrustState {
             Custody::Own(OwnKey {
                 profile: c.profile.clone(),
                 store: c.store.clone(),
+                further_stores: Vec::new(),
                 not_after: c.not_after,
                 phase: if c.standby { Phase::Standby } else { Phase::Pending },
             })
@@ -368,11 +373,39 @@ impl TrustState {
         Ok(())
     }
 
-    fn set_phase(&mut self, id: &KeyId, phase: Phase, event: &Event) -> Result<(), Corrupt> {
-        match self.keys.get_mut(id).map(|k| &mut k.custody) {
-            Some(Custody::Own(own)) => own.phase = phase,
-            _ => return Err(Corrupt::NoSuchKey(event.sequence)),
+    fn add_store(&mut self, id: &KeyId, store: &str, sequence: u64) -> Result<(), Corrupt> {
+        let own = self.own_mut(id).ok_or(Corrupt::NoSuchKey(sequence))?;
+        if own.stores().any(|known| known == store) {
+            return Err(Corrupt::Twice(sequence));
         }
+        own.further_stores.push(store.to_owned());
+        Ok(())
+    }
+
+    /// Of the first store, the next one takes its place.
+    fn remove_store(&mut self, id: &KeyId, store: &str, sequence: u64) -> Result<(), Corrupt> {
+        let own = self.own_mut(id).ok_or(Corrupt::NoSuchKey(sequence))?;
+        if let Some(at) = own.further_stores.iter().position(|known| known == store) {
+            own.further_stores.remove(at);
+            return Ok(());
+        }
+        if own.store != store || own.further_stores.is_empty() {
+            return Err(Corrupt::NoSuchStore(sequence));
+        }
+        own.store = own.further_stores.remove(0);
+        Ok(())
+    }
+
+    fn own_mut(&mut self, id: &KeyId) -> Option<&mut OwnKey> {
+        match &mut self.keys.get_mut(id)?.custody {
+            Custody::Own(own) => Some(own),
+            Custody::External => None,
+        }
+    }
+
+    fn set_phase(&mut self, id: &KeyId, phase: Phase, event: &Event) -> Result<(), Corrupt> {
+        let own = self.own_mut(id).ok_or(Corrupt::NoSuchKey(event.sequence))?;
+        own.phase = phase;
         if let Some(until) = self.stood_by.get_mut(id) {
             until.get_or_insert(event.recorded_at);
         }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use crate::alg::Seen;
 use crate::digest::Sha256;
 use crate::evidence::{Ledger, TimeEvidence};
 use crate::id::KeyId;
@@ -42,6 +43,14 @@ impl Budget {
             left: checks,
             known: HashMap::new(),
         }
+    }
+
+    /// It costs nothing to be told what somebody just saw.
+    #[must_use]
+    pub fn having(mut self, seen: &Seen) -> Self {
+        let tried = self.known.entry((seen.key(), seen.message())).or_default();
+        tried.push((seen.signature().to_vec(), true));
+        self
     }
 
     /// `None` when the budget is spent.

@@ -68,6 +68,14 @@ fn every_body() -> Vec<EventBody> {
         EventBody::KeyRetired {
             key_id: key_id.clone(),
         },
+        EventBody::KeyStoreAdded {
+            key_id: key_id.clone(),
+            store: "hsm://pkcs11/token/b?object=k".to_owned(),
+        },
+        EventBody::KeyStoreRemoved {
+            key_id: key_id.clone(),
+            store: "hsm://pkcs11/token/b?object=k".to_owned(),
+        },
         EventBody::KeyRevoked {
             anchor_id: Some(anchor_id),
             key_id: key_id.clone(),
@@ -111,7 +119,7 @@ fn every_body() -> Vec<EventBody> {
     ]
 }
 
-fn event(sequence: u64, body: EventBody) -> Event {
+pub(crate) fn event(sequence: u64, body: EventBody) -> Event {
     Event {
         sequence,
         id: EventId(Uuid::from_u128(u128::from(sequence))),
@@ -144,7 +152,7 @@ fn every_event_survives_its_canonical_bytes() {
         types.insert(event.body.event_type());
         state.apply(&event).expect("they follow each other");
     }
-    assert_eq!(types.len(), 17, "an event type is missing here");
+    assert_eq!(types.len(), 19, "an event type is missing here");
     assert_eq!(
         (
             state.head,
@@ -152,9 +160,9 @@ fn every_event_survives_its_canonical_bytes() {
             state.withdrawn.len(),
             state.superseded.len()
         ),
-        (20, 0, 1, 1)
+        (22, 0, 1, 1)
     );
-    assert_eq!(state.keys[&key_id("k")].version, 14);
+    assert_eq!(state.keys[&key_id("k")].version, 16);
 }
 
 #[test]

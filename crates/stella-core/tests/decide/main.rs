@@ -5,6 +5,7 @@ mod events;
 mod refusals;
 mod revocation;
 mod standby;
+mod stores;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -24,7 +24,13 @@ pub struct Signers {
     pub pool: Pool,
     /// Told when a store answers again.
     pub recovered: Notify,
-    open: RwLock<HashMap<KeyId, Arc<dyn Sign>>>,
+    open: RwLock<HashMap<KeyId, Vec<Open>>>,
+}
+
+/// A key, opened in one of its stores.
+struct Open {
+    store: String,
+    signer: Arc<dyn Sign>,
 }
 
 impl Signers {
@@ -39,9 +45,21 @@ impl Signers {
         }
     }
 
-    /// From now on this signs for the key.
-    pub async fn keep(&self, id: &KeyId, signer: &Arc<dyn Sign>) {
-        self.open.write().await.insert(id.clone(), Arc::clone(signer));
+    /// From now on this signs for the key in that store.
+    pub async fn keep(&self, id: &KeyId, store: &str, signer: &Arc<dyn Sign>) {
+        let mut open = self.open.write().await;
+        let kept = open.entry(id.clone()).or_default();
+        kept.retain(|open| open.store != store);
+        kept.push(Open {
+            store: store.to_owned(),
+            signer: Arc::clone(signer),
+        });
+    }
+
+    async fn kept(&self, id: &KeyId, store: &str) -> Option<Arc<dyn Sign>> {
+        let open = self.open.read().await;
+        let kept = open.get(id)?.iter().find(|open| open.store == store)?;
+        Some(Arc::clone(&kept.signer))
     }
 
     /// Opened keys are opened again when they are next needed.
@@ -85,24 +103,29 @@ pub fn diagnosis(uri: &str) -> Option<String> {
 const LOCAL: &str = "hsm://local/";
 
 impl App {
-    /// Something that signs with this key. What it signs must go through
-    /// [`stella_keys::sign_verified`].
+    /// Something that signs with this key in its first store. What it signs
+    /// must go through [`stella_keys::sign_verified`].
     pub async fn signer(&self, key: &KeyRecord) -> Result<Arc<dyn Sign>> {
-        if let Some(open) = self.signers.open.read().await.get(&key.id) {
-            return Ok(Arc::clone(open));
-        }
         let Some(own) = key.own() else {
             return Err(Error::conflict(
                 "key.external",
                 format!("{} only verifies here: its private half is elsewhere", key.id),
             ));
         };
-        let signer: Arc<dyn Sign> = match scheme(&own.store) {
+        self.signer_in(key, &own.store).await
+    }
+
+    /// The same in one of its stores, whichever it is.
+    pub async fn signer_in(&self, key: &KeyRecord, store: &str) -> Result<Arc<dyn Sign>> {
+        if let Some(open) = self.signers.kept(&key.id, store).await {
+            return Ok(open);
+        }
+        let signer: Arc<dyn Sign> = match scheme(store) {
             "software" => Arc::new(self.open_software(key).await?),
-            "kms" => self.open_in_kms(key, &own.store)?,
-            "hsm" if is_local(&own.store) => self.open_in_local_hsm(key, &own.store)?,
-            "hsm" => self.open_on_token(key, &own.store)?,
-            _ => return Err(unsupported(&own.store)),
+            "kms" => self.open_in_kms(key, store)?,
+            "hsm" if is_local(store) => self.open_in_local_hsm(key, store)?,
+            "hsm" => self.open_on_token(key, store)?,
+            _ => return Err(unsupported(store)),
         };
         if signer.public_key() != &key.public_key {
             return Err(Error::unavailable(
@@ -111,7 +134,7 @@ impl App {
             )
             .next("stella db verify"));
         }
-        self.signers.keep(&key.id, &signer).await;
+        self.signers.keep(&key.id, store, &signer).await;
         Ok(signer)
     }
 

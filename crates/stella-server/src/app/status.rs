@@ -7,6 +7,7 @@ use stella_keys::pool::Role;
 use stella_store::QueueFigures;
 
 use crate::app::App;
+use crate::app::attest::Drain;
 use crate::app::error::Result;
 use crate::app::pool::NoCandidate;
 use crate::config::Profile;
@@ -17,6 +18,7 @@ impl App {
         let now = self.now();
         let store = self.store.describe().await?;
         let queue = self.store.queue().await?;
+        let drain = Drain::of(&self.store.newest_signatures(LOOKED_AT).await?, now);
         let withdrawn = self.withdrawn_unsigned(&trust).await?;
         let mut profiles = Vec::with_capacity(self.settings.profiles.len());
         for (name, profile) in &self.settings.profiles {
@@ -38,6 +40,8 @@ impl App {
             failed: queue.failed,
             held: queue.held,
             oldest_unsigned_seconds: queue.oldest_unsigned.map(|t| now.since(t).as_secs()),
+            drained_per_minute: drain.per_minute(),
+            drained_in_seconds: drain.seconds_for(queue.recorded),
             anchors: u64::try_from(trust.anchors.len()).unwrap_or(u64::MAX),
             event_head: trust.head,
         })
@@ -81,14 +85,10 @@ impl App {
                         signs_with = Some(standby.key.id.to_string());
                         (true, self.set_aside(trust, name, key))
                     }
-                    None => match self.signer(key).await {
-                        Ok(signer) => {
-                            let about = signer.describe();
-                            let slot = about.slot.map(|s| format!(", {s}")).unwrap_or_default();
-                            (true, format!("{}, {}{slot}", about.store, about.mechanism))
-                        }
-                        Err(e) => (false, e.message),
-                    },
+                    None => {
+                        let first = keys.first().map(|k| k.uri);
+                        self.where_it_signs(trust, name, key, first).await
+                    }
                 },
                 Err(NoCandidate::Down { store, why }) => (false, format!("{store} is down: {why}")),
                 Err(NoCandidate::Mode) => (false, "signing.mode leaves it no key to sign with".to_owned()),
@@ -105,7 +105,38 @@ impl App {
         })
     }
 
-    /// Why a standby key signs in this one's stead.
+    /// The active key signs: in its first store, or in which, and why there.
+    async fn where_it_signs(
+        &self,
+        trust: &TrustState,
+        profile: &ProfileName,
+        key: &KeyRecord,
+        uri: Option<&str>,
+    ) -> (bool, String) {
+        let usual = key.own().map(|own| own.store.as_str());
+        let signer = match uri {
+            Some(uri) => self.signer_in(key, uri).await,
+            None => self.signer(key).await,
+        };
+        match signer {
+            Ok(signer) => {
+                let about = signer.describe();
+                let slot = about.slot.map(|s| format!(", {s}")).unwrap_or_default();
+                let why = if uri == usual {
+                    String::new()
+                } else {
+                    format!(
+                        "; not in its first store: {}",
+                        self.set_aside(trust, profile, key)
+                    )
+                };
+                (true, format!("{}, {}{slot}{why}", about.store, about.mechanism))
+            }
+            Err(e) => (false, e.message),
+        }
+    }
+
+    /// Why the active key does not sign where it usually does.
     fn set_aside(&self, trust: &TrustState, profile: &ProfileName, active: &KeyRecord) -> String {
         let store = active.own().and_then(|own| self.key_store_of(&own.store));
         match store.filter(|store| !self.signers.pool.is_up(store)) {
@@ -164,3 +195,6 @@ impl App {
         out
     }
 }
+
+/// Of the newest signatures, to see how fast the queue is.
+const LOOKED_AT: usize = 1000;

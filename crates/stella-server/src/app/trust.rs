@@ -67,11 +67,20 @@ impl Trust {
             for event in &events {
                 state.apply(event).map_err(corrupt)?;
             }
-            *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
+            self.learn(&Arc::new(state));
         }
     }
 
-    /// As it was when somebody last asked for the head.
+    /// What this process has just appended: whoever signs from memory signs
+    /// by it at once, and not in vain by what was before.
+    fn learn(&self, after: &Arc<TrustState>) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.head < after.head {
+            *known = Arc::clone(after);
+        }
+    }
+
+    /// As it was when somebody last asked for the head, or changed it here.
     pub(crate) fn last_known(&self) -> Arc<TrustState> {
         self.known()
     }
@@ -127,7 +136,10 @@ impl App {
                 .await
                 .map_err(unheard)?;
             match appended {
-                Appended::Done => return Ok((decision.answer, after)),
+                Appended::Done => {
+                    self.trust.learn(&after);
+                    return Ok((decision.answer, after));
+                }
                 Appended::HeadMoved { .. } => {}
             }
         }

@@ -116,6 +116,9 @@ pub struct SigningSettings {
     pub claim_lifetime: Duration,
     /// Records that a replica claims at once.
     pub claim_batch: usize,
+    /// Records that a replica's queue has signed in a second by one key store
+    /// at most; 0 for no bound of its own.
+    pub queue_rate: u32,
     /// When a key store is left alone, and when it is back.
     pub breaker: BreakerSettings,
 }
@@ -203,6 +206,7 @@ impl Default for SigningSettings {
             retry_max: Duration::from_secs(600),
             claim_lifetime: Duration::from_secs(30),
             claim_batch: 32,
+            queue_rate: 0,
             breaker: BreakerSettings::default(),
         }
     }

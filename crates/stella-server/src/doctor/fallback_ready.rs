@@ -13,7 +13,7 @@ use crate::config::Profile;
 
 pub const CHECK: Check = Check {
     id: "check.crypto.fallback-ready",
-    about: "each profile's backup keys sign, and every anchor of its active key accepts them",
+    about: "each profile's backup keys sign, so does its active key in its other stores, and every anchor of that accepts the backups",
     needs: Permission::ReadAnchors,
     examine: |app| Box::pin(examine(app)),
 };
@@ -57,16 +57,20 @@ struct Side<'a> {
 }
 
 impl Side<'_> {
-    fn examine(&self, backups: &mut Vec<KeyRecord>) -> Vec<Finding> {
+    fn examine(&self, backups: &mut Vec<(KeyRecord, String)>) -> Vec<Finding> {
         let mut findings = self.unlisted();
         let active = self.trust.active_key(self.name, self.now);
-        if let Some(active) = active.filter(|_| self.profile.backups.is_empty()) {
-            findings.extend(self.alone(active));
+        if let Some(active) = active {
+            let further = active.own().map_or(&[][..], |own| &own.further_stores);
+            backups.extend(further.iter().map(|store| (active.clone(), store.clone())));
+            if further.is_empty() && self.profile.backups.is_empty() {
+                findings.extend(self.alone(active));
+            }
         }
         for id in &self.profile.backups {
             match self.backup(id) {
                 Ok(backup) => {
-                    backups.push(backup.clone());
+                    backups.extend(backup.stores().map(|store| (backup.clone(), store.to_owned())));
                     findings.extend(
                         active
                             .map(|active| self.believed(active, backup))

@@ -27,7 +27,9 @@ async fn examine(app: Arc<App>) -> Result<Vec<Finding>> {
         findings.extend(reached(&app, module, keys).await?);
     }
     let in_local = in_use(&app, &trust).filter(|(_, store)| store.starts_with(LOCAL));
-    let in_local = in_local.map(|(key, _)| key.clone()).collect();
+    let in_local = in_local
+        .map(|(key, store)| (key.clone(), store.to_owned()))
+        .collect();
     findings.extend(local_hsms::examine(&app, in_local).await);
     findings.extend(in_kms(&app, &trust).await);
     findings.extend(left_alone(&app, &trust));
@@ -42,7 +44,8 @@ async fn examine(app: Arc<App>) -> Result<Vec<Finding>> {
 /// Each key there signs a probe.
 async fn in_kms(app: &Arc<App>, trust: &TrustState) -> Vec<Finding> {
     let keys = in_use(app, trust).filter(|(_, store)| scheme(store) == "kms");
-    let probed = probe::all(app, keys.map(|(key, _)| key.clone()).collect()).await;
+    let keys = keys.map(|(key, store)| (key.clone(), store.to_owned()));
+    let probed = probe::all(app, keys.collect()).await;
     let findings = probed.into_iter().map(|probed| match probed.signed {
         Ok(signed) => Finding::pass(format!("AWS KMS: {}", probe::describe(&signed))),
         Err(e) => Finding::fail(
@@ -76,7 +79,7 @@ fn left_alone(app: &App, trust: &TrustState) -> Vec<Finding> {
     findings.collect()
 }
 
-/// Keys that sign, or stand by to, and the key-store URI of each.
+/// Keys that sign, or stand by to, with each key-store URI of theirs.
 fn in_use<'a>(app: &App, trust: &'a TrustState) -> impl Iterator<Item = (&'a KeyRecord, &'a str)> {
     let now = app.not_before(trust);
     let signs = move |key: &&KeyRecord| matches!(key.state(now), KeyState::Active | KeyState::Standby);
@@ -84,7 +87,7 @@ fn in_use<'a>(app: &App, trust: &'a TrustState) -> impl Iterator<Item = (&'a Key
         .keys
         .values()
         .filter(signs)
-        .filter_map(|key| Some((key, key.own()?.store.as_str())))
+        .flat_map(|key| key.stores().map(move |store| (key, store)))
 }
 
 /// Modules that a profile or a key names and the configuration does not.

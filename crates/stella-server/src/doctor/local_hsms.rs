@@ -9,7 +9,7 @@ use super::{Finding, probe};
 use crate::app::App;
 
 /// `keys` are those in use in any local HSM, each of which signs a probe.
-pub async fn examine(app: &Arc<App>, keys: Vec<KeyRecord>) -> Vec<Finding> {
+pub async fn examine(app: &Arc<App>, keys: Vec<(KeyRecord, String)>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for settings in &app.settings.hsm.local {
         match app.local_hsm(&settings.name).await {

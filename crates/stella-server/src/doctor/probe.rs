@@ -16,14 +16,15 @@ pub struct Probed {
     pub signed: Result<TestSigned>,
 }
 
-/// With each of these keys, side by side; the answers in their order.
-pub async fn all(app: &Arc<App>, keys: Vec<KeyRecord>) -> Vec<Probed> {
+/// With each of these keys in that store of it, side by side; the answers in
+/// their order.
+pub async fn all(app: &Arc<App>, keys: Vec<(KeyRecord, String)>) -> Vec<Probed> {
     let mut running = JoinSet::new();
-    for (place, key) in keys.into_iter().enumerate() {
+    for (place, (key, store)) in keys.into_iter().enumerate() {
         let app = Arc::clone(app);
         running.spawn(async move {
             let probed = Probed {
-                signed: app.probe_key(&key).await,
+                signed: app.probe_key(&key, &store).await,
                 profile: key.profile().map(ToString::to_string).unwrap_or_default(),
                 key: key.id,
             };

@@ -23,7 +23,10 @@ async fn examine(app: Arc<App>) -> Result<Vec<Finding>> {
     for profile in app.settings.profiles.keys() {
         match stands(&app, &trust, profile) {
             Stands::Unused => {}
-            Stands::Signs(key) => signing.push(key.clone()),
+            Stands::Signs(key) => {
+                let first = key.own().map(|own| own.store.clone());
+                signing.extend(first.map(|store| (key.clone(), store)));
+            }
             Stands::Cannot(finding) => findings.push(finding),
         }
     }

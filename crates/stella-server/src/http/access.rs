@@ -38,6 +38,12 @@ pub const TABLE: &[(Method, &str, Access)] = &[
     ),
     (Method::POST, "/v1/signer/keys/{id}/retire", Needs(P::ManageKeys)),
     (Method::POST, "/v1/signer/keys/{id}/revoke", Needs(P::ManageKeys)),
+    (Method::POST, "/v1/signer/keys/{id}/stores", Needs(P::ManageKeys)),
+    (
+        Method::DELETE,
+        "/v1/signer/keys/{id}/stores",
+        Needs(P::ManageKeys),
+    ),
     (Method::POST, "/v1/signer/keys/{id}/verify", Needs(P::ManageKeys)),
     (Method::GET, "/v1/signer/keys/{id}/validity", Needs(P::ReadKeys)),
     (

@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use http::StatusCode;
 use serde::Deserialize;
 use stella_core::api::keys::{
-    GenerateKey, Impact, ImportKey, Key, KeyChange, KeyList, KeyVerified, Revocation, RevokeKey,
+    AddStore, GenerateKey, Impact, ImportKey, Key, KeyChange, KeyList, KeyVerified, Revocation, RevokeKey,
     RotationWarnings, Validity, VerifyKey,
 };
 use stella_core::api::problem::Problem;
@@ -114,6 +114,39 @@ pub async fn revoke(
     Body(request): Body<RevokeKey>,
 ) -> Result<Json<Revocation>> {
     app.revoke_key(&caller, &id, request).await.map(Json)
+}
+
+/// The same key in a further token or KMS, where it signs while its first store cannot.
+#[utoipa::path(post, path = "/v1/signer/keys/{id}/stores", tag = "keys", params(("id" = String, Path, description = "the key's id")), request_body = AddStore,
+    responses((status = 200, description = "the key", body = Key), (status = "4XX", description = "refused", body = Problem)))]
+pub async fn add_store(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(request): Body<AddStore>,
+) -> Result<Json<Key>> {
+    app.add_key_store(&caller, &id, request).await.map(Json)
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreQuery {
+    /// As the key shows it.
+    pub key_store: String,
+}
+
+/// End signing with a key in one of its stores; nothing is deleted there.
+#[utoipa::path(delete, path = "/v1/signer/keys/{id}/stores", tag = "keys", params(("id" = String, Path, description = "the key's id"), StoreQuery),
+    responses((status = 200, description = "the key", body = Key), (status = "4XX", description = "refused", body = Problem)))]
+pub async fn remove_store(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Query(query): Query<StoreQuery>,
+) -> Result<Json<Key>> {
+    app.remove_key_store(&caller, &id, &query.key_store)
+        .await
+        .map(Json)
 }
 
 /// Sign a nonce with a key, under a payload type of its own.

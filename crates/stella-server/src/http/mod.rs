@@ -48,6 +48,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(keys::activate))
         .routes(routes!(keys::retire))
         .routes(routes!(keys::revoke))
+        .routes(routes!(keys::add_store, keys::remove_store))
         .routes(routes!(keys::verify))
         .routes(routes!(keys::validity))
         .routes(routes!(keys::impact))

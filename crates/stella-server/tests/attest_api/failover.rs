@@ -11,6 +11,7 @@ use stella_core::id::KeyId;
 use stella_core::trust::KeyType;
 use stella_core::trust::anchor::AnchorPolicy;
 use stella_core::trust::decide::key::{NewOwnKey, enter_own};
+use stella_core::trust::decide::store::add_store;
 use stella_keys::software::SoftwareStore;
 use stella_keys::{Generate as _, Sign};
 use stella_server::app::attest::AttestationQuery;
@@ -23,6 +24,8 @@ use crate::support::{Fault, World, about};
 
 const MODULES: &str = "hsm: {modules: {primary: {libraryPath: /lib/a.so}, backup: {libraryPath: /lib/b.so}}}";
 const TOKEN_A: &str = "hsm://pkcs11/token/a?module=primary&object=a";
+/// Another token of the second module, with the key of token A.
+const CLONE: &str = "hsm://pkcs11/token/c?module=backup&object=a";
 const TOKEN_B: &str = "hsm://pkcs11/token/b?module=backup&object=b";
 
 /// The profile fips, on token A, with these backups.
@@ -81,12 +84,15 @@ async fn key(world: &World, id: &str, store: &str, standby: bool) {
         .await
         .expect("entered");
     let signer: Arc<dyn Sign> = Arc::new(signer);
-    world.app.signers.keep(&key_id, &signer).await;
+    world.app.signers.keep(&key_id, store, &signer).await;
 }
 
 async fn mend(world: &World, id: &str, signer: &Arc<dyn Sign>) {
     let id: KeyId = id.parse().expect("a key id");
-    world.app.signers.keep(&id, signer).await;
+    let trust = world.app.trust_head().await.expect("trust");
+    let first = trust.keys.get(&id).expect("a key").stores().next();
+    let first = first.expect("a store");
+    world.app.signers.keep(&id, first, signer).await;
 }
 
 async fn attest(world: &World, digit: &str) -> Attestation {
@@ -200,6 +206,99 @@ async fn a_standby_key_signs_while_the_token_is_down_and_no_longer() {
     assert_eq!(key_of(&back), "fips-a");
     let told = log(&world, "info").await.join("\n");
     assert!(told.contains("signing is back there"), "{told}");
+}
+
+/// The same key, as it was cloned into the other token.
+async fn clone_of(world: &World, id: &str, store: &str, signer: &Arc<dyn Sign>) {
+    let key_id: KeyId = id.parse().expect("a key id");
+    world
+        .app
+        .change(&world.owner, |state, now| {
+            Ok(Decision::new(add_store(state, &key_id, store, now)?, ()))
+        })
+        .await
+        .expect("added");
+    world.app.signers.keep(&key_id, store, signer).await;
+}
+
+#[tokio::test]
+async fn a_key_in_two_tokens_goes_on_signing_while_one_is_down_and_nobody_stands_in() {
+    let world = world(&["fips-b"], false).await;
+    let on_a = world.break_key("fips-a", Fault::Down).await;
+    clone_of(&world, "fips-a", CLONE, &on_a).await;
+    for digit in ["a", "b", "c", "d"] {
+        let made = attest(&world, digit).await;
+        assert_eq!(
+            (key_of(&made), made.signed_by_standby),
+            ("fips-a", false),
+            "{made:?}"
+        );
+        assert_eq!(world.verify(&made.id).await.verdict, "PASS");
+    }
+    let told = log(&world, "warn").await.join("\n");
+    let moved = "fips-a of profile fips signed in HSM module backup, token c: signing failed: fips-a";
+    assert_eq!(
+        told.matches(moved).count(),
+        3,
+        "the fourth was not sent to A: {told}"
+    );
+    let status = world.app.status().await.expect("a status");
+    let fips = status.profiles.iter().find(|p| p.profile == "fips");
+    let fips = fips.expect("fips");
+    assert_eq!((fips.can_sign, &fips.signs_with), (true, &None));
+    let why = "not in its first store: HSM module primary, token a is down";
+    assert!(fips.detail.contains(why), "{}", fips.detail);
+
+    // With that one down as well, another key signs.
+    world.break_key_in("fips-a", CLONE, Fault::Down).await;
+    let made = attest(&world, "e").await;
+    assert_eq!((key_of(&made), made.signed_by_standby), ("fips-b", true));
+
+    // Each is probed on its own, and the first store is the first again.
+    world
+        .app
+        .signers
+        .keep(&"fips-a".parse().expect("an id"), CLONE, &on_a)
+        .await;
+    probe_until(&world, "fips-a", |made| !made.signed_by_standby).await;
+    mend(&world, "fips-a", &on_a).await;
+    let back = "HSM module primary, token a answered its probes";
+    for _ in 0..400 {
+        world.app.probe_stores().await.expect("probed");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        if log(&world, "info").await.join("\n").contains(back) {
+            break;
+        }
+    }
+    assert!(log(&world, "info").await.join("\n").contains(back));
+    world.pass(1);
+    let status = world.app.status().await.expect("a status");
+    let fips = status.profiles.iter().find(|p| p.profile == "fips");
+    let detail = &fips.expect("fips").detail;
+    assert!(!detail.contains("not in its first store"), "{detail}");
+}
+
+#[tokio::test]
+async fn signing_is_moved_by_hand_to_the_other_token_of_the_same_key() {
+    let world = world(&[], false).await;
+    let on_a = world.break_key_in("fips-a", TOKEN_A, Fault::Lying).await;
+    clone_of(&world, "fips-a", CLONE, &on_a).await;
+    let done = world
+        .app
+        .hsm_failover(
+            &world.owner,
+            &Failover {
+                to: "backup".to_owned(),
+                profile: Some("fips".to_owned()),
+                lasts: None,
+            },
+        )
+        .await
+        .expect("moved: no key but fips-a is there, and it is in both");
+    assert_eq!(done.profiles[0].key_id, "fips-a");
+    // The first store would answer wrongly, and is not even asked.
+    assert_eq!(key_of(&attest(&world, "a").await), "fips-a");
+    assert!(log(&world, "warn").await.iter().all(|l| !l.contains("signed in")));
 }
 
 #[tokio::test]

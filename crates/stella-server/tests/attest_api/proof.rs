@@ -614,7 +614,7 @@ async fn while_the_signer_is_down_the_spine_waits_and_the_proof_comes_with_it() 
     world
         .app
         .signers
-        .keep(&"k1".parse().expect("a key id"), &inner)
+        .keep(&"k1".parse().expect("a key id"), "software://", &inner)
         .await;
     let retry = Retry { last_seconds: None };
     world.app.retry_attestations(retry).await.expect("tried");

@@ -137,7 +137,7 @@ async fn signing_health_is_a_signature_of_every_profile_that_is_used() {
             .await;
         assert!(check.to_string().contains(cause), "{check}");
         let id = "k1".parse().expect("a key id");
-        api.world.app.signers.keep(&id, &sound).await;
+        api.world.app.signers.keep(&id, "software://", &sound).await;
     }
     api.stands(ID, "pass", "").await;
 }
@@ -160,7 +160,7 @@ async fn signing_health_sees_what_waits_and_who_cannot_sign() {
         .expect("recorded");
     assert_eq!(recorded.attestations[0].state, "recorded");
     let id = "k1".parse().expect("a key id");
-    api.world.app.signers.keep(&id, &sound).await;
+    api.world.app.signers.keep(&id, "software://", &sound).await;
     api.world.pass(90);
     let check = api.stands(ID, "warn", "stella attest retry --failed").await;
     assert!(check.to_string().contains("the oldest for 90 s"), "{check}");
@@ -518,7 +518,7 @@ async fn nobody_is_told_to_retry_what_was_withdrawn() {
     let recorded = api.world.create(about("pkg:npm/a@1", "a", "test")).await;
     let id = recorded.expect("recorded").attestations.remove(0).id;
     let key = "k1".parse().expect("a key id");
-    api.world.app.signers.keep(&key, &sound).await;
+    api.world.app.signers.keep(&key, "software://", &sound).await;
     let warnings = async || {
         let (_, status) = api.get("/v1/status").await;
         status["warnings"].to_string()

@@ -222,6 +222,9 @@ impl AttestationStore for MemoryStore {
                 return Ok(Inserted::Repeated(earlier.clone()));
             }
         }
+        if new.first && tables.rows.values().any(|row| row.pae == new.pae) {
+            return Ok(Inserted::Known);
+        }
         if new.expected_head.is_some_and(|head| head != tables.state.head) {
             return Ok(Inserted::HeadMoved);
         }
@@ -469,6 +472,17 @@ impl QueueStore for MemoryStore {
             };
         }
         Ok(AttemptNoted::Done)
+    }
+
+    async fn newest_signatures(&self, limit: usize) -> Result<Vec<SignedLater>> {
+        let tables = self.tables();
+        let made = tables.ledger.values().filter_map(|entry| {
+            Some(SignedLater {
+                created_at: tables.rows.get(&entry.attestation)?.created_at,
+                signed_at: entry.signed_at,
+            })
+        });
+        Ok(made.take(limit).collect())
     }
 
     async fn queue(&self) -> Result<QueueFigures> {

@@ -219,16 +219,22 @@ impl World {
     pub async fn break_key(&self, id: &str, fault: Fault) -> Arc<dyn Sign> {
         let trust = self.app.trust_head().await.expect("trust");
         let id: KeyId = id.parse().expect("a key id");
-        let inner = self
-            .app
-            .signer(trust.keys.get(&id).expect("a key"))
-            .await
-            .expect("a signer");
+        let key = trust.keys.get(&id).expect("a key");
+        let first = key.stores().next().expect("a store").to_owned();
+        self.break_key_in(id.as_str(), &first, fault).await
+    }
+
+    /// The same in one of its stores.
+    pub async fn break_key_in(&self, id: &str, store: &str, fault: Fault) -> Arc<dyn Sign> {
+        let trust = self.app.trust_head().await.expect("trust");
+        let id: KeyId = id.parse().expect("a key id");
+        let key = trust.keys.get(&id).expect("a key");
+        let inner = self.app.signer_in(key, store).await.expect("a signer");
         let faulty: Arc<dyn Sign> = Arc::new(Faulty {
             inner: inner.clone(),
             fault,
         });
-        self.app.signers.keep(&id, &faulty).await;
+        self.app.signers.keep(&id, store, &faulty).await;
         inner
     }
 

@@ -118,7 +118,7 @@ async fn a_bundle_that_was_not_signed_leaves_its_number_unused() {
     api.world
         .app
         .signers
-        .keep(&"feed-1".parse().expect("an id"), &whole)
+        .keep(&"feed-1".parse().expect("an id"), "software://", &whole)
         .await;
     let after = export(&api).await.0["number"].as_u64().expect("a number");
     assert!(after > before + 1, "{before} {after}");

@@ -5,6 +5,7 @@ use stella_core::digest::Sha256;
 use stella_core::id::AttestationId;
 use stella_core::time::Timestamp;
 use stella_core::trust::EventBody;
+use tokio::task::JoinSet;
 
 use super::fixture::*;
 use crate::{
@@ -157,6 +158,40 @@ pub(super) async fn what_was_decided_from_memory_is_decided_anew(store: Arc<dyn 
         };
         insert(&store, again).await;
     }
+}
+
+/// However many ask at once.
+pub(super) async fn only_one_is_the_first_of_its_statement(store: Arc<dyn Store>) {
+    let fixture = Fixture::with_a_key(Arc::clone(&store)).await;
+    let one = fixture.signed_attestation(1);
+    let pae = one.pae;
+    let mut asking = JoinSet::new();
+    for n in 1..=8 {
+        let new = NewAttestation {
+            id: attestation_id(n),
+            first: true,
+            ..one.clone()
+        };
+        let store = Arc::clone(&store);
+        asking.spawn(async move { (new.id, store.insert_attestation(new).await.unwrap()) });
+    }
+    let mut first = Vec::new();
+    while let Some(asked) = asking.join_next().await {
+        match asked.unwrap() {
+            (id, Inserted::Done) => first.push(id),
+            (id, Inserted::Known) => assert_eq!(store.attestation(id).await.unwrap(), None),
+            (id, other) => panic!("{id}: {other:?}"),
+        }
+    }
+    let stored = store.attestations_by_pae(&pae).await.unwrap();
+    let stored: Vec<_> = stored.iter().map(|row| row.id).collect();
+    assert_eq!((first.len(), stored), (1, first));
+    // Who does not ask for that is stored beside it.
+    let beside = NewAttestation {
+        id: attestation_id(9),
+        ..attestation(1)
+    };
+    insert(&store, beside).await;
 }
 
 /// A signature and the events that go with it: both, or neither.

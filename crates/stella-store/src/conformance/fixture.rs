@@ -271,6 +271,7 @@ pub fn attestation_of(predicate_type: &str, n: u64) -> NewAttestation {
         outcome: Outcome::Recorded(attempt(AttestationState::Recorded, n)),
         idempotency: None,
         expected_head: None,
+        first: false,
     }
 }
 

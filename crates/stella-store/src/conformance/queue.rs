@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::fixture::*;
 use crate::{
     AttemptNoted, AttestationState, Claim, Claiming, Inserted, NewAttestation, Outcome, SignatureStored,
-    Store, Waiting, WaitingFilter,
+    SignedLater, Store, Waiting, WaitingFilter,
 };
 
 const UNSIGNED: [AttestationState; 3] = [
@@ -94,6 +94,23 @@ pub(super) async fn attempts_are_counted_until_signed(store: Arc<dyn Store>) {
     );
     assert_eq!(store.attestation(record.id).await.unwrap(), signed);
     assert_eq!(claimed(&store, claiming("one", &[1], 0)).await, []);
+}
+
+pub(super) async fn the_newest_signatures_tell_how_late_they_came(store: Arc<dyn Store>) {
+    let fixture = Fixture::with_a_key(Arc::clone(&store)).await;
+    assert_eq!(store.newest_signatures(10).await.unwrap(), []);
+    insert(&store, attestation(1)).await;
+    for n in 2..=3 {
+        insert(&store, fixture.signed_attestation(n)).await;
+    }
+    let signed = fixture.signed(&attestation(1), "key-1");
+    let done = store.store_signature(fixture.claim(1).await, signed).await;
+    assert_eq!(done.unwrap(), SignatureStored::Done);
+    let made = |n| SignedLater {
+        created_at: at(n),
+        signed_at: at(500),
+    };
+    assert_eq!(store.newest_signatures(2).await.unwrap(), [made(1), made(3)]);
 }
 
 /// Sixteen want all of them at once, and each gets what the others do not.

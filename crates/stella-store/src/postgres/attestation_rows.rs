@@ -43,6 +43,11 @@ pub(super) async fn by_pae(conn: &Conn, pae: &Sha256) -> Result<Vec<AttestationR
     select(conn, sql, &[&pae.as_bytes().as_slice()]).await
 }
 
+pub(super) async fn has_pae(conn: &Conn, pae: &Sha256) -> Result<bool> {
+    let sql = "SELECT 1 FROM signer.attestations WHERE pae = $1 LIMIT 1";
+    Ok(conn.first(sql, &[&pae.as_bytes().as_slice()]).await?.is_some())
+}
+
 pub(super) async fn by_digest(
     conn: &Conn,
     algorithm: &str,

@@ -112,6 +112,9 @@ async fn insert(commit: &mut Commit, new: &NewAttestation) -> Result<Inserted> {
     {
         return Ok(Inserted::Repeated(earlier));
     }
+    if new.first && rows::has_pae(&commit.conn, &new.pae).await? {
+        return Ok(Inserted::Known);
+    }
     if let Some(expected) = new.expected_head
         && events::head(&commit.conn).await? != expected
     {

@@ -12,7 +12,7 @@ use super::writer::Commit;
 use super::{PostgresStore, attestation_rows as rows};
 use crate::{
     Attempt, AttemptNoted, AttestationState, Claim, Claimed, Claiming, QueueFigures, QueueStore, Result,
-    SignatureStored, Signed, Waiting, WaitingFilter,
+    SignatureStored, Signed, SignedLater, Waiting, WaitingFilter,
 };
 
 #[async_trait]
@@ -72,6 +72,21 @@ impl QueueStore for PostgresStore {
             }
         }
         Ok(figures)
+    }
+
+    async fn newest_signatures(&self, limit: usize) -> Result<Vec<SignedLater>> {
+        let conn = self.readers.reader().await?;
+        let sql = "SELECT created_at, ledger.signed_at AS made_at
+               FROM signer.ledger JOIN signer.attestations ON id = attestation_id
+               ORDER BY entry DESC LIMIT $1";
+        let rows = conn.all(sql, &[&integer(limit)]).await?;
+        let read = rows.iter().map(|row| {
+            Ok(SignedLater {
+                created_at: row.time("created_at")?,
+                signed_at: row.time("made_at")?,
+            })
+        });
+        read.collect()
     }
 }
 

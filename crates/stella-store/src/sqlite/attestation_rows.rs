@@ -8,7 +8,7 @@ use stella_core::digest::Sha256;
 use stella_core::id::AttestationId;
 use stella_core::statement::{DigestSet, Subject};
 
-use super::row::{Columns, all, integer};
+use super::row::{Columns, all, first, integer};
 use crate::{
     Attempts, AttestationFilter, AttestationRow, AttestationState, Requested, Result, SignedPart, StoreError,
 };
@@ -27,6 +27,11 @@ pub(super) fn ids_by_prefix(conn: &Connection, prefix: &str, limit: usize) -> Re
 pub(super) fn by_pae(conn: &Connection, pae: &Sha256) -> Result<Vec<AttestationRow>> {
     let sql = "SELECT * FROM signer.attestations WHERE pae = ?1 ORDER BY id";
     select(conn, sql, [pae.as_bytes()])
+}
+
+pub(super) fn has_pae(conn: &Connection, pae: &Sha256) -> Result<bool> {
+    let sql = "SELECT 1 FROM signer.attestations WHERE pae = ?1 LIMIT 1";
+    Ok(first(conn, sql, [pae.as_bytes()], |_| Ok(()))?.is_some())
 }
 
 pub(super) fn by_digest(

@@ -106,6 +106,9 @@ fn insert(commit: &mut Commit<'_>, new: &NewAttestation) -> Result<Inserted> {
     {
         return Ok(Inserted::Repeated(earlier));
     }
+    if new.first && rows::has_pae(commit.conn, &new.pae)? {
+        return Ok(Inserted::Known);
+    }
     if let Some(expected) = new.expected_head
         && events::head(commit.conn)? != expected
     {

@@ -10,7 +10,7 @@ use super::writer::Commit;
 use super::{SqliteStore, attestation_rows as rows};
 use crate::{
     Attempt, AttemptNoted, Claim, Claimed, Claiming, QueueFigures, QueueStore, Result, SignatureStored,
-    Signed, Waiting, WaitingFilter,
+    Signed, SignedLater, Waiting, WaitingFilter,
 };
 
 #[async_trait]
@@ -45,6 +45,21 @@ impl QueueStore for SqliteStore {
 
     async fn queue(&self) -> Result<QueueFigures> {
         self.readers.read(queue).await
+    }
+
+    async fn newest_signatures(&self, limit: usize) -> Result<Vec<SignedLater>> {
+        let sql = "SELECT created_at, ledger.signed_at AS made_at
+               FROM signer.ledger JOIN signer.attestations ON id = attestation_id
+               ORDER BY entry DESC LIMIT ?1";
+        let read = move |conn: &Connection| {
+            all(conn, sql, [integer(limit)], |row| {
+                Ok(SignedLater {
+                    created_at: row.parsed("created_at")?,
+                    signed_at: row.parsed("made_at")?,
+                })
+            })
+        };
+        self.readers.read(read).await
     }
 }
 

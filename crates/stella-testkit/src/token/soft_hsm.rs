@@ -1,5 +1,6 @@
 //! SoftHSM 2: ECDSA and EdDSA; it never locks a PIN.
 
+use std::path::Path;
 use std::process::Command;
 
 use super::{Token, folder, installed};
@@ -42,6 +43,14 @@ impl Token {
             &self.pin,
         ];
         self.run(self.tool("softhsm2-util").args(initialise));
+    }
+
+    /// Puts a private key (PKCS#8) into the token, as a vendor's tool does.
+    pub fn import(&self, file: &Path, label: &str, id: &str) {
+        let mut tool = self.tool("softhsm2-util");
+        tool.arg("--import").arg(file);
+        tool.args(["--token", &self.label, "--label", label, "--id", id]);
+        self.run(tool.args(["--pin", &self.pin]));
     }
 
     /// Initialised anew under the same label: all keys are gone. SoftHSM keeps

@@ -1,11 +1,13 @@
 //! `keys ...`.
 
 mod activate;
+mod add_store;
 mod check_validity;
 mod generate;
 mod impact;
 mod import;
 mod list;
+mod remove_store;
 mod retire;
 mod revoke;
 mod rotation_warnings;
@@ -35,6 +37,8 @@ super::verbs! {
     RotationWarnings(rotation_warnings::RotationWarnings),
     Impact(impact::Impact),
     Import(import::Import),
+    AddStore(add_store::AddStore),
+    RemoveStore(remove_store::RemoveStore),
     /// Settings
     #[command(subcommand)]
     Config(super::config::Verb),
@@ -48,6 +52,9 @@ fn describe(page: &mut Page, key: &Key) {
     page.field("type", &key.key_type);
     page.field("algorithm", &key.algorithm);
     page.maybe("key store", key.key_store.as_ref());
+    for store in &key.further_stores {
+        page.field("also in", store);
+    }
     page.field("fingerprint", format!("sha256:{}", key.fingerprint));
     page.maybe("created", key.created_at.as_ref());
     page.maybe("not after", key.not_after.as_ref());

@@ -73,6 +73,16 @@ fn describe(page: &mut Page, verified: &KeyVerified) {
         verified.milliseconds
     ));
     page.maybe("  slot", verified.slot.as_ref());
+    for further in &verified.further {
+        page.line(format!(
+            "  {} as well in {}: {} ({:.1} ms)",
+            page.tick(further.ok),
+            further.store,
+            further.mechanism,
+            further.milliseconds
+        ));
+        page.maybe("  slot", further.slot.as_ref());
+    }
 }
 
 fn outcome(ok: bool) -> Exit {

@@ -8,6 +8,7 @@ pub mod anchor;
 pub mod attestation;
 pub mod key;
 pub mod revoke;
+pub mod store;
 
 use std::fmt;
 

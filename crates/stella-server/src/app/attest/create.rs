@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use stella_core::alg::Seen;
 use stella_core::api::attestations::{Attestation, CreateAttestation, Created, WouldVerify};
 use stella_core::digest::Sha256;
 use stella_core::dsse::IN_TOTO_PAYLOAD_TYPE;
@@ -15,13 +16,13 @@ use stella_store::{
     SignedPart,
 };
 
-use super::sign::{MAX_TRIES, NoSignature, RETRY};
+use super::sign::{MAX_TRIES, Made, NoSignature, RETRY};
 use super::statement::Draft;
 use super::view;
 use crate::app::error::{Error, ErrorKind, Result};
 use crate::app::verify::evidence::KnownSignature;
-use crate::app::verify::{Judged, judge_known};
-use crate::app::{App, Caller, values};
+use crate::app::verify::{Judged, judge_within};
+use crate::app::{App, Caller, signers, values};
 use crate::entropy;
 
 /// What the idempotency key is bound to besides the content.
@@ -83,14 +84,24 @@ pub(super) struct Order<'a> {
     pub idempotency: Option<IdempotencyRow>,
     pub wait: Wait,
     pub basis: Basis,
+    /// Only if nothing is stored about the same statement.
+    pub first: bool,
 }
 
 pub(super) enum Placed {
     Stored(Option<NoSignature>),
-    /// With the state it was signed on.
-    Signed(Box<(NewAttestation, Arc<TrustState>)>),
+    Signed(Box<SignedNow>),
+    /// Not the first of its statement, or not signed: nothing was stored.
+    NotFirst,
     /// The idempotency key was used before, or just now by somebody else.
     Repeated(IdempotencyRow),
+}
+
+/// What was stored, with the state it was signed on.
+pub(super) struct SignedNow {
+    new: NewAttestation,
+    trust: Arc<TrustState>,
+    seen: Seen,
 }
 
 /// What is stored about the same statement.
@@ -132,37 +143,45 @@ impl App {
         let reuse = !anew && !draft.kind.is_test();
         let mut answers = Vec::with_capacity(profiles.len());
         for (index, (profile, id)) in profiles.iter().zip(ids).enumerate() {
-            let mut first = false;
-            if reuse {
-                match self.equal(caller, &draft, profile).await? {
-                    Earlier::Equal(answer) => {
-                        answers.push(*answer);
-                        continue;
-                    }
-                    Earlier::Other => {}
-                    Earlier::Nothing => first = true,
-                }
-            }
-            let order = Order {
-                id,
-                draft: &draft,
-                profile,
-                caller,
-                authority: authority(caller)?,
-                supersedes: None,
-                // The first carries the key for all, so that a repetition
-                // after a crash finds which ids were promised.
-                idempotency: idempotency.clone().filter(|_| index == 0),
-                wait: options.wait,
-                basis: Basis::Memory(options.known_at),
+            let order = |first| -> Result<Order<'_>> {
+                Ok(Order {
+                    id,
+                    draft: &draft,
+                    profile,
+                    caller,
+                    authority: authority(caller)?,
+                    supersedes: None,
+                    // The first carries the key for all, so that a repetition
+                    // after a crash finds which ids were promised.
+                    idempotency: idempotency.clone().filter(|_| index == 0),
+                    wait: options.wait,
+                    basis: Basis::Memory(options.known_at),
+                    first,
+                })
             };
-            match self.place_promised(order).await? {
-                Placed::Signed(made) if first => {
-                    let (new, trust) = *made;
-                    answers.push(self.answer_first(new, trust)?);
+            let mut first = reuse && self.looks_last(&profiles, options.wait);
+            let mut placed = Placed::NotFirst;
+            if first {
+                placed = self.place_promised(order(true)?).await?;
+            }
+            if let Placed::NotFirst = placed {
+                if reuse {
+                    match self.equal(caller, &draft, profile).await? {
+                        Earlier::Equal(answer) => {
+                            answers.push(*answer);
+                            continue;
+                        }
+                        Earlier::Other => first = false,
+                        Earlier::Nothing => first = true,
+                    }
                 }
+                placed = self.place_promised(order(false)?).await?;
+            }
+            match placed {
+                Placed::Signed(made) if first => answers.push(self.answer_first(*made)?),
                 Placed::Signed(_) => answers.push(self.answer(id, None).await?),
                 Placed::Stored(why) => answers.push(self.answer(id, why).await?),
+                Placed::NotFirst => return Err(Error::internal("it had not to be the first")),
                 Placed::Repeated(earlier) => {
                     let mine = idempotency
                         .as_ref()
@@ -206,8 +225,9 @@ impl App {
             let signed = self
                 .sign_payload(&trust, order.profile, &order.draft.payload, identity)
                 .await?;
-            let signed = match signed {
-                Ok(signed) => signed,
+            let Made { signed, seen } = match signed {
+                Ok(made) => made,
+                Err(_) if order.first => return Ok(Placed::NotFirst),
                 Err(why) => {
                     // Perhaps because of what is not so any more.
                     if expected_head.is_some() && self.trust_for(&order).await?.head != trust.head {
@@ -226,10 +246,14 @@ impl App {
                 ..row(&order, now, Outcome::Signed(signed))
             };
             match self.store.insert_attestation(new.clone()).await? {
-                Inserted::Done => return Ok(Placed::Signed(Box::new((new, trust)))),
+                Inserted::Done => return Ok(Placed::Signed(Box::new(SignedNow { new, trust, seen }))),
+                Inserted::Known => return Ok(Placed::NotFirst),
                 Inserted::Repeated(earlier) => return Ok(Placed::Repeated(earlier)),
                 Inserted::KeyMoved | Inserted::HeadMoved => {}
             }
+        }
+        if order.first {
+            return Ok(Placed::NotFirst);
         }
         let why = NoSignature::contended();
         let now = self.now();
@@ -291,7 +315,8 @@ impl App {
 
     /// As [`answer`](Self::answer) would say it of a statement of which nothing
     /// was known before, without asking the store for what was just stored.
-    fn answer_first(&self, new: NewAttestation, trust: Arc<TrustState>) -> Result<Attestation> {
+    fn answer_first(&self, made: SignedNow) -> Result<Attestation> {
+        let SignedNow { new, trust, seen } = made;
         let Outcome::Signed(signed) = &new.outcome else {
             return Err(Error::internal("what was signed has no signature"));
         };
@@ -317,7 +342,8 @@ impl App {
             imported: new.imported,
         };
         let mut answer = view(&row, &trust);
-        let judged = judge_known(&self.question_now(trust), &row, known);
+        let question = self.question_now(trust);
+        let judged = judge_within(&question, &row, known, &mut question.budget().having(&seen));
         add_verdict(&mut answer, &row, &judged);
         Ok(answer)
     }
@@ -352,6 +378,21 @@ impl App {
             _ if embedded => format!("{RETRY}, or stella serve, which keeps trying"),
             _ => RETRY.to_owned(),
         }
+    }
+
+    /// Whether an equal attestation is looked for in the commit alone: where a
+    /// signature costs less than the look. Who signs in a token or in a KMS
+    /// looks before it is asked.
+    fn looks_last(&self, profiles: &[ProfileName], wait: Wait) -> bool {
+        let [profile] = profiles else {
+            return false;
+        };
+        let trust = self.trust.last_known();
+        let active = trust.active_key(profile, self.not_before(&trust));
+        wait != Wait::Recorded
+            && active
+                .and_then(|key| key.stores().next())
+                .is_some_and(|store| signers::scheme(store) == "software")
     }
 
     /// An equal attestation by the key that would sign now, still good.
@@ -443,6 +484,7 @@ impl App {
                     idempotency: None,
                     wait,
                     basis: Basis::Store,
+                    first: false,
                 };
                 if let Placed::Stored(reason) = self.place_promised(order).await? {
                     why = reason;
@@ -520,6 +562,7 @@ fn row(order: &Order<'_>, now: Timestamp, outcome: Outcome) -> NewAttestation {
         outcome,
         idempotency: order.idempotency.clone(),
         expected_head: None,
+        first: order.first,
     }
 }
 

@@ -69,6 +69,7 @@ impl App {
                 events: None,
             }),
             expected_head: None,
+            first: false,
             idempotency: None,
         };
         match self.store.insert_attestation(new).await? {

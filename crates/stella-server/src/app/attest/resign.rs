@@ -66,10 +66,12 @@ impl App {
             idempotency: None,
             wait: Wait::Signed,
             basis: Basis::Store,
+            first: false,
         };
         let why = match self.place(order).await? {
             Placed::Signed(_) => None,
             Placed::Stored(why) => why,
+            Placed::NotFirst => return Err(Error::internal("it had not to be the first")),
             Placed::Repeated(_) => return Err(Error::internal("repeated without an idempotency key")),
         };
         self.note(LogRow {

@@ -125,18 +125,20 @@ impl App {
                 }
             }
             while !wanted.is_empty() && go_on() {
-                self.sign_some(&round, &mut wanted, &mut down, &mut answer, go_on)
+                self.sign_some(&round, &trust, &mut wanted, &mut down, &mut answer, go_on)
                     .await?;
             }
         }
         Ok(answer)
     }
 
-    /// As many as are claimed at once. What there was no time for is wanted
+    /// As many as are claimed at once, one after the other, so that a store
+    /// with several signers has room for those who ask now. What there was no time for is wanted
     /// still; every claim that was not made use of is given back.
     async fn sign_some(
         &self,
         round: &Round,
+        trust: &TrustState,
         wanted: &mut VecDeque<AttestationId>,
         down: &mut BTreeSet<ProfileName>,
         answer: &mut Retried,
@@ -155,6 +157,14 @@ impl App {
         };
         let (mut unused, mut outcome) = (Vec::new(), Ok(()));
         for held in self.store.claim(claiming).await? {
+            if let Some(profile) = held
+                .row
+                .profile
+                .as_ref()
+                .filter(|p| outcome.is_ok() && !down.contains(p))
+            {
+                self.queue_turn(trust, profile).await;
+            }
             if outcome.is_err() || !go_on() {
                 unused.push(held.claim);
             } else if is_down(down, held.row.profile.as_ref()) {
@@ -217,7 +227,7 @@ impl App {
                 .sign_payload(&trust, profile, &row.payload, &row.requested.identity)
                 .await?;
             let signed = match signed {
-                Ok(signed) => signed,
+                Ok(made) => made.signed,
                 Err(why) => return self.not_signed(held, why).await,
             };
             let signed = match row.supersedes {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use stella_core::alg::Algorithm;
+use stella_core::alg::{Algorithm, Seen};
 use stella_core::digest::Sha256;
 use stella_core::dsse::{self, Envelope, EnvelopeSignature, IN_TOTO_PAYLOAD_TYPE};
 use stella_core::id::ProfileName;
@@ -82,6 +82,12 @@ impl NoSignature {
     }
 }
 
+/// What is to be stored, and what was seen of it on the way.
+pub(super) struct Made {
+    pub signed: Signed,
+    pub seen: Seen,
+}
+
 pub(super) const RETRY: &str = "stella attest retry --failed";
 
 impl App {
@@ -92,7 +98,7 @@ impl App {
         profile: &ProfileName,
         payload: &[u8],
         requested_by: &str,
-    ) -> Result<std::result::Result<Signed, NoSignature>> {
+    ) -> Result<std::result::Result<Made, NoSignature>> {
         if let Err(why) = self.active(trust, profile) {
             return Ok(Err(why));
         }
@@ -105,28 +111,30 @@ impl App {
         let mut failed = Vec::new();
         let active_asked = candidates.iter().any(|c| c.role == Role::Active);
         let mut left = u32::try_from(candidates.len()).unwrap_or(u32::MAX);
-        for candidate in candidates {
+        let mut candidates = candidates.into_iter().peekable();
+        while let Some(candidate) = candidates.next() {
             // One that hangs leaves those after it their part of the time.
             let within = end.saturating_duration_since(Instant::now()) / left;
             left -= 1;
             match self.signature(trust, &candidate, pae.clone(), within).await? {
                 Ok(signature) => {
-                    if candidate.role == Role::Standby {
-                        self.log_stood_in(profile, &candidate, &failed, requested_by)
-                            .await;
-                    }
+                    self.log_stood_in(profile, &candidate, &failed, requested_by)
+                        .await;
                     return Ok(Ok(self.signed(
                         trust,
                         candidate.key,
                         payload,
-                        &pae,
                         signature,
                         requested_by,
                     )));
                 }
-                // Another store might sign what KMS finds too long. It stands
+                // Another key might sign what KMS finds too long. It stands
                 // by for outages, and this is none.
-                Err(why) if why.code == TOO_LARGE && candidate.role == Role::Active => {
+                Err(why)
+                    if why.code == TOO_LARGE
+                        && candidate.role == Role::Active
+                        && candidates.peek().is_none_or(|next| next.role == Role::Standby) =>
+                {
                     return Ok(Err(why));
                 }
                 Err(why) => failed.push(why),
@@ -148,7 +156,7 @@ impl App {
         within: Duration,
     ) -> Result<std::result::Result<VerifiedSignature, NoSignature>> {
         let key = candidate.key;
-        let signer = match self.signer(key).await {
+        let signer = match self.signer_in(key, candidate.uri).await {
             Ok(signer) => signer,
             Err(e) if e.kind == ErrorKind::Internal || e.code.starts_with("store.") => return Err(e),
             Err(e) => {
@@ -163,7 +171,7 @@ impl App {
         if let Some(store) = &candidate.store {
             self.note_request(store, result.as_ref().map(drop)).await;
         }
-        Ok(result.map_err(|e| self.refused(trust, key, &e)))
+        Ok(result.map_err(|e| self.refused(trust, candidate, &e)))
     }
 
     fn signed(
@@ -171,24 +179,24 @@ impl App {
         trust: &TrustState,
         key: &KeyRecord,
         payload: &[u8],
-        pae: &[u8],
         signature: VerifiedSignature,
         requested_by: &str,
-    ) -> Signed {
+    ) -> Made {
+        let seen = signature.into_seen();
         let ledger = LedgerKey {
-            pae: Sha256::of(pae),
-            spki: signature.public_key().fingerprint(),
-            signature: Sha256::of(signature.as_bytes()),
+            pae: seen.message(),
+            spki: seen.key(),
+            signature: Sha256::of(seen.signature()),
         };
         let envelope = Envelope {
             payload_type: IN_TOTO_PAYLOAD_TYPE.to_owned(),
             payload: payload.to_vec(),
             signatures: vec![EnvelopeSignature {
                 keyid: Some(key.id.to_string()),
-                sig: signature.into_bytes(),
+                sig: seen.signature().to_vec(),
             }],
         };
-        Signed {
+        let signed = Signed {
             envelope: envelope.to_json(),
             recorded_at: self.not_before(trust),
             by: Some(SignedHere {
@@ -198,7 +206,8 @@ impl App {
                 requested_by: requested_by.to_owned(),
             }),
             events: None,
-        }
+        };
+        Made { signed, seen }
     }
 
     /// Nobody was asked.
@@ -243,10 +252,17 @@ impl App {
             at: self.now(),
             level: "warn".to_owned(),
             component: "signing".to_owned(),
-            message: format!(
-                "{key} stood in for the active key of profile {profile}: {}",
-                first.reason
-            ),
+            message: match candidate.role {
+                Role::Standby => format!(
+                    "{key} stood in for the active key of profile {profile}: {}",
+                    first.reason
+                ),
+                Role::Active => format!(
+                    "{key} of profile {profile} signed in {}: {}",
+                    candidate.store.as_deref().unwrap_or(candidate.uri),
+                    first.reason
+                ),
+            },
             fields: serde_json::json!({
                 "by": "failover",
                 "code": first.code,
@@ -356,7 +372,8 @@ impl App {
         })
     }
 
-    fn refused(&self, trust: &TrustState, key: &KeyRecord, error: &SignError) -> NoSignature {
+    fn refused(&self, trust: &TrustState, asked: &Candidate<'_>, error: &SignError) -> NoSignature {
+        let key = asked.key;
         let text = error.to_string();
         let text = text.strip_prefix("signing failed: ").unwrap_or(&text);
         NoSignature {
@@ -368,13 +385,11 @@ impl App {
                 _ => format!("signing failed: {}: {text}", key.id),
             },
             next: match error.retry() {
-                Retry::Later | Retry::AfterOperator => {
-                    match key.own().and_then(|o| signers::diagnosis(&o.store)) {
-                        Some(diagnosis) => format!("{diagnosis}, then {RETRY}"),
-                        None if error.retry() == Retry::Later => RETRY.to_owned(),
-                        None => format!("stella attest test-sign, then {RETRY}"),
-                    }
-                }
+                Retry::Later | Retry::AfterOperator => match signers::diagnosis(asked.uri) {
+                    Some(diagnosis) => format!("{diagnosis}, then {RETRY}"),
+                    None if error.retry() == Retry::Later => RETRY.to_owned(),
+                    None => format!("stella attest test-sign, then {RETRY}"),
+                },
                 Retry::Never => self.profiles_that_can(trust, error),
             },
             retry: error.retry(),
@@ -420,12 +435,8 @@ impl App {
             .retry_first
             .saturating_mul(1_u32.checked_shl(attempts.min(16)).unwrap_or(u32::MAX))
             .min(settings.retry_max);
-        let mut random = [0; 4];
-        // Without chance they come back in step, and no signature fails for it.
-        let left_out = match self.entropy.fill(&mut random) {
-            Ok(()) => f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX),
-            Err(_) => 0.0,
-        };
+        // A part is left out, so that what failed together is not tried in step.
+        let left_out = f64::from(self.chance()) / f64::from(u32::MAX);
         whole - (whole / 2).mul_f64(left_out)
     }
 }

@@ -24,7 +24,7 @@ impl App {
             .own()
             .ok_or_else(|| Error::conflict("key.external", format!("{} only verifies here", key.id)))?;
         caller.may_use(&own.profile)?;
-        match self.try_key(key, own).await? {
+        match self.try_key(key, own, &own.store).await? {
             Ok(signed) => Ok(signed),
             Err(why) => {
                 self.log_no_signature(&why, "", &caller.identity).await;
@@ -33,20 +33,22 @@ impl App {
         }
     }
 
-    /// The same without a caller, for those who look after the instance.
-    pub(crate) async fn probe_key(&self, key: &KeyRecord) -> Result<TestSigned> {
+    /// The same without a caller, for those who look after the instance, in
+    /// one of the key's stores.
+    pub(crate) async fn probe_key(&self, key: &KeyRecord, store: &str) -> Result<TestSigned> {
         let own = key
             .own()
             .ok_or_else(|| Error::conflict("key.external", format!("{} only verifies here", key.id)))?;
-        self.try_key(key, own).await?.map_err(unsigned)
+        self.try_key(key, own, store).await?.map_err(unsigned)
     }
 
     async fn try_key(
         &self,
         key: &KeyRecord,
         own: &OwnKey,
+        store: &str,
     ) -> Result<std::result::Result<TestSigned, NoSignature>> {
-        let signer = self.signer(key).await?;
+        let signer = self.signer_in(key, store).await?;
         let mut nonce = [0_u8; 32];
         self.entropy.fill(&mut nonce)?;
         let started = Instant::now();
@@ -57,8 +59,11 @@ impl App {
         if let Err(e) = outcome {
             return Ok(Err(NoSignature {
                 code: e.code(),
-                reason: format!("signing failed: {}: {e}", key.id),
-                next: signers::diagnosis(&own.store)
+                reason: match own.further_stores.is_empty() {
+                    true => format!("signing failed: {}: {e}", key.id),
+                    false => format!("signing failed: {} in {store}: {e}", key.id),
+                },
+                next: signers::diagnosis(store)
                     .unwrap_or_else(|| "stella keys verify --operation sign".to_owned()),
                 retry: Retry::AfterOperator,
                 attempted: true,

@@ -126,8 +126,7 @@ impl App {
         self.enter_imported(caller, wanted, profile, held).await
     }
 
-    /// A key that stays where it is: made on a token in a ceremony, say. A
-    /// signature proves that it is ours to use.
+    /// A key that stays where it is: made on a token in a ceremony, say.
     async fn import_reference(
         &self,
         caller: &Caller,
@@ -138,19 +137,24 @@ impl App {
     ) -> Result<Key> {
         let state = self.trust_head().await?;
         check_free(&state, &wanted.id, public.as_ref())?;
-        let (held, told) = match signers::scheme(uri) {
-            "kms" => self.held_in_kms(uri, public).await?,
-            scheme if scheme == "hsm" || uri.starts_with("pkcs11:") => {
-                self.held_on_token(uri, public, allow_extractable).await?
-            }
-            _ => {
-                return Err(Error::invalid(
-                    "key.store-has-no-references",
-                    "a key is referred to where it is on a token or in AWS KMS",
-                )
-                .next("give --key-store 'hsm://pkcs11/token/TOKEN?object=LABEL' or kms://aws/key/ALIAS"));
-            }
-        };
+        let (held, told) = self.held_where_it_is(uri, public, allow_extractable).await?;
+        if let Some(same) = state.key_of_material(&held.public_key.fingerprint())
+            && same.own().is_some()
+        {
+            let there = same.stores().any(|store| store == held.store);
+            return Err(Error::conflict(
+                "key.same-material",
+                format!(
+                    "{uri} is the key {}; the same key material cannot be entered twice",
+                    same.id
+                ),
+            )
+            .next(if there {
+                format!("stella keys show {}", same.id)
+            } else {
+                format!("stella keys add-store {} --key-store '{uri}'", same.id)
+            }));
+        }
         let profile = self.profile_of(&wanted, &held.public_key).await?;
         let kind = signers::scheme(&held.store).to_owned();
         if signers::scheme(&profile.key_store) != kind && !wanted.standby {
@@ -176,6 +180,26 @@ impl App {
         .await;
         key.notes.push(told);
         Ok(key)
+    }
+
+    /// A signature there proves that it is ours to use.
+    pub(super) async fn held_where_it_is(
+        &self,
+        uri: &str,
+        public: Option<PublicKey>,
+        allow_extractable: bool,
+    ) -> Result<(Held, String)> {
+        match signers::scheme(uri) {
+            "kms" => self.held_in_kms(uri, public).await,
+            scheme if scheme == "hsm" || uri.starts_with("pkcs11:") => {
+                self.held_on_token(uri, public, allow_extractable).await
+            }
+            _ => Err(Error::invalid(
+                "key.store-has-no-references",
+                "a key is referred to where it is on a token or in AWS KMS",
+            )
+            .next("give --key-store 'hsm://pkcs11/token/TOKEN?object=LABEL' or kms://aws/key/ALIAS")),
+        }
     }
 
     async fn held_on_token(
@@ -262,9 +286,9 @@ impl App {
 }
 
 /// The key, and where it is from now on.
-struct Held {
-    public_key: PublicKey,
-    store: String,
+pub(super) struct Held {
+    pub public_key: PublicKey,
+    pub store: String,
     sealed: Option<SealedKeyRow>,
 }
 

@@ -9,6 +9,7 @@ mod list;
 mod retire;
 pub(crate) mod revoke;
 mod rotation;
+mod stores;
 mod validity;
 mod verify;
 
@@ -46,6 +47,7 @@ pub fn view(key: &KeyRecord, state: &TrustState, now: Timestamp) -> Key {
         algorithm: algorithm.to_string(),
         status: key.state(now).to_string(),
         key_store: own.map(|o| o.store.clone()),
+        further_stores: own.map(|o| o.further_stores.clone()).unwrap_or_default(),
         public_key: key.public_key.to_pem(),
         fingerprint: key.public_key.fingerprint().to_hex(),
         created_at: key.created_at.map(|t| t.to_string()),

@@ -1,10 +1,10 @@
-//! `keys verify`: whether a key can do what it is for.
+//! `keys verify`: whether a key can do what it is for, in each of its stores.
 
 use stella_core::api::attestations::TestSign;
 use stella_core::api::keys::{KeyVerified, VerifyKey};
 
 use crate::app::error::{Error, Result};
-use crate::app::{App, Caller};
+use crate::app::{App, Caller, values};
 
 impl App {
     pub async fn verify_key(&self, caller: &Caller, id: &str, request: VerifyKey) -> Result<KeyVerified> {
@@ -20,6 +20,12 @@ impl App {
             key_id: Some(id.to_owned()),
         };
         let signed = self.test_sign(caller, tried).await?;
+        let trust = self.trust_head().await?;
+        let key = super::known(&trust, &values::key_id(&signed.key_id)?)?;
+        let mut further = Vec::new();
+        for store in key.own().map_or(&[][..], |own| &own.further_stores) {
+            further.push(self.probe_key(key, store).await?);
+        }
         Ok(KeyVerified {
             id: signed.key_id,
             operation,
@@ -28,6 +34,7 @@ impl App {
             mechanism: signed.mechanism,
             slot: signed.slot,
             milliseconds: signed.milliseconds,
+            further,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Who is asked for a signature, in which order, and what came of it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use stella_core::id::ProfileName;
@@ -10,14 +10,23 @@ use stella_keys::pool::{BreakerState, Change, Outcome, Role, StoreKind, order};
 use stella_store::LogRow;
 
 use super::stores::{Asked, Moment, of_request, store_of};
-use crate::app::App;
+use crate::app::{App, signers};
 
-/// A key that may be asked now.
+/// A key that may be asked now, in one of its stores.
 pub(in crate::app) struct Candidate<'a> {
     pub key: &'a KeyRecord,
     pub role: Role,
-    /// The store that fails and recovers with it; software does neither.
+    /// The key-store URI.
+    pub uri: &'a str,
+    /// What fails and recovers with it; software does neither.
     pub store: Option<String>,
+}
+
+#[derive(Clone)]
+struct Place<'a> {
+    key: &'a KeyRecord,
+    uri: &'a str,
+    store: Option<String>,
 }
 
 /// Why there is none, though the profile has an active key.
@@ -39,30 +48,43 @@ impl App {
         let listed = settings.map_or(&[][..], |p| p.backups.as_slice());
         let allow_software = settings.is_some_and(|p| p.allow_software);
         let keys = trust.signing_keys(profile, listed, self.not_before(trust));
-        let rated = keys.iter().enumerate().filter_map(|(index, key)| {
-            let uri = &key.own()?.store;
-            let role = if index == 0 { Role::Active } else { Role::Standby };
-            Some((role, StoreKind::of(uri)?, (*key, self.key_store_of(uri))))
+        let roles = std::iter::once(Role::Active).chain(std::iter::repeat(Role::Standby));
+        let rated = keys.into_iter().zip(roles).flat_map(|(key, role)| {
+            key.stores().filter_map(move |uri| {
+                let place = Place {
+                    key,
+                    uri,
+                    store: self.key_store_of(uri),
+                };
+                Some((role, StoreKind::of(uri)?, place))
+            })
         });
         let rated: Vec<_> = rated.collect();
         let mode = self.mode_for(trust, profile);
-        let up = |(_, store): &(&KeyRecord, Option<String>)| {
-            store.as_ref().is_none_or(|store| self.signers.pool.is_up(store))
+        let up = |place: &Place<'_>| {
+            let store = place.store.as_ref();
+            store.is_none_or(|store| self.signers.pool.is_up(store))
         };
         let moved = self.moved_to(trust, profile);
-        let moved_to = |(key, _): &(&KeyRecord, Option<String>)| {
-            let module = key.own().and_then(|own| self.module_of_key(&own.store));
-            module.is_some() && module == moved.as_ref().map(|moved| moved.module.clone())
+        let moved_to = |place: &Place<'_>| {
+            moved
+                .as_ref()
+                .is_some_and(|moved| self.module_of_key(place.uri).as_ref() == Some(&moved.module))
         };
         let candidates: Vec<_> = order(rated.clone(), mode, allow_software, up, moved_to)
             .into_iter()
-            .map(|(role, (key, store))| Candidate { key, role, store })
+            .map(|(role, Place { key, uri, store })| Candidate {
+                key,
+                role,
+                uri,
+                store,
+            })
             .collect();
         if !candidates.is_empty() {
             return Ok(candidates);
         }
         let all = order(rated, mode, allow_software, |_| true, |_| false);
-        match all.into_iter().find_map(|(_, (_, store))| store) {
+        match all.into_iter().find_map(|(_, place)| place.store) {
             Some(store) => {
                 let why = self.left_alone(&store);
                 Err(NoCandidate::Down { store, why })
@@ -140,6 +162,25 @@ impl App {
         Some(change)
     }
 
+    /// Waits until the queue may ask the store of the profile's key. What it
+    /// leaves of the rate is for who asks now.
+    pub(in crate::app) async fn queue_turn(&self, trust: &TrustState, profile: &ProfileName) {
+        let active = trust.active_key(profile, self.not_before(trust));
+        let Some(own) = active.and_then(KeyRecord::own) else {
+            return;
+        };
+        let of_kms =
+            (signers::scheme(&own.store) == "kms").then(|| self.settings.kms.aws.requests_per_second / 2);
+        let asked = Some(self.settings.signing.queue_rate).filter(|rate| *rate > 0);
+        let Some(rate) = of_kms.into_iter().chain(asked).min() else {
+            return;
+        };
+        let store = self.key_store_of(&own.store).unwrap_or_else(|| own.store.clone());
+        let every = Duration::from_secs(1) / rate.max(1);
+        let turn = self.signers.pool.queue_turn(&store, every, self.moment());
+        tokio::time::sleep_until(turn.into()).await;
+    }
+
     pub(super) fn moment(&self) -> Moment {
         Moment {
             now: Instant::now(),
@@ -149,7 +190,7 @@ impl App {
     }
 
     /// For jitter: where there is no randomness, none is needed.
-    fn chance(&self) -> u32 {
+    pub(in crate::app) fn chance(&self) -> u32 {
         let mut bytes = [0; 4];
         match self.entropy.fill(&mut bytes) {
             Ok(()) => u32::from_le_bytes(bytes),

@@ -23,21 +23,20 @@ impl App {
     pub async fn probe_stores(self: &Arc<Self>) -> Result<()> {
         let trust = self.trust_head().await?;
         let now = self.not_before(&trust);
-        let mut keys: BTreeMap<String, (&KeyRecord, Option<Duration>)> = BTreeMap::new();
+        let mut asked: BTreeMap<String, (&KeyRecord, &str)> = BTreeMap::new();
         for (name, profile) in &self.settings.profiles {
             for key in trust.signing_keys(name, &profile.backups, now) {
-                let Some(uri) = key.own().map(|own| own.store.as_str()) else {
-                    continue;
-                };
-                if let Some(store) = self.key_store_of(uri) {
-                    keys.entry(store)
-                        .or_insert_with(|| (key, self.keepalive_interval(&trust, uri)));
+                for uri in key.stores() {
+                    if let Some(store) = self.key_store_of(uri) {
+                        asked.entry(store).or_insert((key, uri));
+                    }
                 }
             }
         }
-        for (store, (key, every)) in keys {
+        for (store, (key, uri)) in asked {
+            let every = self.keepalive_interval(&trust, uri);
             if self.signers.pool.begin_probe(&store, every, self.moment()) {
-                tokio::spawn(probe(Arc::clone(self), store, key.clone()));
+                tokio::spawn(probe(Arc::clone(self), store, key.clone(), uri.to_owned()));
             }
         }
         Ok(())
@@ -56,8 +55,8 @@ impl App {
     }
 }
 
-async fn probe(app: Arc<App>, store: String, key: KeyRecord) {
-    let (outcome, error) = match probed(&app, &key).await {
+async fn probe(app: Arc<App>, store: String, key: KeyRecord, uri: String) {
+    let (outcome, error) = match probed(&app, &key, &uri).await {
         Ok(()) => (Outcome::Good, None),
         Err((outcome, error)) => (outcome, Some(error)),
     };
@@ -68,8 +67,11 @@ async fn probe(app: Arc<App>, store: String, key: KeyRecord) {
     }
 }
 
-async fn probed(app: &App, key: &KeyRecord) -> std::result::Result<(), (Outcome, String)> {
-    let signer = app.signer(key).await.map_err(|e| (Outcome::Failed, e.message))?;
+async fn probed(app: &App, key: &KeyRecord, uri: &str) -> std::result::Result<(), (Outcome, String)> {
+    let signer = app
+        .signer_in(key, uri)
+        .await
+        .map_err(|e| (Outcome::Failed, e.message))?;
     let mut nonce = [0_u8; 32];
     app.entropy
         .fill(&mut nonce)

@@ -22,8 +22,8 @@ use crate::app::trust::Decision;
 use crate::app::{App, Caller};
 use crate::config::HsmModule;
 
-/// A profile, and the key that signs for it from now on.
-type Moved = (ProfileName, KeyRecord);
+/// A profile, and the key that signs for it from now on, in which store.
+type Moved = (ProfileName, KeyRecord, String);
 
 /// As it stands in an event: `backup until 2025-02-01T08:00:00Z`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,9 +98,9 @@ impl App {
         let lasts = mode::lasts(request.lasts.as_deref(), SigningMode::Hsm)?;
         let state = self.trust_head().await?;
         let (moved, mut warnings) = self.movable(&state, profile.as_ref(), module)?;
-        for (_, key) in &moved {
-            self.probe_key(key).await?;
-            let store = key.own().and_then(|own| self.key_store_of(&own.store));
+        for (_, key, uri) in &moved {
+            self.probe_key(key, uri).await?;
+            let store = self.key_store_of(uri);
             if let Some(store) = store.filter(|store| !self.signers.pool.is_up(store)) {
                 // It has just signed: nobody has to wait for the probes.
                 self.signers.pool.close_module(&module.name, Instant::now());
@@ -112,7 +112,7 @@ impl App {
         let key = profile.as_ref().map_or_else(|| HSM_FAILOVER.to_owned(), key_of);
         let ids: Vec<_> = moved
             .iter()
-            .map(|(name, key)| (name.clone(), key.id.clone()))
+            .map(|(name, key, _)| (name.clone(), key.id.clone()))
             .collect();
         let (set, state) = self
             .change(caller, |_, now| {
@@ -199,7 +199,7 @@ impl App {
             profiles: given
                 .filter_map(|name| {
                     let key = state.active_key(name, now)?;
-                    self.module_of_key(&key.own()?.store)?;
+                    key.stores().find_map(|store| self.module_of_key(store))?;
                     Some(MovedProfile {
                         profile: name.to_string(),
                         key_id: key.id.to_string(),
@@ -235,19 +235,20 @@ impl App {
         module: &HsmModule,
     ) -> Result<(Vec<Moved>, Vec<String>)> {
         if let Some(name) = profile {
-            let key = self.key_to_move_to(state, name, module)?;
-            return Ok((vec![(name.clone(), key.clone())], Vec::new()));
+            let (key, store) = self.key_to_move_to(state, name, module)?;
+            return Ok((vec![(name.clone(), key.clone(), store.to_owned())], Vec::new()));
         }
         let now = self.not_before(state);
         let mut moved = Vec::new();
         let mut stay = Vec::new();
         for name in self.settings.profiles.keys() {
-            let active = state.active_key(name, now).and_then(KeyRecord::own);
-            if active.is_none_or(|own| self.module_of_key(&own.store).is_none()) {
+            let active = state.active_key(name, now);
+            let mut stores = active.into_iter().flat_map(KeyRecord::stores);
+            if !stores.any(|store| self.module_of_key(store).is_some()) {
                 continue;
             }
             match self.key_to_move_to(state, name, module) {
-                Ok(key) => moved.push((name.clone(), key.clone())),
+                Ok((key, store)) => moved.push((name.clone(), key.clone(), store.to_owned())),
                 // Half of what was asked for would be signed and not believed.
                 Err(e) if e.code == NOT_TRUSTED => return Err(e),
                 Err(e) => stay.push(e),
@@ -270,7 +271,7 @@ impl App {
         state: &'a TrustState,
         name: &ProfileName,
         module: &HsmModule,
-    ) -> Result<&'a KeyRecord> {
+    ) -> Result<(&'a KeyRecord, &'a str)> {
         let now = self.not_before(state);
         let Some(active) = state.active_key(name, now) else {
             return Err(
@@ -278,16 +279,16 @@ impl App {
                     .next(format!("stella keys generate --profile {name}")),
             );
         };
-        let is_there = |key: &KeyRecord| {
-            let module_of = key.own().and_then(|own| self.module_of_key(&own.store));
-            module_of.as_deref() == Some(module.name.as_str())
-        };
+        let is_in = |store: &str| self.module_of_key(store).as_deref() == Some(module.name.as_str());
         let settings = self.settings.profiles.get(name);
         let listed = settings.map_or(&[][..], |p| &p.backups);
         let mode = self.mode_for(state, name);
         let keys = state.signing_keys(name, listed, now);
-        let mut there = keys.into_iter().filter(|key| is_there(key));
-        let Some(key) = there.next() else {
+        let mut there = keys
+            .into_iter()
+            .filter_map(|key| Some((key, key.stores().find(|store| is_in(store))?)));
+        let Some((key, store)) = there.next() else {
+            let is_there = |key: &KeyRecord| key.stores().any(is_in);
             return Err(self.none_there(state, name, module, is_there));
         };
         let role = if key.id == active.id {
@@ -311,7 +312,7 @@ impl App {
             |anchor: &TrustAnchor, key: &KeyRecord| anchor.key(&key.id).is_some_and(|k| k.is_current(now));
         let lacks = |anchor: &&TrustAnchor| accepts(anchor, active) && !accepts(anchor, key);
         match state.anchors.values().find(lacks) {
-            None => Ok(key),
+            None => Ok((key, store)),
             Some(anchor) => Err(Error::conflict(
                 NOT_TRUSTED,
                 format!(

@@ -106,9 +106,9 @@ impl App {
             .any(|(index, key)| {
                 let role = if index == 0 { Role::Active } else { Role::Standby };
                 let software = Mode::Only(StoreKind::Software);
-                key.own()
-                    .and_then(|own| StoreKind::of(&own.store))
-                    .is_some_and(|kind| may_serve(software, kind, role, true))
+                key.stores()
+                    .filter_map(StoreKind::of)
+                    .any(|kind| may_serve(software, kind, role, true))
             });
         (!has_one).then_some("none of its backups is a software key")
     }
@@ -244,8 +244,8 @@ impl App {
         let has = state
             .signing_keys(name, listed, now)
             .iter()
-            .filter_map(|key| key.own())
-            .any(|own| StoreKind::of(&own.store) == Some(wanted));
+            .flat_map(|key| key.stores())
+            .any(|store| StoreKind::of(store) == Some(wanted));
         if has {
             return Ok(());
         }

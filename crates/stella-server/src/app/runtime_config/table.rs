@@ -209,6 +209,12 @@ pub const SETTINGS: &[Setting] = &[
         "unsigned records that a replica claims at once",
     ),
     in_file(
+        "signing.queue_rate",
+        ANY,
+        |s| s.signing.queue_rate.to_string(),
+        "unsigned records that a replica has one key store sign in a second at most, 0 for no bound; in AWS KMS never more than half of kms.aws.requestsPerSecond",
+    ),
+    in_file(
         "signing.breaker.failures",
         ANY,
         |s| s.signing.breaker.failures.to_string(),

@@ -57,7 +57,7 @@ impl App {
                 })?;
             signatures.push(EnvelopeSignature {
                 keyid: Some(signer.key.id.to_string()),
-                sig: signature.into_bytes(),
+                sig: signature.as_bytes().to_vec(),
             });
         }
         let envelope = Envelope {

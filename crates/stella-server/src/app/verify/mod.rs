@@ -16,7 +16,7 @@ use stella_core::dsse::EnvelopeLimits;
 use stella_core::json::JsonLimits;
 use stella_core::statement::{Statement, StatementLimits, Subject};
 use stella_core::verify::document::{self, DocumentLimits};
-use stella_core::verify::{Check, Code, Judgement, SignedStatement};
+use stella_core::verify::{Budget, Check, Code, Judgement, SignedStatement};
 use stella_store::{AttestationRow, STORED_STATEMENT};
 
 pub use question::Question;
@@ -86,11 +86,21 @@ pub(in crate::app) fn judge_known(
     row: &AttestationRow,
     known: Vec<KnownSignature>,
 ) -> Judged {
+    judge_within(question, row, known, &mut question.budget())
+}
+
+/// The same, at the cost of this budget.
+pub(in crate::app) fn judge_within(
+    question: &Question,
+    row: &AttestationRow,
+    known: Vec<KnownSignature>,
+    budget: &mut Budget,
+) -> Judged {
     if !is_signed(row, question) {
         return Judged::of(vec![unsigned(row)]);
     }
     match open_stored(question, row, known) {
-        Ok(statement) => Judged::of(judge_subjects(question, &statement)),
+        Ok(statement) => Judged::of(document::judge_subjects(question.verifier(), &statement, budget)),
         Err(check) => Judged::of(vec![unreadable(row, check)]),
     }
 }
@@ -113,10 +123,6 @@ fn open_stored(
 fn is_signed(row: &AttestationRow, question: &Question) -> bool {
     let by = |t| question.known_by.is_none_or(|k| t <= k);
     row.signed.as_ref().is_some_and(|s| by(s.recorded_at))
-}
-
-fn judge_subjects(question: &Question, statement: &SignedStatement) -> Vec<Judgement> {
-    document::judge_subjects(question.verifier(), statement, &mut question.budget())
 }
 
 fn unsigned(row: &AttestationRow) -> Judgement {

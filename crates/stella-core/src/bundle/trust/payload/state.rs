@@ -87,6 +87,7 @@ impl KeyWire {
             Custody::Own(OwnKey {
                 profile,
                 store: String::new(),
+                further_stores: Vec::new(),
                 not_after: None,
                 phase: Phase::Retired,
             })

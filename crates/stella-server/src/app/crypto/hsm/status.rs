@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use stella_core::api::hsm::{BreakerStatus, HsmModuleStatus, HsmStatusList};
-use stella_core::trust::{KeyState, TrustState};
+use stella_core::trust::{KeyRecord, KeyState, TrustState};
 use stella_keys::hsm::{HsmStatus, KeyReference, WorkerState};
 
 use super::{ask, fault};
@@ -42,7 +42,7 @@ impl App {
             .keys
             .values()
             .filter(|key| matches!(key.state(now), KeyState::Active | KeyState::Standby))
-            .filter_map(|key| Some(key.own()?.store.as_str()))
+            .flat_map(KeyRecord::stores)
             .filter(|store| store.parse::<KeyReference>().is_err())
             .filter_map(|store| self.key_store_of(store))
             .collect();

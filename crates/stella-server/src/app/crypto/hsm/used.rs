@@ -26,17 +26,20 @@ pub(crate) struct UsedProfile {
 
 impl App {
     /// Of every module of the configuration, and of those that are not in it.
+    /// A key is there once for each of its tokens.
     pub(crate) fn keys_in_modules(&self, trust: &TrustState) -> Vec<UsedKey> {
         let now = self.not_before(trust);
         trust
             .keys
             .values()
             .filter(|key| matches!(key.state(now), KeyState::Active | KeyState::Standby))
-            .filter_map(|key| {
-                Some(UsedKey {
-                    id: key.id.clone(),
-                    at: key.own()?.store.parse().ok()?,
-                    public_key: key.public_key.clone(),
+            .flat_map(|key| {
+                key.stores().filter_map(|store| {
+                    Some(UsedKey {
+                        id: key.id.clone(),
+                        at: store.parse().ok()?,
+                        public_key: key.public_key.clone(),
+                    })
                 })
             })
             .collect()
