@@ -103,15 +103,11 @@ impl Bed {
         }
         let first = at(0).serve(PATIENCE)?;
         at(0).ok(&["keys", "generate", "--profile", "fips", "--key-id", "release"])?;
-        at(0)
-            .ok(&["anchor", "add-key", "--anchor-id", "ALL", "--key-id", "release"])
-            .or_else(|_| {
-                let anchors = at(0).json(&["anchor", "list"])?;
-                let anchor = anchors["anchors"][0]["trustAnchorId"]
-                    .as_str()
-                    .unwrap_or_default();
-                at(0).ok(&["anchor", "add-key", "--anchor-id", anchor, "--key-id", "release"])
-            })?;
+        let anchors = at(0).json(&["anchor", "list"])?;
+        let anchor = anchors["anchors"][0]["trustAnchorId"]
+            .as_str()
+            .unwrap_or_default();
+        at(0).ok(&["anchor", "add-key", "--anchor-id", anchor, "--key-id", "release"])?;
         stop(first)?;
         Ok(Self {
             postgres: Mutex::new(postgres),
@@ -379,7 +375,7 @@ impl Drill<'_> {
             let answer = replica.ask("POST", &path, &[("Idempotency-Key", key)], &request);
             if let Ok((status, body)) = answer {
                 match (status, body["id"].as_str()) {
-                    (200 | 201 | 202, Some(id)) => return Ok(Some(id.to_owned())),
+                    (200..=202, Some(id)) => return Ok(Some(id.to_owned())),
                     (429 | 500.., _) => {}
                     _ => self.lie(format!("{key} was refused: {status} {body}")),
                 }

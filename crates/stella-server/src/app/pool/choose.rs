@@ -169,8 +169,8 @@ impl App {
         let Some(own) = active.and_then(KeyRecord::own) else {
             return;
         };
-        let of_kms =
-            (signers::scheme(&own.store) == "kms").then(|| self.settings.kms.aws.requests_per_second / 2);
+        let of_kms = Some(self.settings.kms.aws.requests_per_second / 2);
+        let of_kms = of_kms.filter(|_| signers::scheme(&own.store) == "kms");
         let asked = Some(self.settings.signing.queue_rate).filter(|rate| *rate > 0);
         let Some(rate) = of_kms.into_iter().chain(asked).min() else {
             return;
