@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use stella_drill::hsm::{self, Row};
 use stella_drill::instance::Instance;
+use stella_drill::kill_postgres;
 use stella_drill::kill_sqlite::{Plan, lost, run};
 use stella_drill::promises::Promise;
 
@@ -20,6 +21,22 @@ fn killed_commands_and_servers_lose_nothing_acknowledged() {
     };
     let report = run(Path::new(EXE), &plan, &|_| {}).expect("the drill goes on");
     assert!(report.faults >= plan.kills && report.acknowledged > 0, "{report}");
+    assert!(report.lost.is_empty(), "{report}");
+}
+
+const POSTGRES: kill_postgres::Plan = kill_postgres::Plan {
+    kills: 12,
+    crashes: 1,
+    seed: 7,
+    replicas: 3,
+    callers: 3,
+};
+
+/// Three servers on one PostgreSQL, their workers, and the database.
+#[test]
+fn killed_replicas_and_a_killed_database_lose_nothing_acknowledged() {
+    let report = kill_postgres::run(Path::new(EXE), &POSTGRES, &|_| {}).expect("the drill goes on");
+    assert!(report.faults >= 13 && report.acknowledged > 0, "{report}");
     assert!(report.lost.is_empty(), "{report}");
 }
 
@@ -91,4 +108,19 @@ fn the_drill_notices_what_is_gone() {
     let all = [std::slice::from_ref(&kept), &gone].concat();
     let found = lost(&instance, &all).expect("looked");
     assert_eq!(found, gone.map(|promise| format!("{promise:?}")));
+}
+
+#[test]
+fn the_drill_on_postgresql_notices_what_is_gone() {
+    let plan = kill_postgres::Plan {
+        replicas: 1,
+        ..POSTGRES
+    };
+    let bed = kill_postgres::Bed::make(Path::new(EXE), &plan).expect("a bed");
+    let gone = Promise::Acknowledged {
+        key: "caller-0-0".to_owned(),
+        id: "01941f60-6a80-7ad0-a050-6afbdd26ab48".to_owned(),
+    };
+    let found = bed.lost(&[gone]).expect("looked");
+    assert!(found.len() == 1 && found[0].contains("caller-0-0"), "{found:?}");
 }

@@ -23,9 +23,13 @@ impl Serving {
         serving
     }
 
-    fn end(mut self) {
+    fn send(&self, signal: Signal) {
         let id = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
-        kill_process(id.expect("a process id"), Signal::TERM).expect("it is there");
+        kill_process(id.expect("a process id"), signal).expect("it is there");
+    }
+
+    fn end(mut self) {
+        self.send(Signal::TERM);
         assert!(self.0.wait().expect("it ends").success());
     }
 }
@@ -253,6 +257,81 @@ fn what_one_replica_does_the_other_knows() {
     }
     two.ok("token create --role verifier --name v --expires 1d -q");
     one.ok("token list").says("verifier");
+}
+
+/// A replica is stopped in the midst of signing, perhaps within a commit. The
+/// other one signs everything; woken up, the first does no harm.
+#[test]
+fn a_replica_that_is_paused_while_it_signs_finishes_nothing_of_another() {
+    const RECORDS: usize = 30;
+    let shared = Shared::set_up();
+    let one = shared.home();
+    let two = shared.replica(&one);
+    for (s, name) in [(&one, "one"), (&two, "two")] {
+        let yaml = s.home().join("signer.yaml");
+        let mut text = std::fs::read_to_string(&yaml).expect("a configuration");
+        text = text.replace("store:", "store:\n  idleInTransactionTimeout: 1s");
+        text.push_str(&format!(
+            "\nserver: {{replica: {name}, queueInterval: 50ms}}\n\
+             signing: {{deadline: 500ms, retryFirst: 50ms, retryMax: 200ms, claimLifetime: 1s}}\n"
+        ));
+        std::fs::write(&yaml, text).expect("written");
+    }
+    let sql = |sql: &str| {
+        let done = shared.server.psql(&shared.database, "postgres", sql);
+        done.expect("an answer")
+    };
+    let first = Serving::start(&one);
+    for n in 0..RECORDS {
+        one.run(&format!(
+            "attest create --profile fips --type test --subject test:{n}"
+        ))
+        .ends(5);
+    }
+    sql("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN PERFORM pg_sleep(0.03); RETURN NEW; END $$;
+         CREATE TRIGGER slow BEFORE UPDATE ON signer.attestations FOR EACH ROW
+         WHEN (NEW.state = 'signed') EXECUTE FUNCTION slow()");
+    one.ok("keys generate --profile fips --key-id f1");
+    let signed = || sql("SELECT count(*) FROM signer.attestations WHERE state = 'signed'");
+    let claims = || sql("SELECT count(*) FROM signer.signing_claims WHERE replica = 'one'");
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < Duration::from_secs(30), "nothing is signed");
+        if signed() != "0" {
+            first.send(Signal::STOP);
+            if claims() != "0" {
+                break;
+            }
+            first.send(Signal::CONT);
+        }
+    }
+    assert_ne!(signed(), RECORDS.to_string());
+
+    let _second = Serving::start(&two);
+    let begun = Instant::now();
+    while signed() != RECORDS.to_string() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{} signed", signed());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(claims(), "0", "they were taken over");
+    let ledger = || sql("SELECT count(*) FROM signer.ledger");
+    assert_eq!(ledger(), RECORDS.to_string());
+    first.send(Signal::CONT);
+    one.ok("attest create --type test --subject test:awake");
+    let begun = Instant::now();
+    while sql("SELECT count(*) FROM signer.signing_claims") != "0" {
+        assert!(begun.elapsed() < Duration::from_secs(30), "claims stay");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(ledger(), (RECORDS + 1).to_string());
+    let led = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 6004796";
+    assert_eq!(sql(led), "1", "of two servers one leads");
+    let report = one.json("db verify");
+    assert_eq!(report["ok"], true, "{report}");
+    for s in [&one, &two] {
+        s.ok("attest status").says("postgresql");
+    }
 }
 
 #[test]

@@ -25,6 +25,11 @@ impl Chance {
         self.next() % whole < part
     }
 
+    /// One of so many, which are not none.
+    pub fn below(&mut self, many: usize) -> usize {
+        usize::try_from(self.next() % u64::try_from(many).unwrap_or(u64::MAX)).unwrap_or_default()
+    }
+
     pub fn within(&mut self, longest: Duration) -> Duration {
         let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX).max(1);
         Duration::from_nanos(self.next() % nanos)

@@ -1,5 +1,7 @@
 //! The real binary on one home.
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
@@ -87,7 +89,7 @@ impl Instance {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let begun = Instant::now();
         while begun.elapsed() < patience {
-            if std::os::unix::net::UnixStream::connect(self.home.join("stella.sock")).is_ok() {
+            if UnixStream::connect(self.home.join("stella.sock")).is_ok() {
                 return Ok(child);
             }
             if let Some(status) = child.try_wait()? {
@@ -100,6 +102,72 @@ impl Instance {
         Err(Stuck("stella serve did not listen".to_owned()))
     }
 }
+
+/// One header: its name and value.
+type Header<'a> = (&'a str, &'a str);
+
+impl Instance {
+    /// The status and the body of one request to its server, a JSON document.
+    pub fn ask(&self, method: &str, path: &str, headers: &[Header<'_>], body: &str) -> Result<(u16, Value)> {
+        let (status, body) = self.raw(method, path, headers, body)?;
+        let body = serde_json::from_slice(&body).map_err(|e| Stuck(format!("{method} {path}: {e}")))?;
+        Ok((status, body))
+    }
+
+    pub fn raw(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[Header<'_>],
+        body: &str,
+    ) -> Result<(u16, Vec<u8>)> {
+        let mut stream = UnixStream::connect(self.home.join("stella.sock"))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let headers: String = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: stella\r\nConnection: close\r\n{headers}\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        let end = answer.windows(4).position(|w| w == b"\r\n\r\n");
+        let end = end.ok_or_else(|| Stuck(format!("{method} {path} got no whole answer")))?;
+        let status = answer
+            .get(9..12)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
+        let status = status.and_then(|digits| digits.parse().ok());
+        let status = status.ok_or_else(|| Stuck(format!("{method} {path} got no status")))?;
+        Ok((status, answer.split_off(end + 4)))
+    }
+}
+
+/// Processes that the server started for a module. What they are is the second
+/// word of their command line.
+pub fn workers(server: u32, module: &str) -> Vec<Pid> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    ids.filter(|id| is_worker(Path::new(&format!("/proc/{id}")), server, module))
+        .filter_map(Pid::from_raw)
+        .collect()
+}
+
+fn is_worker(process: &Path, server: u32, module: &str) -> bool {
+    let read = |file: &str| std::fs::read_to_string(process.join(file)).unwrap_or_default();
+    // Behind the name in brackets: the state, then the parent.
+    let stat = read("stat");
+    let parent = stat
+        .rsplit_once(')')
+        .and_then(|(_, rest)| rest.split_whitespace().nth(1));
+    parent == Some(server.to_string().as_str()) && read("cmdline").split('\0').nth(2) == Some(module)
+}
+
+/// With what has no deadline of its own.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// SIGTERM, and in good order.
 pub fn stop(mut child: Child) -> Result<()> {

@@ -231,7 +231,9 @@ fn look(instance: &Instance, promises: &[Promise], lost: &mut Vec<String>) -> Re
     let anchors = instance.json(&["anchor", "list"])?;
     for promise in promises {
         let kept = match promise {
-            Promise::Signed(id) => instance.json(&["attest", "show", id])?["state"] == "signed",
+            Promise::Signed(id) | Promise::Acknowledged { id, .. } => {
+                instance.json(&["attest", "show", id])?["state"] == "signed"
+            }
             Promise::KeyEntered(key) => mentions(&keys["keys"], "id", key),
             Promise::KeyAdded(key) => in_history(&anchors, key, |_| true),
             Promise::KeyRevoked(key) => in_history(&anchors, key, |entry| !entry["revokedAt"].is_null()),

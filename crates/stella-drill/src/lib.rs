@@ -4,6 +4,7 @@
 pub mod chance;
 pub mod hsm;
 pub mod instance;
+pub mod kill_postgres;
 pub mod kill_sqlite;
 pub mod promises;
 

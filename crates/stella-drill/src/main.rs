@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use stella_drill::{Report, Result, hsm, kill_sqlite};
+use stella_drill::{Report, Result, hsm, kill_postgres, kill_sqlite};
 
 /// Long fault and kill drills: exit 0 when nothing was lost
 #[derive(Parser)]
@@ -33,6 +33,24 @@ enum Name {
         /// Processes that sign at once
         #[arg(long, default_value_t = 3)]
         signers: u64,
+    },
+    /// kill -9 of servers, workers and the database on one PostgreSQL
+    KillPostgres {
+        /// How many servers and workers are killed while they work
+        #[arg(long, default_value_t = 200)]
+        kills: u64,
+        /// How often PostgreSQL is killed, beside those
+        #[arg(long, default_value_t = 20)]
+        crashes: u64,
+        /// Chooses the instants
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Servers that share the database
+        #[arg(long, default_value_t = 3)]
+        replicas: u64,
+        /// Those that ask at once
+        #[arg(long, default_value_t = 6)]
+        callers: u64,
     },
     /// The faults of hardware keys, one by one, while callers sign
     Hsm {
@@ -71,6 +89,26 @@ fn run(drill: &Drill) -> Result<Report> {
             let bar = ProgressBar::new(kills).with_style(style());
             let plan = kill_sqlite::Plan { kills, seed, signers };
             let report = kill_sqlite::run(&drill.exe, &plan, &|done| bar.set_position(done));
+            bar.finish_and_clear();
+            report
+        }
+        &Name::KillPostgres {
+            kills,
+            crashes,
+            seed,
+            replicas,
+            callers,
+        } => {
+            let bar = ProgressBar::new(kills + crashes).with_style(style());
+            let plan = kill_postgres::Plan {
+                kills,
+                crashes,
+                seed,
+                replicas,
+                callers,
+            };
+            let report =
+                kill_postgres::run(&drill.exe.canonicalize()?, &plan, &|done| bar.set_position(done));
             bar.finish_and_clear();
             report
         }

@@ -11,6 +11,11 @@ use crate::{Result, Stuck};
 pub enum Promise {
     /// The attestation with this id is signed.
     Signed(String),
+    /// A request with this idempotency key became the attestation with this id.
+    Acknowledged {
+        key: String,
+        id: String,
+    },
     KeyEntered(String),
     KeyAdded(String),
     KeyRevoked(String),

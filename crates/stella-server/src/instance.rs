@@ -261,6 +261,7 @@ impl Instance {
             folder: home.path().join("local-hsm"),
         }));
         let app = App {
+            replica: settings.server.replica.clone().unwrap_or_else(host_name),
             store,
             clock,
             entropy,
@@ -286,6 +287,19 @@ impl Instance {
             _lock: lock,
         })
     }
+}
+
+/// As a replica may be called.
+fn host_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || ".-_".contains(c) {
+            c
+        } else {
+            '-'
+        }
+    };
+    name.chars().map(plain).collect()
 }
 
 impl From<crate::app::Error> for InstanceError {

@@ -32,11 +32,14 @@ pub use types::*;
 
 /// Everything a server needs of its storage.
 pub trait Store:
-    EventStore + AttestationStore + ProofStore + TokenStore + PinStore + LogStore + Upkeep
+    EventStore + AttestationStore + QueueStore + ProofStore + TokenStore + PinStore + LogStore + Upkeep
 {
 }
 
-impl<T: EventStore + AttestationStore + ProofStore + TokenStore + PinStore + LogStore + Upkeep> Store for T {}
+impl<T> Store for T where
+    T: EventStore + AttestationStore + QueueStore + ProofStore + TokenStore + PinStore + LogStore + Upkeep
+{
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -119,15 +122,6 @@ pub trait AttestationStore: Send + Sync {
     /// and the events that go with the signature.
     async fn insert_attestation(&self, new: NewAttestation) -> Result<Inserted>;
 
-    /// Turns a recorded attestation into a signed one, with the events that go
-    /// with the signature, if it is still unsigned, the key's version is the
-    /// one it was chosen at and the head the one the events were decided on.
-    async fn store_signature(&self, id: AttestationId, signed: Signed) -> Result<SignatureStored>;
-
-    /// Notes a failed attempt at signing. `state` is `recorded` for one that
-    /// will be tried again and `failed` for one set aside.
-    async fn note_attempt(&self, id: AttestationId, attempt: Attempt) -> Result<()>;
-
     async fn attestation(&self, id: AttestationId) -> Result<Option<AttestationRow>>;
 
     /// At most `limit` whose id starts with this text.
@@ -153,12 +147,46 @@ pub trait AttestationStore: Send + Sync {
 
     async fn idempotent(&self, identity: &str, key: &str) -> Result<Option<IdempotencyRow>>;
 
-    async fn queue(&self) -> Result<QueueFigures>;
-
     /// Remembers the latest verdict of each attestation under each anchor.
     async fn note_verdicts(&self, verdicts: Vec<VerdictRow>) -> Result<()>;
 
     async fn verdicts(&self, anchor: AnchorId) -> Result<Vec<VerdictRow>>;
+}
+
+/// What is not signed yet, and who works on which of it.
+///
+/// Many processes may work on one queue. Each claims a record before it signs
+/// it, and a claim has a fence: a number that no other claim of this store
+/// ever has. A claim that ran out may be taken by somebody else, and from then
+/// on whoever held it finishes nothing, however late it wakes up.
+#[async_trait]
+pub trait QueueStore: Send + Sync {
+    /// Those that wait and that nobody holds, oldest first. Changes nothing.
+    async fn waiting(&self, filter: WaitingFilter) -> Result<Vec<Waiting>>;
+
+    /// Those of them that still are as asked for and that nobody holds, as
+    /// they are now. What somebody else is claiming just now is left out.
+    async fn claim(&self, claiming: Claiming) -> Result<Vec<Claimed>>;
+
+    /// Turns a claimed attestation into a signed one, with the events that go
+    /// with the signature, if it is still unsigned, the claim stands, the
+    /// key's version is the one it was chosen at and the head the one the
+    /// events were decided on. Done, the claim is gone.
+    async fn store_signature(&self, claim: Claim, signed: Signed) -> Result<SignatureStored>;
+
+    /// Notes a failed attempt at signing, and gives the claim back. `state` is
+    /// `recorded` for one that will be tried again and `failed` for one set
+    /// aside.
+    async fn note_attempt(&self, claim: Claim, attempt: Attempt) -> Result<AttemptNoted>;
+
+    /// Gives back what was not tried. Claims that others took stay theirs.
+    async fn release(&self, claims: Vec<Claim>) -> Result<()>;
+
+    async fn queue(&self) -> Result<QueueFigures>;
+
+    /// Of the newest signatures made here, newest first, when each was made
+    /// and when what it signs was recorded; at most `limit`.
+    async fn newest_signatures(&self, limit: usize) -> Result<Vec<SignedLater>>;
 }
 
 /// Which attestations the address of a proof bundle stands for. They are
@@ -242,4 +270,15 @@ pub trait Upkeep: Send + Sync {
 
     /// A durable no-op write, for health checks.
     async fn probe(&self) -> Result<()>;
+
+    /// The lead of a periodic duty, which one of all processes on this store
+    /// has at a time; nothing if somebody else has it.
+    async fn lead(&self, duty: &str) -> Result<Option<Box<dyn Lead>>>;
+}
+
+/// Given up when it is dropped, and lost with the connection or the process.
+#[async_trait]
+pub trait Lead: Send + Sync {
+    /// Asked before each round of the duty.
+    async fn stands(&self) -> bool;
 }

@@ -287,7 +287,72 @@ pub enum SignatureStored {
     HeadMoved,
     /// Somebody else signed it meanwhile.
     AlreadySigned,
+    /// It ran out, and somebody else took it.
+    ClaimLost,
     NotFound,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptNoted {
+    Done,
+    /// It is signed, or somebody else's to try.
+    ClaimLost,
+}
+
+/// The right to finish one record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    pub attestation: AttestationId,
+    /// No two claims have the same.
+    pub fence: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    pub claim: Claim,
+    pub row: AttestationRow,
+}
+
+/// What is to be claimed, by whom and for how long.
+#[derive(Debug, Clone)]
+pub struct Claiming {
+    pub attestations: Vec<AttestationId>,
+    pub states: Vec<AttestationState>,
+    /// Only what is due by then.
+    pub due_by: Option<Timestamp>,
+    /// Told to people; it is the fence that decides.
+    pub replica: String,
+    pub now: Timestamp,
+    /// From then on somebody else may take it.
+    pub until: Timestamp,
+}
+
+/// Which unsigned records, as of `now`.
+#[derive(Debug, Clone)]
+pub struct WaitingFilter {
+    pub states: Vec<AttestationState>,
+    /// Only what is due by then.
+    pub due_by: Option<Timestamp>,
+    /// Continue after this id.
+    pub after: Option<AttestationId>,
+    pub now: Timestamp,
+    pub limit: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignedLater {
+    pub created_at: Timestamp,
+    pub signed_at: Timestamp,
+}
+
+/// An unsigned record, without what is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    pub id: AttestationId,
+    pub pae: Sha256,
+    pub profile: Option<ProfileName>,
+    pub created_at: Timestamp,
+    pub last_attempt_at: Option<Timestamp>,
 }
 
 /// What identifies one signature: what was signed, by which key, which bytes.

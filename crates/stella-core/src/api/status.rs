@@ -18,6 +18,13 @@ wire! {
         pub held: u64,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub oldest_unsigned_seconds: Option<u64>,
+        /// Records that were signed later than they came, in a minute, as it
+        /// went of late.
+        #[serde(default)]
+        pub drained_per_minute: u64,
+        /// When all that are recorded will be signed, if it goes on so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub drained_in_seconds: Option<u64>,
         pub anchors: u64,
         /// Where the event log stands.
         pub event_head: u64,

@@ -2,19 +2,16 @@
 //! own, asked over its socket, with its pool, its breaker and its deadline.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::Child;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 use stella_core::alg::PublicKey;
 use stella_core::digest::Sha256;
 use stella_core::dsse::{Envelope, EnvelopeLimits};
 
-use crate::instance::{Instance, stop};
+use crate::instance::{Instance, stop, workers};
 use crate::{Result, Stuck};
 
 /// The keys of the profile, by where they are.
@@ -92,7 +89,9 @@ impl Server {
 
     /// Why standby keys stood in, most often.
     pub fn mostly(&self) -> Result<Option<String>> {
-        let (_, log) = self.ask("GET", "/v1/logs?filter=stood%20in&limit=1000", "")?;
+        let (_, log) = self
+            .instance
+            .raw("GET", "/v1/logs?filter=stood%20in&limit=1000", &[], "")?;
         let log: Value = serde_json::from_slice(&log).map_err(|e| Stuck(e.to_string()))?;
         let mut times: BTreeMap<String, u64> = BTreeMap::new();
         for line in log["lines"].as_array().into_iter().flatten() {
@@ -121,7 +120,9 @@ impl Server {
     }
 
     fn lines(&self, filter: &str) -> Result<usize> {
-        let (_, log) = self.ask("GET", &format!("/v1/logs?filter={filter}&limit=1000"), "")?;
+        let (_, log) = self
+            .instance
+            .raw("GET", &format!("/v1/logs?filter={filter}&limit=1000"), &[], "")?;
         let log: Value = serde_json::from_slice(&log).map_err(|e| Stuck(e.to_string()))?;
         let lines = log["lines"].as_array().into_iter().flatten();
         // The one that stands by may fail too.
@@ -132,26 +133,6 @@ impl Server {
         Ok(of_primary.count())
     }
 
-    fn ask(&self, method: &str, path: &str, body: &str) -> Result<(u16, Vec<u8>)> {
-        let mut stream = UnixStream::connect(self.instance.home().join("stella.sock"))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nHost: stella\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer)?;
-        let end = answer.windows(4).position(|w| w == b"\r\n\r\n");
-        let end = end.ok_or_else(|| Stuck(format!("{method} {path} got no whole answer")))?;
-        let status = answer
-            .get(9..12)
-            .and_then(|digits| std::str::from_utf8(digits).ok());
-        let status = status.and_then(|digits| digits.parse().ok());
-        let status = status.ok_or_else(|| Stuck(format!("{method} {path} got no status")))?;
-        Ok((status, answer.split_off(end + 4)))
-    }
-
     fn try_attest(&self, number: u64) -> Result<Answer> {
         let request = json!({
             "profiles": [PROFILE],
@@ -159,7 +140,9 @@ impl Server {
             "predicate": "{}",
             "subjects": [{"name": "test:drill", "digest": {"sha256": digest(number)}}],
         });
-        let (status, body) = self.ask("POST", "/v1/attestations", &request.to_string())?;
+        let (status, body) = self
+            .instance
+            .raw("POST", "/v1/attestations", &[], &request.to_string())?;
         let body: Value = serde_json::from_slice(&body).map_err(|e| Stuck(e.to_string()))?;
         let one = &body["attestations"][0];
         let Some(id) = one["id"].as_str().map(str::to_owned) else {
@@ -177,7 +160,9 @@ impl Server {
     }
 
     fn try_is_right(&self, id: &str, number: u64) -> Result<Option<bool>> {
-        let (status, envelope) = self.ask("GET", &format!("/v1/attestations/{id}/envelope"), "")?;
+        let (status, envelope) =
+            self.instance
+                .raw("GET", &format!("/v1/attestations/{id}/envelope"), &[], "")?;
         if status != 200 {
             return Ok(None);
         }
@@ -216,26 +201,6 @@ impl Drop for Server {
 
 fn digest(number: u64) -> String {
     Sha256::of(format!("request {number}").as_bytes()).to_string()
-}
-
-/// Processes that the server started for a module. What they are is the second
-/// word of their command line.
-fn workers(server: u32, module: &str) -> Vec<Pid> {
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    ids.filter(|id| is_worker(Path::new(&format!("/proc/{id}")), server, module))
-        .filter_map(Pid::from_raw)
-        .collect()
-}
-
-fn is_worker(process: &Path, server: u32, module: &str) -> bool {
-    let read = |file: &str| std::fs::read_to_string(process.join(file)).unwrap_or_default();
-    // Behind the name in brackets: the state, then the parent.
-    let stat = read("stat");
-    let parent = stat
-        .rsplit_once(')')
-        .and_then(|(_, rest)| rest.split_whitespace().nth(1));
-    parent == Some(server.to_string().as_str()) && read("cmdline").split('\0').nth(2) == Some(module)
 }
 
 /// Each waits for another time.

@@ -49,6 +49,8 @@ pub struct App {
     pub backups: backup::Backups,
     /// Told of what was recorded for the queue to sign at once.
     pub queued: tokio::sync::Notify,
+    /// What this server is called among those that share its store.
+    pub replica: String,
     /// What `status` says this instance is.
     pub target: Target,
 }

@@ -7,6 +7,7 @@ use stella_keys::pool::Role;
 use stella_store::QueueFigures;
 
 use crate::app::App;
+use crate::app::attest::Drain;
 use crate::app::error::Result;
 use crate::app::pool::NoCandidate;
 use crate::config::Profile;
@@ -17,6 +18,7 @@ impl App {
         let now = self.now();
         let store = self.store.describe().await?;
         let queue = self.store.queue().await?;
+        let drain = Drain::of(&self.store.newest_signatures(LOOKED_AT).await?, now);
         let withdrawn = self.withdrawn_unsigned(&trust).await?;
         let mut profiles = Vec::with_capacity(self.settings.profiles.len());
         for (name, profile) in &self.settings.profiles {
@@ -38,6 +40,8 @@ impl App {
             failed: queue.failed,
             held: queue.held,
             oldest_unsigned_seconds: queue.oldest_unsigned.map(|t| now.since(t).as_secs()),
+            drained_per_minute: drain.per_minute(),
+            drained_in_seconds: drain.seconds_for(queue.recorded),
             anchors: u64::try_from(trust.anchors.len()).unwrap_or(u64::MAX),
             event_head: trust.head,
         })
@@ -191,3 +195,6 @@ impl App {
         out
     }
 }
+
+/// Of the newest signatures, to see how fast the queue is.
+const LOOKED_AT: usize = 1000;

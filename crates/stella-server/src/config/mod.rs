@@ -112,6 +112,13 @@ pub struct SigningSettings {
     /// Until the first repetition of a signature that failed; doubled each time.
     pub retry_first: Duration,
     pub retry_max: Duration,
+    /// How long nobody else takes a record that a replica claimed to sign.
+    pub claim_lifetime: Duration,
+    /// Records that a replica claims at once.
+    pub claim_batch: usize,
+    /// Records that a replica's queue has signed in a second by one key store
+    /// at most; 0 for no bound of its own.
+    pub queue_rate: u32,
     /// When a key store is left alone, and when it is back.
     pub breaker: BreakerSettings,
 }
@@ -136,6 +143,9 @@ pub struct ServerSettings {
     pub log_retention: Duration,
     /// How often the queue of unsigned records is looked at.
     pub queue_interval: Duration,
+    /// What it is called among the replicas that share its store; the host's
+    /// name where none is given.
+    pub replica: Option<String>,
 }
 
 /// PEM files.
@@ -194,6 +204,9 @@ impl Default for SigningSettings {
             deadline: Duration::from_secs(5),
             retry_first: Duration::from_secs(10),
             retry_max: Duration::from_secs(600),
+            claim_lifetime: Duration::from_secs(30),
+            claim_batch: 32,
+            queue_rate: 0,
             breaker: BreakerSettings::default(),
         }
     }
@@ -213,6 +226,7 @@ impl Default for ServerSettings {
             header_read_timeout: Duration::from_secs(10),
             log_retention: Duration::from_secs(90 * 86_400),
             queue_interval: Duration::from_secs(5),
+            replica: None,
         }
     }
 }

@@ -9,6 +9,9 @@ pub fn read(mut section: Section<'_>, signing: &mut SigningSettings) -> Result<(
     section.read("deadline", &mut signing.deadline, Item::duration)?;
     section.read("retryFirst", &mut signing.retry_first, Item::duration)?;
     section.read("retryMax", &mut signing.retry_max, Item::duration)?;
+    section.read("claimLifetime", &mut signing.claim_lifetime, Item::duration)?;
+    section.read("claimBatch", &mut signing.claim_batch, Item::number)?;
+    section.read("queueRate", &mut signing.queue_rate, Item::number)?;
     if let Some(breaker) = section.section("breaker")? {
         read_breaker(breaker, &mut signing.breaker)?;
     }

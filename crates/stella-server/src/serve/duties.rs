@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stella_core::api::attestations::Retried;
+use stella_store::Lead;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -17,8 +18,8 @@ const TRIM_INTERVAL: Duration = Duration::from_secs(3600);
 const PROBE_TICK: Duration = Duration::from_millis(250);
 
 /// Side by side: while thousands of records are signed, the key store that
-/// they wait for has to be probed. A round that has begun is finished before
-/// it stops.
+/// they wait for has to be probed. A signature that has
+/// begun is finished before it stops.
 pub async fn run(app: Arc<App>, stopped: watch::Receiver<bool>) {
     tokio::join!(
         sign(&app, stopped.clone()),
@@ -29,13 +30,15 @@ pub async fn run(app: Arc<App>, stopped: watch::Receiver<bool>) {
 
 async fn sign(app: &App, mut stopped: watch::Receiver<bool>) {
     let mut queue = ticks(app.settings.server.queue_interval);
+    let end = stopped.clone();
+    let go_on = || !*end.borrow();
     loop {
         tokio::select! {
             biased;
             () = turned(&mut stopped) => return,
-            () = app.signers.recovered.notified() => sign_waiting(app).await,
-            () = app.queued.notified() => sign_due(app).await,
-            _ = queue.tick() => sign_due(app).await,
+            () = app.signers.recovered.notified() => report(app.sign_waiting_while(&go_on).await),
+            () = app.queued.notified() => report(app.sign_due_while(&go_on).await),
+            _ = queue.tick() => report(app.sign_due_while(&go_on).await),
         }
     }
 }
@@ -51,14 +54,46 @@ async fn probe(app: &Arc<App>, mut stopped: watch::Receiver<bool>) {
     }
 }
 
+/// What is done once for all replicas. Key stores are probed by each for
+/// itself: how they stand is told apart by where they are asked from.
 async fn look_after(app: &App, mut stopped: watch::Receiver<bool>) {
     let mut trim = ticks(TRIM_INTERVAL);
+    let mut lead = Led::nobody("trim-log");
     loop {
         tokio::select! {
             biased;
             () = turned(&mut stopped) => return,
-            _ = trim.tick() => trim_log(app).await,
+            _ = trim.tick() => if lead.is_ours(app).await {
+                trim_log(app).await;
+            },
         }
+    }
+}
+
+/// A duty of one replica at a time. Whoever has it keeps it while it can, so
+/// that the others need not do again what it did.
+struct Led {
+    duty: &'static str,
+    lead: Option<Box<dyn Lead>>,
+}
+
+impl Led {
+    fn nobody(duty: &'static str) -> Self {
+        Self { duty, lead: None }
+    }
+
+    async fn is_ours(&mut self, app: &App) -> bool {
+        if let Some(lead) = &self.lead
+            && lead.stands().await
+        {
+            return true;
+        }
+        self.lead = None;
+        match app.store.lead(self.duty).await {
+            Ok(lead) => self.lead = lead,
+            Err(e) => tracing::warn!(duty = self.duty, "nobody can lead it: {e}"),
+        }
+        self.lead.is_some()
     }
 }
 
@@ -67,14 +102,6 @@ fn ticks(period: Duration) -> tokio::time::Interval {
     let mut ticks = interval(period.max(Duration::from_millis(10)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
-}
-
-async fn sign_due(app: &App) {
-    report(app.sign_due().await);
-}
-
-async fn sign_waiting(app: &App) {
-    report(app.sign_waiting().await);
 }
 
 async fn probe_stores(app: &Arc<App>) {

@@ -349,7 +349,7 @@ async fn what_no_key_could_sign_waits_without_attempts_and_is_signed_when_a_stor
 
     mend(&world, "fips-a", &healthy).await;
     probe_until(&world, "fips-a", |made| made.state == "signed").await;
-    let drained = world.app.sign_waiting().await.expect("a round");
+    let drained = world.app.sign_waiting_while(&|| true).await.expect("a round");
     assert_eq!(drained.still_unsigned, 0);
     for row in all(&world, false).await {
         assert_eq!((row.state.as_str(), key_of(&row)), ("signed", "fips-a"));
@@ -369,7 +369,7 @@ async fn what_is_too_long_for_the_standby_key_waits_for_the_active_one() {
     }
     mend(&world, "fips-a", &healthy).await;
     probe_until(&world, "fips-a", |made| made.state == "signed").await;
-    let drained = world.app.sign_waiting().await.expect("a round");
+    let drained = world.app.sign_waiting_while(&|| true).await.expect("a round");
     assert_eq!(drained.still_unsigned, 0);
 }
 

@@ -1,16 +1,19 @@
 //! Nothing acknowledged is lost, nothing is done twice, nothing is signed beyond its scope.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use stella_core::api::attestations::{
     CreateAttestation, ImportAttestation, Resign, Retry, TestSign, Withdraw,
 };
 use stella_core::api::keys::SetConfig;
+use stella_core::time::Timestamp;
 use stella_core::trust::anchor::AnchorPolicy;
 use stella_server::app::attest::{AttestationQuery, CreateOptions, Wait};
 use stella_server::app::logs::LogQuery;
 use stella_server::app::{Caller, ErrorKind};
 use stella_server::config::Settings;
+use stella_store::{AttestationState, Claiming, WaitingFilter};
 
 use crate::support::memory::MemoryStore;
 use crate::support::{Fault, World, about, as_of, base64, payload, scoped};
@@ -247,6 +250,122 @@ async fn who_waits_for_the_record_alone_has_it_signed_by_the_queue() {
     assert_eq!(body["attestations"][0]["wouldVerify"]["verdict"], "PASS");
     let (status, refused) = world.post("/v1/attestations?wait=forever", "{}", None).await;
     assert_eq!((status, &refused["code"]), (400, &"wait.unknown".into()));
+}
+
+#[tokio::test]
+async fn two_replicas_share_a_queue_and_sign_each_record_once() {
+    let one = World::ready().await;
+    let ids = queued(&one, 0..50).await;
+    let two = one.beside().await;
+    let (a, b) = tokio::join!(one.app.sign_due(), two.app.sign_due());
+    let (a, b) = (a.expect("a round"), b.expect("a round"));
+    assert_eq!((a.tried + b.tried, a.signed + b.signed), (50, 50));
+    assert_eq!(one.ledger_entries().await, 50);
+    for id in [&ids[0], &ids[49]] {
+        assert_eq!(two.verify(id).await.verdict, "PASS");
+    }
+}
+
+#[tokio::test]
+async fn what_a_dead_replica_had_claimed_others_sign_when_its_claim_has_run_out() {
+    let world = World::ready().await;
+    queued(&world, 0..3).await;
+    let waiting = WaitingFilter {
+        states: vec![AttestationState::Recorded],
+        due_by: None,
+        after: None,
+        now: world.app.now(),
+        limit: 10,
+    };
+    let found = world.app.store.waiting(waiting).await.expect("found");
+    let claiming = Claiming {
+        attestations: found.iter().map(|record| record.id).collect(),
+        states: vec![AttestationState::Recorded],
+        due_by: None,
+        replica: "dead".to_owned(),
+        now: world.app.now(),
+        until: world.app.now().saturating_add(Duration::from_secs(30)),
+    };
+    let dead = world.app.store.claim(claiming).await.expect("claimed");
+    let mut round = world.app.sign_due().await.expect("a round");
+    assert_eq!((dead.len(), round.tried), (3, 0));
+    world.pass(29);
+    round = world.app.sign_due().await.expect("a round");
+    assert_eq!(round.tried, 0);
+    world.pass(1);
+    round = world.app.sign_due().await.expect("a round");
+    assert_eq!((round.tried, round.signed), (3, 3));
+}
+
+#[tokio::test]
+async fn what_failed_together_is_not_tried_again_in_step() {
+    let mut world = World::empty().await;
+    let app = Arc::get_mut(&mut world.app).expect("nobody else has it");
+    app.target.mode = "server";
+    let mut next = std::collections::BTreeSet::new();
+    for n in 0..8 {
+        let name = format!("pkg:npm/left-pad@1.3.{n}");
+        let made = world
+            .create(about(&name, "a", "openvex"))
+            .await
+            .expect("recorded");
+        let at = made.attestations[0].next_attempt_at.clone().expect("a time");
+        let at: Timestamp = at.parse().expect("a time");
+        let pause = at.since(world.app.now()).as_millis();
+        assert!((5_000..=10_000).contains(&pause), "{pause} ms");
+        next.insert(pause);
+    }
+    assert!(next.len() > 1, "{next:?}");
+}
+
+#[tokio::test]
+async fn the_queue_asks_a_key_store_no_more_often_than_it_may() {
+    let mut settings = Settings::default();
+    settings.signing.queue_rate = 20;
+    let world = World::with(settings).await.with_key().await;
+    queued(&world, 0..7).await;
+    let begun = std::time::Instant::now();
+    let round = world.app.sign_due().await.expect("a round");
+    assert_eq!(round.signed, 7);
+    assert!(
+        begun.elapsed() >= Duration::from_millis(300),
+        "{:?}",
+        begun.elapsed()
+    );
+    // Who asks for a signature now does not wait for the queue.
+    world.create(about(PAD, "e", "openvex")).await.expect("signed");
+}
+
+#[tokio::test]
+async fn status_tells_how_fast_the_queue_is_and_when_it_will_be_empty() {
+    let world = World::ready().await;
+    queued(&world, 0..10).await;
+    world.pass(10);
+    world.app.sign_due().await.expect("a round");
+    queued(&world, 10..15).await;
+    world.create(about(PAD, "e", "openvex")).await.expect("signed");
+    world.pass(30);
+    let status = world.app.status().await.expect("a status");
+    assert_eq!((status.recorded, status.oldest_unsigned_seconds), (5, Some(30)));
+    assert_eq!(
+        (status.drained_per_minute, status.drained_in_seconds),
+        (20, Some(15))
+    );
+}
+
+/// Recorded for the queue, oldest first.
+async fn queued(world: &World, versions: std::ops::Range<u32>) -> Vec<String> {
+    let mut ids = Vec::new();
+    for n in versions {
+        let options = CreateOptions {
+            wait: Wait::Recorded,
+            ..CreateOptions::default()
+        };
+        let request = about(&format!("pkg:npm/left-pad@1.3.{n}"), "a", "openvex");
+        let made = world.app.create_attestation(&world.owner, request, options);
+        ids.push(made.await.expect("recorded").id);
+    }
+    ids
 }
 
 /// The old one falls with the successor's signature, neither sooner nor later.

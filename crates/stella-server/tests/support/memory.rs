@@ -29,6 +29,8 @@ struct Tables {
     pins: Vec<RefusedPin>,
     logins: BTreeMap<String, u32>,
     log: Vec<LogRow>,
+    claims: HashMap<AttestationId, (u64, Timestamp)>,
+    fences: u64,
     /// How often yet the key counts as changed since it was chosen.
     key_moves: u32,
     /// How often yet the head counts as moved since it was decided on.
@@ -77,6 +79,25 @@ impl Tables {
                 .get(&by.key_id)
                 .is_some_and(|k| k.version == by.key_version)
         })
+    }
+
+    fn holds(&self, claim: Claim) -> bool {
+        self.claims
+            .get(&claim.attestation)
+            .is_some_and(|(fence, _)| *fence == claim.fence)
+    }
+
+    fn is_free(
+        &self,
+        row: &AttestationRow,
+        states: &[AttestationState],
+        due_by: Option<Timestamp>,
+        now: Timestamp,
+    ) -> bool {
+        let next = row.attempts.next_at;
+        states.contains(&row.state)
+            && due_by.is_none_or(|by| next.is_none_or(|next| next <= by))
+            && self.claims.get(&row.id).is_none_or(|(_, until)| *until <= now)
     }
 
     fn head_moved(&mut self, signed: &Signed) -> bool {
@@ -265,37 +286,6 @@ impl AttestationStore for MemoryStore {
         Ok(Inserted::Done)
     }
 
-    async fn store_signature(&self, id: AttestationId, signed: Signed) -> Result<SignatureStored> {
-        let mut tables = self.tables();
-        let stands = tables.stands(&signed);
-        match tables.rows.get(&id).map(|r| r.signed.is_some()) {
-            None => return Ok(SignatureStored::NotFound),
-            Some(true) => return Ok(SignatureStored::AlreadySigned),
-            Some(false) if !stands => return Ok(SignatureStored::KeyMoved),
-            Some(false) if tables.head_moved(&signed) => return Ok(SignatureStored::HeadMoved),
-            Some(false) => {}
-        }
-        tables.enter(id, &signed);
-        if let Some(row) = tables.rows.get_mut(&id) {
-            row.state = AttestationState::Signed;
-            row.signed = Some(part(signed));
-        }
-        Ok(SignatureStored::Done)
-    }
-
-    async fn note_attempt(&self, id: AttestationId, attempt: Attempt) -> Result<()> {
-        if let Some(row) = self.tables().rows.get_mut(&id) {
-            row.state = attempt.state;
-            row.attempts = Attempts {
-                count: row.attempts.count + 1,
-                last_error: Some(attempt.error),
-                last_at: Some(attempt.at),
-                next_at: attempt.next_at,
-            };
-        }
-        Ok(())
-    }
-
     async fn attestation(&self, id: AttestationId) -> Result<Option<AttestationRow>> {
         Ok(self.tables().rows.get(&id).cloned())
     }
@@ -376,18 +366,6 @@ impl AttestationStore for MemoryStore {
             .cloned())
     }
 
-    async fn queue(&self) -> Result<QueueFigures> {
-        let tables = self.tables();
-        let count = |state| tables.rows.values().filter(|r| r.state == state).count() as u64;
-        Ok(QueueFigures {
-            recorded: count(AttestationState::Recorded),
-            signed: count(AttestationState::Signed),
-            failed: count(AttestationState::Failed),
-            held: count(AttestationState::Held),
-            oldest_unsigned: None,
-        })
-    }
-
     async fn note_verdicts(&self, verdicts: Vec<VerdictRow>) -> Result<()> {
         let mut tables = self.tables();
         for row in verdicts {
@@ -404,6 +382,119 @@ impl AttestationStore for MemoryStore {
             .filter(|v| v.anchor == anchor)
             .cloned()
             .collect())
+    }
+}
+
+#[async_trait]
+impl QueueStore for MemoryStore {
+    async fn waiting(&self, f: WaitingFilter) -> Result<Vec<Waiting>> {
+        let tables = self.tables();
+        let rows = tables.rows.values().filter(|r| {
+            f.after.is_none_or(|after| r.id > after) && tables.is_free(r, &f.states, f.due_by, f.now)
+        });
+        let waiting = |r: &AttestationRow| Waiting {
+            id: r.id,
+            pae: r.pae,
+            profile: r.profile.clone(),
+            created_at: r.created_at,
+            last_attempt_at: r.attempts.last_at,
+        };
+        Ok(rows.take(f.limit).map(waiting).collect())
+    }
+
+    async fn claim(&self, c: Claiming) -> Result<Vec<Claimed>> {
+        let mut tables = self.tables();
+        let mut claimed = Vec::new();
+        for id in c.attestations {
+            let row = tables
+                .rows
+                .get(&id)
+                .filter(|r| tables.is_free(r, &c.states, c.due_by, c.now));
+            if let Some(row) = row.cloned() {
+                tables.fences += 1;
+                let fence = tables.fences;
+                tables.claims.insert(id, (fence, c.until));
+                let claim = Claim {
+                    attestation: id,
+                    fence,
+                };
+                claimed.push(Claimed { claim, row });
+            }
+        }
+        Ok(claimed)
+    }
+
+    async fn release(&self, claims: Vec<Claim>) -> Result<()> {
+        let mut tables = self.tables();
+        for claim in claims {
+            if tables.holds(claim) {
+                tables.claims.remove(&claim.attestation);
+            }
+        }
+        Ok(())
+    }
+
+    async fn store_signature(&self, claim: Claim, signed: Signed) -> Result<SignatureStored> {
+        let mut tables = self.tables();
+        let id = claim.attestation;
+        let holds = tables.holds(claim);
+        let stands = tables.stands(&signed);
+        match tables.rows.get(&id).map(|r| r.signed.is_some()) {
+            None => return Ok(SignatureStored::NotFound),
+            Some(true) => return Ok(SignatureStored::AlreadySigned),
+            Some(false) if !holds => return Ok(SignatureStored::ClaimLost),
+            Some(false) if !stands => return Ok(SignatureStored::KeyMoved),
+            Some(false) if tables.head_moved(&signed) => return Ok(SignatureStored::HeadMoved),
+            Some(false) => {}
+        }
+        tables.enter(id, &signed);
+        if let Some(row) = tables.rows.get_mut(&id) {
+            row.state = AttestationState::Signed;
+            row.signed = Some(part(signed));
+        }
+        tables.claims.remove(&id);
+        Ok(SignatureStored::Done)
+    }
+
+    async fn note_attempt(&self, claim: Claim, attempt: Attempt) -> Result<AttemptNoted> {
+        let mut tables = self.tables();
+        if !tables.holds(claim) {
+            return Ok(AttemptNoted::ClaimLost);
+        }
+        tables.claims.remove(&claim.attestation);
+        if let Some(row) = tables.rows.get_mut(&claim.attestation) {
+            row.state = attempt.state;
+            row.attempts = Attempts {
+                count: row.attempts.count + 1,
+                last_error: Some(attempt.error),
+                last_at: Some(attempt.at),
+                next_at: attempt.next_at,
+            };
+        }
+        Ok(AttemptNoted::Done)
+    }
+
+    async fn newest_signatures(&self, limit: usize) -> Result<Vec<SignedLater>> {
+        let tables = self.tables();
+        let made = tables.ledger.values().filter_map(|entry| {
+            Some(SignedLater {
+                created_at: tables.rows.get(&entry.attestation)?.created_at,
+                signed_at: entry.signed_at,
+            })
+        });
+        Ok(made.take(limit).collect())
+    }
+
+    async fn queue(&self) -> Result<QueueFigures> {
+        let tables = self.tables();
+        let count = |state| tables.rows.values().filter(|r| r.state == state).count() as u64;
+        Ok(QueueFigures {
+            recorded: count(AttestationState::Recorded),
+            signed: count(AttestationState::Signed),
+            failed: count(AttestationState::Failed),
+            held: count(AttestationState::Held),
+            oldest_unsigned: None,
+        })
     }
 }
 
@@ -560,5 +651,9 @@ impl Upkeep for MemoryStore {
             return Err(StoreError::Unavailable("database or disk is full".to_owned()));
         }
         Ok(())
+    }
+
+    async fn lead(&self, _: &str) -> Result<Option<Box<dyn Lead>>> {
+        Ok(None)
     }
 }

@@ -99,6 +99,7 @@ impl World {
             doctor: Default::default(),
             backups: Default::default(),
             queued: Default::default(),
+            replica: "one".to_owned(),
             target: Target {
                 place: "test".to_owned(),
                 mode: "embedded",

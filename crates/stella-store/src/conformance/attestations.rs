@@ -9,9 +9,9 @@ use tokio::task::JoinSet;
 
 use super::fixture::*;
 use crate::{
-    Attempts, AttestationFilter, AttestationRow, AttestationState, IdempotencyRow, Inserted, LedgerEntry,
-    NewAttestation, Outcome, QueueFigures, SignatureStored, Signed, SignedPart, SigningSpan, Store,
-    StoreError, VerdictRow,
+    Attempts, AttestationFilter, AttestationRow, AttestationState, Claim, IdempotencyRow, Inserted,
+    LedgerEntry, NewAttestation, Outcome, QueueFigures, SignatureStored, Signed, SignedPart, SigningSpan,
+    Store, StoreError, VerdictRow,
 };
 
 /// What the store should answer for what was given to it.
@@ -96,13 +96,14 @@ pub(super) async fn every_field_comes_back(store: Arc<dyn Store>) {
 pub(super) async fn a_moved_key_signs_nothing(store: Arc<dyn Store>) {
     let mut fixture = Fixture::with_a_key(Arc::clone(&store)).await;
     insert(&store, attestation(1)).await;
+    let claim = fixture.claim(1).await;
     let (late, new) = (
         fixture.signed(&attestation(1), "key-1"),
         fixture.signed_attestation(2),
     );
     fixture.append(vec![activated("key-1")]).await;
 
-    let moved = store.store_signature(attestation_id(1), late).await.unwrap();
+    let moved = store.store_signature(claim, late).await.unwrap();
     assert_eq!(moved, SignatureStored::KeyMoved);
     assert_eq!(store.insert_attestation(new).await.unwrap(), Inserted::KeyMoved);
     assert_eq!(store.attestation(attestation_id(2)).await.unwrap(), None);
@@ -115,16 +116,15 @@ pub(super) async fn a_moved_key_signs_nothing(store: Arc<dyn Store>) {
     if let Some(by) = &mut unknown.by {
         by.key_id = key_id("nobody");
     }
-    let id = attestation_id(1);
     assert_eq!(
-        store.store_signature(id, unknown).await.unwrap(),
+        store.store_signature(claim, unknown).await.unwrap(),
         SignatureStored::KeyMoved
     );
     assert_eq!(
-        store.store_signature(id, signed.clone()).await.unwrap(),
+        store.store_signature(claim, signed.clone()).await.unwrap(),
         SignatureStored::Done
     );
-    let found = store.attestation(id).await.unwrap().unwrap();
+    let found = store.attestation(attestation_id(1)).await.unwrap().unwrap();
     assert_eq!(
         (found.state, found.signed),
         (AttestationState::Signed, Some(part(signed)))
@@ -206,6 +206,7 @@ pub(super) async fn events_go_with_their_signature(store: Arc<dyn Store>) {
         ..fixture.signed(new, "key-1")
     };
     insert(&store, attestation(1)).await;
+    let claim = fixture.claim(1).await;
     let mut new = attestation(2);
     let late = with_events(&fixture, &attestation(1));
     new.outcome = Outcome::Signed(with_events(&fixture, &new));
@@ -217,7 +218,7 @@ pub(super) async fn events_go_with_their_signature(store: Arc<dyn Store>) {
         Inserted::HeadMoved
     );
     assert_eq!(
-        store.store_signature(attestation_id(1), late).await.unwrap(),
+        store.store_signature(claim, late).await.unwrap(),
         SignatureStored::HeadMoved
     );
     assert_eq!(store.attestation(new.id).await.unwrap(), None);
@@ -231,7 +232,7 @@ pub(super) async fn events_go_with_their_signature(store: Arc<dyn Store>) {
     fixture.apply(vec![superseded(&new)]);
     let signed = with_events(&fixture, &attestation(1));
     assert_eq!(
-        store.store_signature(attestation_id(1), signed).await.unwrap(),
+        store.store_signature(claim, signed).await.unwrap(),
         SignatureStored::Done
     );
     let bodies: Vec<_> = store.events_after(head, 10).await.unwrap();
@@ -247,13 +248,14 @@ pub(super) async fn one_of_many_signatures_is_stored(store: Arc<dyn Store>) {
     let fixture = Fixture::with_a_key(Arc::clone(&store)).await;
     let record = attestation(1);
     insert(&store, record.clone()).await;
+    let claim = fixture.claim(1).await;
     let tasks: Vec<_> = (0..16_u64)
         .map(|n| {
             let (store, new) = (Arc::clone(&store), fixture.signed_attestation(100 + n));
             let signed = fixture.signed(&record, "key-1");
             tokio::spawn(async move {
                 insert(&store, new).await;
-                store.store_signature(attestation_id(1), signed).await.unwrap()
+                store.store_signature(claim, signed).await.unwrap()
             })
         })
         .collect();
@@ -267,7 +269,11 @@ pub(super) async fn one_of_many_signatures_is_stored(store: Arc<dyn Store>) {
     assert_eq!(done, 1);
     assert_eq!(store.verify().await.unwrap().ledger_entries, 17);
     let signed = fixture.signed(&record, "key-1");
-    let nobody = store.store_signature(attestation_id(9), signed).await.unwrap();
+    let nobody = Claim {
+        attestation: attestation_id(9),
+        ..claim
+    };
+    let nobody = store.store_signature(nobody, signed).await.unwrap();
     assert_eq!(nobody, SignatureStored::NotFound);
 }
 
@@ -341,31 +347,6 @@ pub(super) async fn a_repeated_request_is_answered_from_memory(store: Arc<dyn St
         stored += usize::from(task.await.unwrap());
     }
     assert_eq!(stored, 1);
-}
-
-pub(super) async fn attempts_are_counted_until_signed(store: Arc<dyn Store>) {
-    let fixture = Fixture::with_a_key(Arc::clone(&store)).await;
-    let record = attestation(1);
-    insert(&store, record.clone()).await;
-    store
-        .note_attempt(record.id, attempt(AttestationState::Failed, 60))
-        .await
-        .unwrap();
-    let found = store.attestation(record.id).await.unwrap().unwrap();
-    assert_eq!(found.state, AttestationState::Failed);
-    assert_eq!((found.attempts.count, found.attempts.last_at), (2, Some(at(60))));
-    assert_eq!(found.attempts.next_at, None);
-
-    let signed = fixture.signed(&record, "key-1");
-    store.store_signature(record.id, signed).await.unwrap();
-    let signed = store.attestation(record.id).await.unwrap();
-    store
-        .note_attempt(record.id, attempt(AttestationState::Failed, 90))
-        .await
-        .unwrap();
-    assert_eq!(store.attestation(record.id).await.unwrap(), signed);
-    let nonsense = attempt(AttestationState::Signed, 90);
-    assert!(store.note_attempt(record.id, nonsense).await.is_err());
 }
 
 pub(super) async fn lists_are_filtered_and_paged(store: Arc<dyn Store>) {

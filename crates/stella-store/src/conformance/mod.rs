@@ -8,6 +8,7 @@ mod attestations;
 mod events;
 pub mod fixture;
 mod proofs;
+mod queue;
 mod rest;
 
 use std::sync::Arc;
@@ -49,11 +50,15 @@ where
         attestations::an_equal_signature_enters_the_ledger_once,
         attestations::an_import_enters_no_ledger,
         attestations::a_repeated_request_is_answered_from_memory,
-        attestations::attempts_are_counted_until_signed,
         attestations::lists_are_filtered_and_paged,
         attestations::lookups,
         attestations::queue_figures,
         attestations::the_latest_verdict_stays,
+        queue::attempts_are_counted_until_signed,
+        queue::of_many_who_want_a_record_one_claims_it,
+        queue::a_claim_that_was_taken_over_finishes_nothing,
+        queue::the_newest_signatures_tell_how_late_they_came,
+        queue::the_oldest_comes_first_of_what_is_asked_for,
         proofs::an_address_stands_for_its_parts_in_their_order,
         proofs::only_what_is_signed_is_part_of_a_proof,
         proofs::lists_and_prefixes,
@@ -62,5 +67,6 @@ where
         rest::tries_of_a_pin_are_counted_until_they_are_answered,
         rest::log_is_filtered_and_trimmed,
         rest::describes_itself,
+        rest::of_several_one_leads,
     );
 }

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use stella_core::digest::Sha256;
@@ -169,4 +170,31 @@ pub(super) async fn describes_itself(store: Arc<dyn Store>) {
     let filled = store.verify().await.unwrap();
     assert_eq!((empty.events, filled.events), (0, 4));
     assert_ne!(empty.chain_head, filled.chain_head);
+}
+
+pub(super) async fn of_several_one_leads(store: Arc<dyn Store>) {
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { store.lead("trim").await.unwrap() })
+        })
+        .collect();
+    let mut leading = Vec::new();
+    for task in tasks {
+        leading.extend(task.await.unwrap());
+    }
+    assert_eq!(leading.len(), 1);
+    assert!(leading[0].stands().await);
+    let other = store.lead("another duty").await.unwrap();
+    assert!(other.is_some());
+    assert!(store.lead("trim").await.unwrap().is_none());
+    drop(leading);
+    // A server may take a moment to notice that its client has gone.
+    for _ in 0..1000 {
+        if store.lead("trim").await.unwrap().is_some() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("nobody can lead any more");
 }

@@ -11,8 +11,7 @@ use super::writer::Commit;
 use super::{PostgresStore, attestation_rows as rows, events, ledger};
 use crate::{
     Attempt, AttestationFilter, AttestationRow, AttestationState, AttestationStore, IdempotencyRow, Inserted,
-    LedgerEntry, LedgerKey, NewAttestation, Outcome, QueueFigures, Result, SignatureStored, Signed,
-    SignedHere, StoreError, VerdictRow,
+    LedgerEntry, LedgerKey, NewAttestation, Outcome, Result, Signed, SignedHere, StoreError, VerdictRow,
 };
 
 #[async_trait]
@@ -20,22 +19,6 @@ impl AttestationStore for PostgresStore {
     async fn insert_attestation(&self, new: NewAttestation) -> Result<Inserted> {
         self.writer
             .write(new, |commit, new| Box::pin(insert(commit, new)))
-            .await
-    }
-
-    async fn store_signature(&self, id: AttestationId, signed: Signed) -> Result<SignatureStored> {
-        self.writer
-            .write((id, signed), |commit, (id, signed)| {
-                Box::pin(store_signature(commit, *id, signed))
-            })
-            .await
-    }
-
-    async fn note_attempt(&self, id: AttestationId, attempt: Attempt) -> Result<()> {
-        self.writer
-            .write((id, attempt), |commit, (id, attempt)| {
-                Box::pin(note_attempt(&commit.conn, *id, attempt))
-            })
             .await
     }
 
@@ -90,26 +73,6 @@ impl AttestationStore for PostgresStore {
     async fn idempotent(&self, identity: &str, key: &str) -> Result<Option<IdempotencyRow>> {
         let conn = self.readers.reader().await?;
         idempotent(&conn, identity, key).await
-    }
-
-    async fn queue(&self) -> Result<QueueFigures> {
-        let conn = self.readers.reader().await?;
-        let sql = "SELECT state, COUNT(*) AS number, MIN(created_at) AS oldest
-                   FROM signer.attestations GROUP BY state";
-        let mut figures = QueueFigures::default();
-        for row in conn.all(sql, &[]).await? {
-            let number = row.count("number")?;
-            match row.column("state")? {
-                "recorded" => {
-                    figures.recorded = number;
-                    figures.oldest_unsigned = row.time_or_null("oldest")?;
-                }
-                "signed" => figures.signed = number,
-                "failed" => figures.failed = number,
-                _ => figures.held = number,
-            }
-        }
-        Ok(figures)
     }
 
     async fn note_verdicts(&self, verdicts: Vec<VerdictRow>) -> Result<()> {
@@ -233,31 +196,8 @@ async fn insert_subjects(conn: &Conn, new: &NewAttestation) -> Result<()> {
     Ok(())
 }
 
-async fn store_signature(commit: &mut Commit, id: AttestationId, signed: &Signed) -> Result<SignatureStored> {
-    let sql = "SELECT state FROM signer.attestations WHERE id = $1";
-    let Some(row) = commit.conn.first(sql, &[&id.0]).await? else {
-        return Ok(SignatureStored::NotFound);
-    };
-    if row.column::<&str>("state")? == "signed" {
-        return Ok(SignatureStored::AlreadySigned);
-    }
-    match moved(&commit.conn, signed).await? {
-        Moved::Nothing => {}
-        Moved::Key => return Ok(SignatureStored::KeyMoved),
-        Moved::Head => return Ok(SignatureStored::HeadMoved),
-    }
-    let sql = "UPDATE signer.attestations
-               SET state = 'signed', envelope = $2, key_id = $3, signed_at = $4, next_attempt_at = NULL
-               WHERE id = $1";
-    let key = signed.by.as_ref().map(|by| by.key_id.as_str());
-    let params: [&(dyn ToSql + Sync); 4] = [&id.0, &signed.envelope, &key, &At(signed.recorded_at)];
-    commit.conn.execute(sql, &params).await?;
-    enter(commit, id, signed).await?;
-    Ok(SignatureStored::Done)
-}
-
 /// What goes with every new signature.
-async fn enter(commit: &mut Commit, id: AttestationId, signed: &Signed) -> Result<()> {
+pub(super) async fn enter(commit: &mut Commit, id: AttestationId, signed: &Signed) -> Result<()> {
     ledger::enter(commit, id, signed).await?;
     match &signed.events {
         Some(append) => events::write(commit, append).await,
@@ -266,13 +206,13 @@ async fn enter(commit: &mut Commit, id: AttestationId, signed: &Signed) -> Resul
 }
 
 /// What changed since the signature was decided on.
-enum Moved {
+pub(super) enum Moved {
     Nothing,
     Key,
     Head,
 }
 
-async fn moved(conn: &Conn, signed: &Signed) -> Result<Moved> {
+pub(super) async fn moved(conn: &Conn, signed: &Signed) -> Result<Moved> {
     if let Some(by) = &signed.by
         && key_moved(conn, by).await?
     {
@@ -292,20 +232,7 @@ async fn key_moved(conn: &Conn, by: &SignedHere) -> Result<bool> {
     Ok(version != Some(by.key_version))
 }
 
-/// Late news of a failure does not touch what was signed meanwhile.
-async fn note_attempt(conn: &Conn, id: AttestationId, attempt: &Attempt) -> Result<()> {
-    let sql = "UPDATE signer.attestations
-               SET state = $2, attempts = attempts + 1, last_error = $3, last_attempt_at = $4,
-                   next_attempt_at = $5
-               WHERE id = $1 AND state <> 'signed'";
-    let state = unsigned(attempt)?.as_str();
-    let (at, next_at) = (At(attempt.at), attempt.next_at.map(At));
-    conn.execute(sql, &[&id.0, &state, &attempt.error, &at, &next_at])
-        .await?;
-    Ok(())
-}
-
-fn unsigned(attempt: &Attempt) -> Result<AttestationState> {
+pub(super) fn unsigned(attempt: &Attempt) -> Result<AttestationState> {
     match attempt.state {
         AttestationState::Signed => Err(StoreError::Corrupt(
             "a failed attempt cannot leave an attestation signed".into(),

@@ -26,6 +26,8 @@ pub struct OpenOptions {
     pub statement_timeout: Duration,
     pub lock_timeout: Duration,
     /// When the server ends a transaction that its client has left alone.
+    /// Shorter than what others wait for its locks: a process that is paused
+    /// in its commit delays them and refuses nobody.
     pub idle_in_transaction_timeout: Duration,
     /// How long a write is tried again after failures that pass.
     pub retry_for: Duration,
@@ -42,7 +44,7 @@ impl Default for OpenOptions {
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(30),
             lock_timeout: Duration::from_secs(10),
-            idle_in_transaction_timeout: Duration::from_secs(30),
+            idle_in_transaction_timeout: Duration::from_secs(5),
             retry_for: Duration::from_secs(10),
             max_batch: 256,
             password_file: None,

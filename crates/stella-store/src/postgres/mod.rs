@@ -15,6 +15,7 @@ mod password;
 mod pins;
 mod projections;
 mod proofs;
+mod queue;
 mod readers;
 mod row;
 mod schema;

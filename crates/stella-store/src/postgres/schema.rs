@@ -12,11 +12,18 @@ pub(super) struct Migration {
 }
 
 /// To change the schema, add one line; what was released is never edited.
-pub(super) const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    oldest_binary: "0.1.0",
-    sql: include_str!("schema_v1.sql"),
-}];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        oldest_binary: "0.1.0",
+        sql: include_str!("schema_v1.sql"),
+    },
+    Migration {
+        version: 2,
+        oldest_binary: "0.1.0",
+        sql: include_str!("schema_v2.sql"),
+    },
+];
 
 const VERSIONS: &str = "CREATE SCHEMA IF NOT EXISTS signer;
     CREATE TABLE IF NOT EXISTS signer.schema_versions (

@@ -5,8 +5,10 @@ use std::path::Path;
 use async_trait::async_trait;
 use stella_core::trust::TrustState;
 
+use super::conn::Conn;
+use super::row::Columns;
 use super::{PostgresStore, events, projections, schema, verify};
-use crate::{Result, StoreDescription, StoreError, Upkeep, VerifyReport};
+use crate::{Lead, Result, StoreDescription, StoreError, Upkeep, VerifyReport};
 
 #[async_trait]
 impl Upkeep for PostgresStore {
@@ -22,7 +24,7 @@ impl Upkeep for PostgresStore {
 
     /// On a connection of its own, which ends with the snapshot.
     async fn verify(&self) -> Result<VerifyReport> {
-        let conn = super::Conn::open(&self.target).await?;
+        let conn = Conn::open(&self.target).await?;
         conn.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0")
             .await?;
         let report = verify::report(&conn).await;
@@ -58,5 +60,27 @@ impl Upkeep for PostgresStore {
                 })
             })
             .await
+    }
+
+    /// An advisory lock of a session of its own: whoever loses the connection
+    /// loses the lead.
+    async fn lead(&self, duty: &str) -> Result<Option<Box<dyn Lead>>> {
+        let conn = Conn::open(&self.target).await?;
+        let sql = "SELECT pg_try_advisory_lock(6004796, hashtext($1)) AS leads";
+        let row = conn.first(sql, &[&duty]).await?;
+        let leads = row.map(|row| row.column("leads")).transpose()?;
+        Ok(match leads {
+            Some(true) => Some(Box::new(Leading(conn))),
+            _ => None,
+        })
+    }
+}
+
+struct Leading(Conn);
+
+#[async_trait]
+impl Lead for Leading {
+    async fn stands(&self) -> bool {
+        self.0.is_sound() && self.0.batch("SELECT 1").await.is_ok()
     }
 }

@@ -10,26 +10,13 @@ use super::writer::Commit;
 use super::{SqliteStore, attestation_rows as rows, events, ledger};
 use crate::{
     Attempt, AttestationFilter, AttestationRow, AttestationState, AttestationStore, IdempotencyRow, Inserted,
-    LedgerEntry, LedgerKey, NewAttestation, Outcome, QueueFigures, Result, SignatureStored, Signed,
-    SignedHere, StoreError, VerdictRow,
+    LedgerEntry, LedgerKey, NewAttestation, Outcome, Result, Signed, SignedHere, StoreError, VerdictRow,
 };
 
 #[async_trait]
 impl AttestationStore for SqliteStore {
     async fn insert_attestation(&self, new: NewAttestation) -> Result<Inserted> {
         self.writer.write(move |commit| insert(commit, &new)).await
-    }
-
-    async fn store_signature(&self, id: AttestationId, signed: Signed) -> Result<SignatureStored> {
-        self.writer
-            .write(move |commit| store_signature(commit, id, &signed))
-            .await
-    }
-
-    async fn note_attempt(&self, id: AttestationId, attempt: Attempt) -> Result<()> {
-        self.writer
-            .write(move |commit| note_attempt(commit.conn, id, &attempt))
-            .await
     }
 
     async fn attestation(&self, id: AttestationId) -> Result<Option<AttestationRow>> {
@@ -86,10 +73,6 @@ impl AttestationStore for SqliteStore {
         self.readers
             .read(move |conn| idempotent(conn, &identity, &key))
             .await
-    }
-
-    async fn queue(&self) -> Result<QueueFigures> {
-        self.readers.read(queue).await
     }
 
     async fn note_verdicts(&self, verdicts: Vec<VerdictRow>) -> Result<()> {
@@ -213,37 +196,8 @@ fn insert_subjects(conn: &Connection, new: &NewAttestation) -> Result<()> {
     Ok(())
 }
 
-fn store_signature(commit: &mut Commit<'_>, id: AttestationId, signed: &Signed) -> Result<SignatureStored> {
-    let sql = "SELECT state FROM signer.attestations WHERE id = ?1";
-    let state: Option<String> = first(commit.conn, sql, [id.to_string()], |row| Ok(row.get("state")?))?;
-    match state.as_deref() {
-        None => return Ok(SignatureStored::NotFound),
-        Some("signed") => return Ok(SignatureStored::AlreadySigned),
-        Some(_) => {}
-    }
-    match moved(commit.conn, signed)? {
-        Moved::Nothing => {}
-        Moved::Key => return Ok(SignatureStored::KeyMoved),
-        Moved::Head => return Ok(SignatureStored::HeadMoved),
-    }
-    execute(
-        commit.conn,
-        "UPDATE signer.attestations
-         SET state = 'signed', envelope = ?2, key_id = ?3, signed_at = ?4, next_attempt_at = NULL
-         WHERE id = ?1",
-        (
-            id.to_string(),
-            &signed.envelope,
-            signed.by.as_ref().map(|by| by.key_id.as_str()),
-            signed.recorded_at.fixed_width(),
-        ),
-    )?;
-    enter(commit, id, signed)?;
-    Ok(SignatureStored::Done)
-}
-
 /// What goes with every new signature.
-fn enter(commit: &mut Commit<'_>, id: AttestationId, signed: &Signed) -> Result<()> {
+pub(super) fn enter(commit: &mut Commit<'_>, id: AttestationId, signed: &Signed) -> Result<()> {
     ledger::enter(commit, id, signed)?;
     match &signed.events {
         Some(append) => events::write(commit, append),
@@ -252,13 +206,13 @@ fn enter(commit: &mut Commit<'_>, id: AttestationId, signed: &Signed) -> Result<
 }
 
 /// What changed since the signature was decided on.
-enum Moved {
+pub(super) enum Moved {
     Nothing,
     Key,
     Head,
 }
 
-fn moved(conn: &Connection, signed: &Signed) -> Result<Moved> {
+pub(super) fn moved(conn: &Connection, signed: &Signed) -> Result<Moved> {
     if let Some(by) = &signed.by
         && key_moved(conn, by)?
     {
@@ -277,25 +231,7 @@ fn key_moved(conn: &Connection, by: &SignedHere) -> Result<bool> {
     Ok(version != Some(by.key_version))
 }
 
-/// Late news of a failure does not touch what was signed meanwhile.
-fn note_attempt(conn: &Connection, id: AttestationId, attempt: &Attempt) -> Result<()> {
-    execute(
-        conn,
-        "UPDATE signer.attestations
-         SET state = ?2, attempts = attempts + 1, last_error = ?3, last_attempt_at = ?4, next_attempt_at = ?5
-         WHERE id = ?1 AND state <> 'signed'",
-        (
-            id.to_string(),
-            unsigned(attempt)?.as_str(),
-            &attempt.error,
-            attempt.at.fixed_width(),
-            text(attempt.next_at),
-        ),
-    )?;
-    Ok(())
-}
-
-fn unsigned(attempt: &Attempt) -> Result<AttestationState> {
+pub(super) fn unsigned(attempt: &Attempt) -> Result<AttestationState> {
     match attempt.state {
         AttestationState::Signed => Err(StoreError::Corrupt(
             "a failed attempt cannot leave an attestation signed".into(),
@@ -332,26 +268,6 @@ fn idempotent(conn: &Connection, identity: &str, key: &str) -> Result<Option<Ide
             at: row.parsed("at")?,
         })
     })
-}
-
-fn queue(conn: &Connection) -> Result<QueueFigures> {
-    let mut figures = QueueFigures::default();
-    let sql = "SELECT state, COUNT(*) AS number, MIN(created_at) AS oldest
-               FROM signer.attestations GROUP BY state";
-    all(conn, sql, [], |row| {
-        let number = row.count("number")?;
-        match row.get::<_, String>("state")?.as_str() {
-            "recorded" => {
-                figures.recorded = number;
-                figures.oldest_unsigned = row.parsed_or_null("oldest")?;
-            }
-            "signed" => figures.signed = number,
-            "failed" => figures.failed = number,
-            _ => figures.held = number,
-        }
-        Ok(())
-    })?;
-    Ok(figures)
 }
 
 fn note_verdict(conn: &Connection, verdict: &VerdictRow) -> Result<()> {

@@ -15,6 +15,7 @@ mod log;
 mod pins;
 mod projections;
 mod proofs;
+mod queue;
 mod readers;
 mod row;
 pub(crate) mod rows;
@@ -43,6 +44,7 @@ pub struct SqliteStore {
     // Dropped before the writer, which as the last one folds the log into the file.
     readers: Readers,
     writer: Writer,
+    led: upkeep::Led,
 }
 
 #[derive(Debug, Clone)]
@@ -93,6 +95,7 @@ impl SqliteStore {
             readers: Readers::new(path.clone(), options.clone()),
             options: options.clone(),
             path,
+            led: Default::default(),
         })
     }
 }

@@ -38,6 +38,11 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         oldest_binary: "0.1.0",
         sql: include_str!("schema_v4.sql"),
     },
+    Migration {
+        version: 5,
+        oldest_binary: "0.1.0",
+        sql: include_str!("schema_v5.sql"),
+    },
 ];
 
 /// "Stel" in the header of every Stella database.

@@ -1,13 +1,15 @@
 //! Describing, checking and mending the store.
 
+use std::collections::HashSet;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use stella_core::trust::TrustState;
 
 use super::row::execute;
 use super::{SqliteStore, attach, events, projections, schema, verify};
-use crate::{Result, StoreDescription, StoreError, Upkeep, VerifyReport};
+use crate::{Lead, Result, StoreDescription, StoreError, Upkeep, VerifyReport};
 
 #[async_trait]
 impl Upkeep for SqliteStore {
@@ -70,5 +72,39 @@ impl Upkeep for SqliteStore {
                 Ok(())
             })
             .await
+    }
+
+    /// Of one process, which alone has the home.
+    async fn lead(&self, duty: &str) -> Result<Option<Box<dyn Lead>>> {
+        let mut led = self.led.lock().unwrap_or_else(PoisonError::into_inner);
+        if !led.insert(duty.to_owned()) {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(Leading {
+            duty: duty.to_owned(),
+            led: Arc::clone(&self.led),
+        })))
+    }
+}
+
+/// Which duties are led just now.
+pub(super) type Led = Arc<Mutex<HashSet<String>>>;
+
+struct Leading {
+    duty: String,
+    led: Led,
+}
+
+#[async_trait]
+impl Lead for Leading {
+    async fn stands(&self) -> bool {
+        true
+    }
+}
+
+impl Drop for Leading {
+    fn drop(&mut self) {
+        let mut led = self.led.lock().unwrap_or_else(PoisonError::into_inner);
+        led.remove(&self.duty);
     }
 }

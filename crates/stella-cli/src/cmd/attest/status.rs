@@ -23,6 +23,16 @@ impl Status {
     }
 }
 
+fn queue(status: &Answer) -> Option<String> {
+    (status.recorded > 0).then(|| match status.drained_in_seconds {
+        Some(seconds) => format!(
+            "{} waiting, {} a minute signed, done in about {seconds} s",
+            status.recorded, status.drained_per_minute
+        ),
+        None => format!("{} waiting, none signed of late", status.recorded),
+    })
+}
+
 fn describe(page: &mut Page, status: &Answer) {
     page.field("target", format!("{} ({})", status.target, status.mode));
     page.field("version", &status.version);
@@ -41,6 +51,7 @@ fn describe(page: &mut Page, status: &Answer) {
         "oldest unsigned",
         status.oldest_unsigned_seconds.map(|s| format!("{s} s")),
     );
+    page.maybe("queue", queue(status));
     page.line("");
     let rows = status.profiles.iter().map(|profile| {
         [

@@ -1,6 +1,7 @@
 //! Attestations: one file a use case.
 
 mod create;
+mod drain;
 mod import;
 mod integrity;
 mod list;
@@ -11,6 +12,8 @@ mod sign;
 mod statement;
 mod test_sign;
 mod withdraw;
+
+pub(in crate::app) use drain::Drain;
 
 pub use create::{CreateOptions, Wait};
 pub use list::AttestationQuery;

@@ -431,10 +431,13 @@ impl App {
 
     fn backoff(&self, attempts: u32) -> Duration {
         let settings = &self.settings.signing;
-        settings
+        let whole = settings
             .retry_first
             .saturating_mul(1_u32.checked_shl(attempts.min(16)).unwrap_or(u32::MAX))
-            .min(settings.retry_max)
+            .min(settings.retry_max);
+        // A part is left out, so that what failed together is not tried in step.
+        let left_out = f64::from(self.chance()) / f64::from(u32::MAX);
+        whole - (whole / 2).mul_f64(left_out)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who is asked for a signature, in which order, and what came of it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use stella_core::id::ProfileName;
@@ -10,7 +10,7 @@ use stella_keys::pool::{BreakerState, Change, Outcome, Role, StoreKind, order};
 use stella_store::LogRow;
 
 use super::stores::{Asked, Moment, of_request, store_of};
-use crate::app::App;
+use crate::app::{App, signers};
 
 /// A key that may be asked now, in one of its stores.
 pub(in crate::app) struct Candidate<'a> {
@@ -162,6 +162,25 @@ impl App {
         Some(change)
     }
 
+    /// Waits until the queue may ask the store of the profile's key. What it
+    /// leaves of the rate is for who asks now.
+    pub(in crate::app) async fn queue_turn(&self, trust: &TrustState, profile: &ProfileName) {
+        let active = trust.active_key(profile, self.not_before(trust));
+        let Some(own) = active.and_then(KeyRecord::own) else {
+            return;
+        };
+        let of_kms = Some(self.settings.kms.aws.requests_per_second / 2);
+        let of_kms = of_kms.filter(|_| signers::scheme(&own.store) == "kms");
+        let asked = Some(self.settings.signing.queue_rate).filter(|rate| *rate > 0);
+        let Some(rate) = of_kms.into_iter().chain(asked).min() else {
+            return;
+        };
+        let store = self.key_store_of(&own.store).unwrap_or_else(|| own.store.clone());
+        let every = Duration::from_secs(1) / rate.max(1);
+        let turn = self.signers.pool.queue_turn(&store, every, self.moment());
+        tokio::time::sleep_until(turn.into()).await;
+    }
+
     pub(super) fn moment(&self) -> Moment {
         Moment {
             now: Instant::now(),
@@ -171,7 +190,7 @@ impl App {
     }
 
     /// For jitter: where there is no randomness, none is needed.
-    fn chance(&self) -> u32 {
+    pub(in crate::app) fn chance(&self) -> u32 {
         let mut bytes = [0; 4];
         match self.entropy.fill(&mut bytes) {
             Ok(()) => u32::from_le_bytes(bytes),

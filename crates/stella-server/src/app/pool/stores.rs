@@ -21,6 +21,8 @@ struct Seen {
     /// When a probe was begun that has not ended.
     probing: Option<Instant>,
     probed: Option<Instant>,
+    /// When the queue may ask it next.
+    queue_turn: Option<Instant>,
 }
 
 impl Seen {
@@ -30,6 +32,7 @@ impl Seen {
             error: String::new(),
             probing: None,
             probed: None,
+            queue_turn: None,
         }
     }
 }
@@ -130,6 +133,17 @@ impl Pool {
                 seen.probing = Some(now);
             }
             begins
+        })
+    }
+
+    /// When the queue may ask it, who asks it no more often than this.
+    pub(super) fn queue_turn(&self, store: &str, every: Duration, moment: Moment) -> Instant {
+        let Moment { now, settings, .. } = moment;
+        self.seen(|all| {
+            let seen = all.entry(store.to_owned()).or_insert_with(|| Seen::new(settings));
+            let turn = seen.queue_turn.map_or(now, |turn| turn.max(now));
+            seen.queue_turn = Some(turn + every);
+            turn
         })
     }
 

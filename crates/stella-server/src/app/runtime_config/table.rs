@@ -197,6 +197,24 @@ pub const SETTINGS: &[Setting] = &[
         "the longest pause between repetitions",
     ),
     in_file(
+        "signing.claim_lifetime",
+        Kind::Duration,
+        |s| span(s.signing.claim_lifetime),
+        "how long no other replica takes a record that one claimed to sign; never less than twice signing.deadline",
+    ),
+    in_file(
+        "signing.claim_batch",
+        ANY,
+        |s| s.signing.claim_batch.to_string(),
+        "unsigned records that a replica claims at once",
+    ),
+    in_file(
+        "signing.queue_rate",
+        ANY,
+        |s| s.signing.queue_rate.to_string(),
+        "unsigned records that a replica has one key store sign in a second at most, 0 for no bound; in AWS KMS never more than half of kms.aws.requestsPerSecond",
+    ),
+    in_file(
         "signing.breaker.failures",
         ANY,
         |s| s.signing.breaker.failures.to_string(),
@@ -339,6 +357,12 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Duration,
         |s| span(s.server.queue_interval),
         "how often unsigned records are looked at",
+    ),
+    in_file(
+        "server.replica",
+        Kind::Text,
+        |s| s.server.replica.clone().unwrap_or_default(),
+        "what this server is called among those that share its store; without one, the host's name",
     ),
     in_file(
         "verify.own_operator",

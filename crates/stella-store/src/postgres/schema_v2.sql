@@ -1,0 +1,12 @@
+-- Who works on which unsigned record, and until when nobody else takes it. A
+-- fence is given once: who held the record before holds it no more.
+
+CREATE TABLE signer.signing_claims (
+    attestation_id UUID PRIMARY KEY REFERENCES signer.attestations(id),
+    replica        TEXT NOT NULL,
+    fence          BIGINT GENERATED ALWAYS AS IDENTITY UNIQUE,
+    expires_at     TIMESTAMPTZ NOT NULL
+);
+
+-- The queue is read from its oldest record on.
+CREATE INDEX idx_attestations_unsigned ON signer.attestations (id) WHERE state <> 'signed';
