@@ -24,6 +24,7 @@ use stella_keys::software::{SEALING_KEY_FILE as SEALING_KEY, SealingKey, Sealing
 use stella_store::{Store, StoreError};
 use uuid::Uuid;
 
+use crate::app::backup::Backups;
 use crate::app::crypto::hsm::Modules;
 use crate::app::local_hsm::Locals;
 use crate::app::replicas::Replica;
@@ -241,6 +242,11 @@ impl Instance {
         mode: OpenMode,
     ) -> Result<Self, InstanceError> {
         keep_out_of_core_dumps();
+        if mode == OpenMode::Server {
+            // Nobody else has the home: what is there was left by a process
+            // that was killed.
+            crate::backup::sweep(&home);
+        }
         let now = SystemClock.now();
         if !clock::is_plausible(now) {
             return Err(InstanceError::Clock(now));
@@ -275,6 +281,7 @@ impl Instance {
             signers,
             modules: Modules::opened_by(Box::new(workers)),
             doctor: Default::default(),
+            backups: Backups::of(home.clone()),
             queued: Default::default(),
             target: Target {
                 place: home.path().display().to_string(),

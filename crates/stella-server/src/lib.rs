@@ -5,6 +5,7 @@
 //! problem document in one place.
 
 pub mod app;
+pub mod backup;
 pub mod clock;
 pub mod config;
 pub mod database;

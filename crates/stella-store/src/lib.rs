@@ -20,6 +20,8 @@ pub mod types;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 
+use std::path::Path;
+
 use async_trait::async_trait;
 use stella_core::digest::Sha256;
 use stella_core::id::{AnchorId, AttestationId, KeyId, TokenId};
@@ -288,6 +290,11 @@ pub trait Upkeep: Send + Sync {
     /// Reads everything: the hash chain, the projections against the fold,
     /// envelopes against their digests, the driver's own integrity check.
     async fn verify(&self) -> Result<VerifyReport>;
+
+    /// Writes all of it, as it was at one moment, into a new file at `to`,
+    /// while others go on writing. `false` where that is the work of the
+    /// database's own tools.
+    async fn snapshot(&self, to: &Path) -> Result<bool>;
 
     /// Writes the projections anew from the events.
     async fn rebuild_projections(&self) -> Result<()>;

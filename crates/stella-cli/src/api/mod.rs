@@ -91,6 +91,22 @@ impl Api {
             .map_err(CliError::from)
     }
 
+    /// The body of the answer as it comes.
+    pub async fn stream(
+        &self,
+        route: &Route,
+        body: &impl Serialize,
+        sink: &mut (dyn FnMut(&[u8]) -> std::io::Result<()> + Send),
+    ) -> Result<(), CliError> {
+        let body = serde_json::to_vec(body)
+            .map_err(|e| CliError::failed("cli.request", format!("the request cannot be written: {e}")))?;
+        let answer = self
+            .client
+            .stream(Method::POST, route.as_str(), &body, sink)
+            .await?;
+        answer.success().map(drop).map_err(CliError::from)
+    }
+
     async fn with_body<T: DeserializeOwned>(
         &self,
         method: Method,

@@ -34,6 +34,8 @@ pub enum ClientError {
     BrokenOff { place: String, why: String },
     #[error("the token was not sent: {0} is plain HTTP, and others could read it on the way")]
     TokenInClear(String),
+    #[error("what came could not be written: {0}")]
+    NotTaken(std::io::Error),
     #[error("the instance answered")]
     Problem(Box<Problem>),
     #[error("the answer ({status}) was not understood: {why}")]
@@ -59,6 +61,7 @@ impl ClientError {
             Failure::Broken(why) => Self::BrokenOff { place, why },
             Failure::TokenInClear => Self::TokenInClear(place),
             Failure::Invalid(why) => Self::Usage(why),
+            Failure::NotTaken(why) => Self::NotTaken(why),
         }
     }
 
@@ -69,7 +72,7 @@ impl ClientError {
             Self::SocketRefuses { .. } | Self::Unreachable { .. } | Self::Untrusted { .. } => {
                 Exit::Unavailable
             }
-            Self::BrokenOff { .. } | Self::NotUnderstood { .. } => Exit::Failed,
+            Self::BrokenOff { .. } | Self::NotUnderstood { .. } | Self::NotTaken(_) => Exit::Failed,
             Self::Problem(problem) => Exit::of_status(problem.status),
             Self::Instance(e) => match &**e {
                 InstanceError::Home(HomeError::InUse(_) | HomeError::ReadOnly { .. }) => Exit::Unavailable,
@@ -107,6 +110,7 @@ impl ClientError {
             Self::BrokenOff { .. } => "client.broken-off",
             Self::TokenInClear(_) => "client.token-in-clear",
             Self::Problem(problem) => &problem.code,
+            Self::NotTaken(_) => "client.not-taken",
             Self::NotUnderstood { .. } => "client.not-understood",
         }
     }
@@ -134,6 +138,7 @@ impl ClientError {
             }
             Self::TokenInClear(_) => "use https://, or the Unix socket of the home (--home)",
             Self::Problem(problem) => return problem.next.clone(),
+            Self::NotTaken(_) => "see that there is room and that the place can be written, and repeat it",
             Self::NotUnderstood { .. } => {
                 "check that the address is a Stella server, and its version: stella attest status"
             }

@@ -15,7 +15,7 @@ pub use error::ClientError;
 pub use response::Response;
 pub use target::{Reached, TargetOptions};
 
-use transport::{Failure, Transport};
+use transport::{Failure, Sink, Transport};
 
 /// Talks to one instance.
 pub struct Client {
@@ -89,7 +89,7 @@ impl Client {
             method,
             body: body.to_vec(),
         };
-        let first = self.transport.send(&request, &self.timeouts).await;
+        let first = self.transport.send(&request, &self.timeouts, None).await;
         let again = match &first {
             Err(Failure::NotSent(_)) => true,
             Err(Failure::Broken(_)) => request.safe_to_repeat,
@@ -97,10 +97,29 @@ impl Client {
         };
         let answer = if again {
             tokio::time::sleep(RETRY_PAUSE).await;
-            self.transport.send(&request, &self.timeouts).await
+            self.transport.send(&request, &self.timeouts, None).await
         } else {
             first
         };
+        answer.map_err(|failure| ClientError::of(failure, &self.reached))
+    }
+
+    /// Once, with the body of a good answer as it comes.
+    pub async fn stream(
+        &self,
+        method: Method,
+        path: &str,
+        body: &[u8],
+        sink: Sink<'_>,
+    ) -> Result<Response, ClientError> {
+        let request = transport::Request {
+            path: path.to_owned(),
+            headers: self.headers(&[])?,
+            safe_to_repeat: false,
+            method,
+            body: body.to_vec(),
+        };
+        let answer = self.transport.send(&request, &self.timeouts, Some(sink)).await;
         answer.map_err(|failure| ClientError::of(failure, &self.reached))
     }
 

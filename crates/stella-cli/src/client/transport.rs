@@ -2,6 +2,7 @@
 //! or twice and ends.
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -45,6 +46,8 @@ pub enum Failure {
     Broken(String),
     TokenInClear,
     Invalid(String),
+    /// What came was not taken here.
+    NotTaken(io::Error),
 }
 
 impl Transport {
@@ -52,16 +55,21 @@ impl Transport {
         Self::Embedded(Box::new(instance))
     }
 
-    pub async fn send(&self, request: &Request, timeouts: &Timeouts) -> Result<Response, Failure> {
+    pub async fn send(
+        &self,
+        request: &Request,
+        timeouts: &Timeouts,
+        sink: Option<Sink<'_>>,
+    ) -> Result<Response, Failure> {
         match self {
             // No timeout: nobody but the person waits, and there is no one
             // else to whom a slow disk could matter.
-            Self::Embedded(instance) => in_process(instance, request).await,
+            Self::Embedded(instance) => in_process(instance, request, sink).await,
             Self::Socket(path) => {
                 let stream = within(timeouts, UnixStream::connect(path)).await?;
-                exchange(stream, request, "localhost", "", timeouts).await
+                exchange(stream, request, "localhost", "", timeouts, sink).await
             }
-            Self::Network(base) => base.send(request, timeouts).await,
+            Self::Network(base) => base.send(request, timeouts, sink).await,
         }
     }
 }
@@ -118,14 +126,27 @@ impl fmt::Display for Base {
 }
 
 impl Base {
-    async fn send(&self, request: &Request, timeouts: &Timeouts) -> Result<Response, Failure> {
+    async fn send(
+        &self,
+        request: &Request,
+        timeouts: &Timeouts,
+        sink: Option<Sink<'_>>,
+    ) -> Result<Response, Failure> {
         let stream = within(timeouts, TcpStream::connect((self.host.as_str(), self.port))).await?;
         if self.tls {
             let stream = timeout(timeouts.connect, tls::connect(stream, &self.host))
                 .await
                 .map_err(|_| Failure::NotSent("TLS: no answer in time".to_owned()))?
                 .map_err(Failure::Tls)?;
-            return exchange(stream, request, self.authority.as_str(), &self.prefix, timeouts).await;
+            return exchange(
+                stream,
+                request,
+                self.authority.as_str(),
+                &self.prefix,
+                timeouts,
+                sink,
+            )
+            .await;
         }
         // What a name resolves to is not known before; the address is.
         let loopback = stream
@@ -134,7 +155,15 @@ impl Base {
         if !loopback && request.headers.contains_key(header::AUTHORIZATION) {
             return Err(Failure::TokenInClear);
         }
-        exchange(stream, request, self.authority.as_str(), &self.prefix, timeouts).await
+        exchange(
+            stream,
+            request,
+            self.authority.as_str(),
+            &self.prefix,
+            timeouts,
+            sink,
+        )
+        .await
     }
 }
 
@@ -158,6 +187,7 @@ async fn exchange<S>(
     host: &str,
     prefix: &str,
     timeouts: &Timeouts,
+    sink: Option<Sink<'_>>,
 ) -> Result<Response, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -169,6 +199,10 @@ where
         .await
         .map_err(|e| Failure::NotSent(e.to_string()))?;
     let connection = tokio::spawn(connection);
+    let late = || {
+        let seconds = timeouts.request.as_secs_f32();
+        Failure::Broken(format!("no answer within {seconds} s"))
+    };
     let answered = timeout(timeouts.request, async {
         let answer = sender.send_request(message).await.map_err(|e| {
             // Hyper's word for "it never went out".
@@ -183,17 +217,68 @@ where
             }
         })?;
         let (parts, body) = answer.into_parts();
-        collect(parts, body).await
+        if parts.status.is_success() && sink.is_some() {
+            return Ok(Answer::Streams(parts, body));
+        }
+        collect(parts, body).await.map(Answer::Whole)
     })
     .await;
+    let answered = match (answered.unwrap_or_else(|_| Err(late())), sink) {
+        (Ok(Answer::Streams(parts, mut body)), Some(sink)) => loop {
+            // Each piece has that long: of all of them nobody knows.
+            match timeout(timeouts.request, body.frame()).await {
+                Err(_) => break Err(late()),
+                Ok(frame) => match pass_on(frame, sink) {
+                    Ok(true) => {}
+                    Ok(false) => break Ok(without_body(parts)),
+                    Err(failure) => break Err(failure),
+                },
+            }
+        },
+        (Ok(Answer::Streams(parts, body)), None) => collect(parts, body).await,
+        (Ok(Answer::Whole(response)), _) => Ok(response),
+        (Err(failure), _) => Err(failure),
+    };
     connection.abort();
-    answered.unwrap_or_else(|_| {
-        let seconds = timeouts.request.as_secs_f32();
-        Err(Failure::Broken(format!("no answer within {seconds} s")))
-    })
+    answered
 }
 
-async fn in_process(instance: &Instance, request: &Request) -> Result<Response, Failure> {
+/// Takes the body of a good answer as it comes.
+pub type Sink<'a> = &'a mut (dyn FnMut(&[u8]) -> io::Result<()> + Send);
+
+enum Answer {
+    Whole(Response),
+    Streams(http::response::Parts, hyper::body::Incoming),
+}
+
+/// Whether more may come.
+fn pass_on<E: fmt::Display>(
+    frame: Option<Result<hyper::body::Frame<Bytes>, E>>,
+    sink: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
+) -> Result<bool, Failure> {
+    match frame {
+        None => Ok(false),
+        Some(Err(e)) => Err(Failure::Broken(e.to_string())),
+        Some(Ok(frame)) => match frame.into_data() {
+            Ok(bytes) => sink(&bytes).map(|()| true).map_err(Failure::NotTaken),
+            Err(_) => Ok(true),
+        },
+    }
+}
+
+fn without_body(parts: http::response::Parts) -> Response {
+    Response {
+        status: parts.status,
+        headers: parts.headers,
+        body: Vec::new(),
+    }
+}
+
+async fn in_process(
+    instance: &Instance,
+    request: &Request,
+    sink: Option<Sink<'_>>,
+) -> Result<Response, Failure> {
     let mut message = build(request, "", Full::new(Bytes::from(request.body.clone())))?;
     message.extensions_mut().insert(Peer::Embedded {
         user: stella_server::user::current(),
@@ -202,8 +287,14 @@ async fn in_process(instance: &Instance, request: &Request) -> Result<Response, 
         Ok(answer) => answer,
         Err(never) => match never {},
     };
-    let (parts, body) = answer.into_parts();
-    collect(parts, body).await
+    let (parts, mut body) = answer.into_parts();
+    match sink {
+        Some(sink) if parts.status.is_success() => {
+            while pass_on(body.frame().await, sink)? {}
+            Ok(without_body(parts))
+        }
+        _ => collect(parts, body).await,
+    }
 }
 
 fn build<B>(request: &Request, prefix: &str, body: B) -> Result<http::Request<B>, Failure> {

@@ -4,6 +4,7 @@
 pub mod anchor;
 pub mod attest;
 pub mod audit;
+pub mod backup;
 pub mod completions;
 pub mod config;
 pub mod crypto;
@@ -89,6 +90,9 @@ verbs! {
     /// What verifiers take along that cannot ask an instance
     #[command(subcommand)]
     Trust(trust::Verb),
+    /// Backups of the home, encrypted
+    #[command(subcommand)]
+    Backup(backup::Verb),
     /// The store
     #[command(subcommand)]
     Db(db::Verb),

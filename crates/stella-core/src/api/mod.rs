@@ -8,6 +8,7 @@
 pub mod anchors;
 pub mod attestations;
 pub mod audit;
+pub mod backup;
 pub mod crypto;
 pub mod doctor;
 pub mod hsm;

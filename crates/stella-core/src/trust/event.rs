@@ -125,6 +125,10 @@ pub enum EventBody {
     TokenRevoked {
         token_id: String,
     },
+    /// A copy of everything, private keys included, went out to these.
+    BackupCreated {
+        recipients: Vec<String>,
+    },
     /// The trust of this moment was signed for offline verifiers. The bundle
     /// bears the number of this event.
     TrustExported {
@@ -225,6 +229,7 @@ impl EventBody {
             Self::AttestationSuperseded { .. } => "ATTESTATION_SUPERSEDED",
             Self::TokenCreated { .. } => "TOKEN_CREATED",
             Self::TokenRevoked { .. } => "TOKEN_REVOKED",
+            Self::BackupCreated { .. } => "BACKUP_CREATED",
             Self::TrustExported { .. } => "TRUST_EXPORTED",
         }
     }

@@ -270,6 +270,7 @@ impl TrustState {
             }
             EventBody::TokenCreated { .. }
             | EventBody::TokenRevoked { .. }
+            | EventBody::BackupCreated { .. }
             | EventBody::TrustExported { .. } => {}
             EventBody::AnchorCreated { .. }
             | EventBody::AnchorUpdated { .. }

@@ -116,6 +116,9 @@ fn every_body() -> Vec<EventBody> {
         EventBody::TokenRevoked {
             token_id: "t".to_owned(),
         },
+        EventBody::BackupCreated {
+            recipients: vec!["age1x".to_owned()],
+        },
     ]
 }
 
@@ -152,7 +155,7 @@ fn every_event_survives_its_canonical_bytes() {
         types.insert(event.body.event_type());
         state.apply(&event).expect("they follow each other");
     }
-    assert_eq!(types.len(), 19, "an event type is missing here");
+    assert_eq!(types.len(), 20, "an event type is missing here");
     assert_eq!(
         (
             state.head,
@@ -160,7 +163,7 @@ fn every_event_survives_its_canonical_bytes() {
             state.withdrawn.len(),
             state.superseded.len()
         ),
-        (22, 0, 1, 1)
+        (23, 0, 1, 1)
     );
     assert_eq!(state.keys[&key_id("k")].version, 16);
 }

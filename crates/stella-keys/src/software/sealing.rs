@@ -136,6 +136,11 @@ impl SealingKey {
         parse(&text).ok_or(SealingKeyError::Malformed(path))
     }
 
+    /// What such a file holds.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        parse(text)
+    }
+
     /// Makes a key and its file, for the owner alone, in this folder.
     ///
     /// The file appears whole or not at all and replaces none; when this

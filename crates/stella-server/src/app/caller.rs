@@ -42,6 +42,8 @@ pub enum Permission {
     ReadStatus,
     /// Have the whole of what is trusted signed, to be taken along.
     ExportTrust,
+    /// Take a copy of everything along, encrypted.
+    TakeBackup,
 }
 
 impl Role {

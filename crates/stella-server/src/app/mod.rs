@@ -4,6 +4,7 @@ pub mod anchors;
 pub mod attest;
 pub mod audit;
 pub mod aws_kms;
+pub mod backup;
 pub mod caller;
 pub mod crypto;
 pub mod error;
@@ -46,6 +47,7 @@ pub struct App {
     pub signers: signers::Signers,
     pub modules: crypto::hsm::Modules,
     pub doctor: crate::doctor::Turn,
+    pub backups: backup::Backups,
     /// Told of what was recorded for the queue to sign at once.
     pub queued: tokio::sync::Notify,
     /// What this server is called among those that share its store.

@@ -95,6 +95,7 @@ pub const TABLE: &[(Method, &str, Access)] = &[
     (Method::POST, "/v1/crypto/hsm/failover", Needs(P::ManageKeys)),
     (Method::POST, "/v1/crypto/hsm/auth/verify", Needs(P::ManageKeys)),
     (Method::POST, "/v1/crypto/hsm/auth/update", Needs(P::ManageKeys)),
+    (Method::POST, "/v1/backups", Needs(P::TakeBackup)),
     (Method::GET, "/v1/attestations", Needs(P::ReadAttestations)),
     (Method::POST, "/v1/attestations", Needs(P::Attest)),
     (Method::POST, "/v1/attestations/import", Needs(P::Attest)),

@@ -5,6 +5,7 @@ pub mod access;
 pub mod anchors;
 pub mod attestations;
 pub mod audit;
+pub mod backups;
 pub mod config;
 pub mod crypto;
 pub mod doctor;
@@ -63,6 +64,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(anchors::add_key))
         .routes(routes!(anchors::revoke_key))
         .routes(routes!(audit::query))
+        .routes(routes!(backups::create))
         .routes(routes!(crypto::providers))
         .routes(routes!(local_hsm::show))
         .routes(routes!(local_hsm::initialize))

@@ -653,6 +653,10 @@ impl Upkeep for MemoryStore {
         })
     }
 
+    async fn snapshot(&self, _: &std::path::Path) -> Result<bool> {
+        Ok(false)
+    }
+
     async fn verify(&self) -> Result<VerifyReport> {
         Ok(VerifyReport {
             ledger_entries: self.tables().ledger.len() as u64,

@@ -98,6 +98,7 @@ impl World {
             signers: Signers::new(Some(sealer)),
             modules: Default::default(),
             doctor: Default::default(),
+            backups: Default::default(),
             queued: Default::default(),
             replica: Replica {
                 name: "one".to_owned(),

@@ -1,5 +1,7 @@
 //! Describing, checking and mending the store.
 
+use std::path::Path;
+
 use async_trait::async_trait;
 use stella_core::trust::TrustState;
 
@@ -29,6 +31,10 @@ impl Upkeep for PostgresStore {
         // Not left open until the connection has closed: it holds locks.
         conn.batch("ROLLBACK").await?;
         Ok(report)
+    }
+
+    async fn snapshot(&self, _: &Path) -> Result<bool> {
+        Ok(false)
     }
 
     async fn rebuild_projections(&self) -> Result<()> {

@@ -41,6 +41,7 @@ use crate::{Result, StoreError};
 /// Several of these, in one process or in many, may be open on one file.
 pub struct SqliteStore {
     path: PathBuf,
+    options: OpenOptions,
     // Dropped before the writer, which as the last one folds the log into the file.
     readers: Readers,
     writer: Writer,
@@ -93,6 +94,7 @@ impl SqliteStore {
         Ok(Self {
             writer: Writer::start(conn, options.max_batch)?,
             readers: Readers::new(path.clone(), options.clone()),
+            options: options.clone(),
             path,
             led: Default::default(),
         })

@@ -1,13 +1,14 @@
 //! Describing, checking and mending the store.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use stella_core::trust::TrustState;
 
 use super::row::execute;
-use super::{SqliteStore, events, projections, schema, verify};
+use super::{SqliteStore, attach, events, projections, schema, verify};
 use crate::{Lead, Result, StoreDescription, StoreError, Upkeep, VerifyReport};
 
 #[async_trait]
@@ -28,6 +29,24 @@ impl Upkeep for SqliteStore {
 
     async fn verify(&self) -> Result<VerifyReport> {
         self.readers.read(|conn| Ok(verify::report(conn))).await
+    }
+
+    /// A connection of its own: what it reads is of one moment, and writers
+    /// wait for no reader.
+    async fn snapshot(&self, to: &Path) -> Result<bool> {
+        let to = to.to_str().map(str::to_owned).ok_or_else(|| {
+            StoreError::Unavailable(format!("{} is no name that SQLite can open", to.display()))
+        })?;
+        let (path, options) = (self.path.clone(), self.options.clone());
+        let copied = tokio::task::spawn_blocking(move || -> Result<()> {
+            let conn = attach(&path, &options)?;
+            conn.execute("VACUUM signer INTO ?1", [to])?;
+            Ok(())
+        });
+        copied
+            .await
+            .map_err(|e| StoreError::Unavailable(format!("the copy broke off: {e}")))??;
+        Ok(true)
     }
 
     async fn rebuild_projections(&self) -> Result<()> {

@@ -235,6 +235,7 @@ fn open_as(path: &Path, version: usize) -> SqliteStore {
         readers: Readers::new(path.to_owned(), options.clone()),
         writer: Writer::start(conn, options.max_batch).unwrap(),
         led: Default::default(),
+        options,
     }
 }
 
