@@ -272,7 +272,7 @@ fn a_replica_that_is_paused_while_it_signs_finishes_nothing_of_another() {
         let mut text = std::fs::read_to_string(&yaml).expect("a configuration");
         text = text.replace("store:", "store:\n  idleInTransactionTimeout: 1s");
         text.push_str(&format!(
-            "\nserver: {{replica: {name}, queueInterval: 50ms}}\n\
+            "\nserver: {{replica: {name}, queueInterval: 50ms, heartbeat: 200ms}}\n\
              signing: {{deadline: 500ms, retryFirst: 50ms, retryMax: 200ms, claimLifetime: 1s}}\n"
         ));
         std::fs::write(&yaml, text).expect("written");
@@ -315,6 +315,8 @@ fn a_replica_that_is_paused_while_it_signs_finishes_nothing_of_another() {
         std::thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(claims(), "0", "they were taken over");
+    two.ok("doctor --check check.attestor.replicas")
+        .says("one was not seen since");
     let ledger = || sql("SELECT count(*) FROM signer.ledger");
     assert_eq!(ledger(), RECORDS.to_string());
     first.send(Signal::CONT);
@@ -325,6 +327,17 @@ fn a_replica_that_is_paused_while_it_signs_finishes_nothing_of_another() {
         std::thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(ledger(), (RECORDS + 1).to_string());
+    let begun = Instant::now();
+    while two
+        .ok("doctor --check check.attestor.replicas")
+        .stdout
+        .contains("not seen")
+    {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "its heart does not beat"
+        );
+    }
     let led = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 6004796";
     assert_eq!(sql(led), "1", "of two servers one leads");
     let report = one.json("db verify");

@@ -22,10 +22,12 @@ use stella_core::trust::anchor::AnchorPolicy;
 use stella_core::trust::decide::anchor;
 use stella_keys::software::{SEALING_KEY_FILE as SEALING_KEY, SealingKey, SealingKeyError};
 use stella_store::{Store, StoreError};
+use uuid::Uuid;
 
 use crate::app::backup::Backups;
 use crate::app::crypto::hsm::Modules;
 use crate::app::local_hsm::Locals;
+use crate::app::replicas::Replica;
 use crate::app::trust::Decision;
 use crate::app::{App, Caller, Target, signers, tokens, trust};
 use crate::clock::{self, SystemClock};
@@ -260,8 +262,16 @@ impl Instance {
             workers: workers.clone(),
             folder: home.path().join("local-hsm"),
         }));
+        let mut process = [0; 16];
+        entropy
+            .fill(&mut process)
+            .map_err(|e| crate::app::Error::internal(e.to_string()))?;
         let app = App {
-            replica: settings.server.replica.clone().unwrap_or_else(host_name),
+            replica: Replica {
+                name: settings.server.replica.clone().unwrap_or_else(host_name),
+                process: Uuid::from_bytes(process),
+                started_at: now,
+            },
             store,
             clock,
             entropy,

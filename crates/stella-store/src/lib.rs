@@ -27,17 +27,34 @@ use stella_core::digest::Sha256;
 use stella_core::id::{AnchorId, AttestationId, KeyId, TokenId};
 use stella_core::time::Timestamp;
 use stella_core::trust::Event;
+use uuid::Uuid;
 
 pub use types::*;
 
 /// Everything a server needs of its storage.
 pub trait Store:
-    EventStore + AttestationStore + QueueStore + ProofStore + TokenStore + PinStore + LogStore + Upkeep
+    EventStore
+    + AttestationStore
+    + QueueStore
+    + ProofStore
+    + TokenStore
+    + PinStore
+    + LogStore
+    + ReplicaStore
+    + Upkeep
 {
 }
 
 impl<T> Store for T where
-    T: EventStore + AttestationStore + QueueStore + ProofStore + TokenStore + PinStore + LogStore + Upkeep
+    T: EventStore
+        + AttestationStore
+        + QueueStore
+        + ProofStore
+        + TokenStore
+        + PinStore
+        + LogStore
+        + ReplicaStore
+        + Upkeep
 {
 }
 
@@ -238,6 +255,20 @@ pub trait PinStore: Send + Sync {
     /// Those of this token and no other, with the tries that had no answer;
     /// says how many PINs there were.
     async fn forget_refused_pins(&self, token_serial: &str) -> Result<u64>;
+}
+
+/// The servers that share a store, as each told of itself.
+#[async_trait]
+pub trait ReplicaStore: Send + Sync {
+    /// Written anew at each heartbeat; rows that nobody wrote since
+    /// `forget_before` go away.
+    async fn note_replica(&self, replica: ReplicaRow, forget_before: Timestamp) -> Result<()>;
+
+    /// By name.
+    async fn replicas(&self) -> Result<Vec<ReplicaRow>>;
+
+    /// The one that ends in good order, if its name is not another's by now.
+    async fn forget_replica(&self, name: &str, process: Uuid) -> Result<()>;
 }
 
 /// The operations log: what the on-call person reads, kept for a while.

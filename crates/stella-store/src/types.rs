@@ -487,6 +487,22 @@ pub struct RefusedPin {
     pub refused_at: Timestamp,
 }
 
+/// A server, as it told of itself. No value of a setting is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicaRow {
+    pub name: String,
+    /// Another one for each start: two servers of one name are told apart.
+    pub process: uuid::Uuid,
+    pub version: String,
+    /// The names of settings that replicas must agree on, each with a digest
+    /// of its value.
+    pub settings: Value,
+    /// Profiles that have an active key with which it cannot sign, and why.
+    pub unable: Value,
+    pub started_at: Timestamp,
+    pub seen_at: Timestamp,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogRow {
     pub at: Timestamp,

@@ -14,6 +14,7 @@ pub mod logs;
 mod page;
 pub mod pool;
 pub mod proof;
+pub mod replicas;
 pub mod runtime_config;
 pub mod signers;
 pub mod status;
@@ -50,7 +51,7 @@ pub struct App {
     /// Told of what was recorded for the queue to sign at once.
     pub queued: tokio::sync::Notify,
     /// What this server is called among those that share its store.
-    pub replica: String,
+    pub replica: replicas::Replica,
     /// What `status` says this instance is.
     pub target: Target,
 }

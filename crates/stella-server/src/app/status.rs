@@ -20,10 +20,7 @@ impl App {
         let queue = self.store.queue().await?;
         let drain = Drain::of(&self.store.newest_signatures(LOOKED_AT).await?, now);
         let withdrawn = self.withdrawn_unsigned(&trust).await?;
-        let mut profiles = Vec::with_capacity(self.settings.profiles.len());
-        for (name, profile) in &self.settings.profiles {
-            profiles.push(self.profile_status(&trust, name, profile).await?);
-        }
+        let profiles = self.profile_statuses(&trust).await?;
         Ok(Status {
             target: self.target.place.clone(),
             mode: self.target.mode.to_owned(),
@@ -60,6 +57,14 @@ impl App {
             chain_head: report.chain_head,
             findings: report.findings,
         })
+    }
+
+    pub(super) async fn profile_statuses(&self, trust: &TrustState) -> Result<Vec<ProfileStatus>> {
+        let mut profiles = Vec::with_capacity(self.settings.profiles.len());
+        for (name, profile) in &self.settings.profiles {
+            profiles.push(self.profile_status(trust, name, profile).await?);
+        }
+        Ok(profiles)
     }
 
     async fn profile_status(

@@ -117,8 +117,8 @@ pub struct SigningSettings {
     /// Records that a replica claims at once.
     pub claim_batch: usize,
     /// Records that a replica's queue has signed in a second by one key store
-    /// at most; 0 for no bound of its own.
-    pub queue_rate: u32,
+    /// at most.
+    pub queue_rate: Option<u32>,
     /// When a key store is left alone, and when it is back.
     pub breaker: BreakerSettings,
 }
@@ -146,6 +146,8 @@ pub struct ServerSettings {
     /// What it is called among the replicas that share its store; the host's
     /// name where none is given.
     pub replica: Option<String>,
+    /// How often it tells the others that it is there.
+    pub heartbeat: Duration,
 }
 
 /// PEM files.
@@ -206,7 +208,7 @@ impl Default for SigningSettings {
             retry_max: Duration::from_secs(600),
             claim_lifetime: Duration::from_secs(30),
             claim_batch: 32,
-            queue_rate: 0,
+            queue_rate: None,
             breaker: BreakerSettings::default(),
         }
     }
@@ -227,6 +229,7 @@ impl Default for ServerSettings {
             log_retention: Duration::from_secs(90 * 86_400),
             queue_interval: Duration::from_secs(5),
             replica: None,
+            heartbeat: Duration::from_secs(5),
         }
     }
 }

@@ -26,6 +26,7 @@ pub fn read(mut section: Section<'_>, server: &mut ServerSettings) -> Result<()>
     section.read("logRetention", &mut server.log_retention, Item::duration)?;
     section.read("queueInterval", &mut server.queue_interval, Item::duration)?;
     section.read("replica", &mut server.replica, |i| i.text().map(Some))?;
+    section.read("heartbeat", &mut server.heartbeat, Item::duration)?;
     section.finish()
 }
 

@@ -11,7 +11,7 @@ pub fn read(mut section: Section<'_>, signing: &mut SigningSettings) -> Result<(
     section.read("retryMax", &mut signing.retry_max, Item::duration)?;
     section.read("claimLifetime", &mut signing.claim_lifetime, Item::duration)?;
     section.read("claimBatch", &mut signing.claim_batch, Item::number)?;
-    section.read("queueRate", &mut signing.queue_rate, Item::number)?;
+    section.read("queueRate", &mut signing.queue_rate, |i| i.number().map(Some))?;
     if let Some(breaker) = section.section("breaker")? {
         read_breaker(breaker, &mut signing.breaker)?;
     }

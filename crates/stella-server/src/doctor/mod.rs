@@ -9,6 +9,7 @@ mod hsm_availability;
 mod key_rotation;
 mod local_hsms;
 mod probe;
+mod replicas;
 mod signing_health;
 mod store_integrity;
 mod verification_health;
@@ -31,6 +32,7 @@ pub const CHECKS: &[Check] = &[
     hsm_availability::CHECK,
     fallback_ready::CHECK,
     store_integrity::CHECK,
+    replicas::CHECK,
     clock::CHECK,
     key_rotation::CHECK,
     anchor_keys::CHECK,

@@ -24,6 +24,7 @@ pub async fn run(app: Arc<App>, stopped: watch::Receiver<bool>) {
     tokio::join!(
         sign(&app, stopped.clone()),
         probe(&app, stopped.clone()),
+        be_seen(&app, stopped.clone()),
         look_after(&app, stopped),
     );
 }
@@ -51,6 +52,22 @@ async fn probe(app: &Arc<App>, mut stopped: watch::Receiver<bool>) {
             () = turned(&mut stopped) => return,
             _ = probes.tick() => probe_stores(app).await,
         }
+    }
+}
+
+async fn be_seen(app: &App, mut stopped: watch::Receiver<bool>) {
+    let mut heart = ticks(app.settings.server.heartbeat);
+    loop {
+        tokio::select! {
+            biased;
+            () = turned(&mut stopped) => break,
+            _ = heart.tick() => if let Err(e) = app.tell_of_itself().await {
+                tracing::warn!(code = %e.code, "the other replicas could not be told of this one: {e}");
+            },
+        }
+    }
+    if let Err(e) = app.take_leave().await {
+        tracing::warn!(code = %e.code, "the other replicas take this one for silent: {e}");
     }
 }
 

@@ -321,7 +321,7 @@ async fn what_failed_together_is_not_tried_again_in_step() {
 #[tokio::test]
 async fn the_queue_asks_a_key_store_no_more_often_than_it_may() {
     let mut settings = Settings::default();
-    settings.signing.queue_rate = 20;
+    settings.signing.queue_rate = Some(20);
     let world = World::with(settings).await.with_key().await;
     queued(&world, 0..7).await;
     let begun = std::time::Instant::now();

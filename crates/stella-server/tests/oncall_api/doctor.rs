@@ -1,9 +1,11 @@
 //! `doctor`: each check, healthy and not.
 
 use serde_json::Value;
+use stella_core::time::Timestamp;
 use stella_core::trust::anchor::AnchorPolicy;
 use stella_core::trust::reason::RevokeReason;
 use stella_keys::hsm::{ErrorClass, PinState};
+use stella_store::ReplicaRow;
 
 use super::*;
 use crate::module::Module;
@@ -384,6 +386,58 @@ async fn the_store_takes_a_write_or_says_why_not() {
         ),
     };
     full.stands(ID, "fail", "df -h").await;
+}
+
+#[tokio::test]
+async fn replicas_that_differ_are_silent_or_cannot_sign_are_told_of() {
+    const ID: &str = "check.attestor.replicas";
+    let api = Api::ready().await;
+    let app = &api.world.app;
+    let none = api.get(&format!("/v1/doctor?all=true&check={ID}")).await.1;
+    assert_eq!(none["checks"][0]["status"], "skip", "{none}");
+
+    app.tell_of_itself().await.expect("told");
+    let own = app.store.replicas().await.expect("replicas").remove(0);
+    let other = |name: &str| ReplicaRow {
+        name: name.to_owned(),
+        process: uuid::Uuid::from_u128(2),
+        ..own.clone()
+    };
+    let note = async |row: ReplicaRow| {
+        let noted = app.store.note_replica(row, Timestamp::from_secs(0)).await;
+        noted.expect("noted");
+    };
+    note(other("two")).await;
+    api.stands(ID, "pass", "").await;
+
+    let mut differs = other("two");
+    differs.settings["signing.deadline"] = "another".into();
+    note(differs).await;
+    let check = api
+        .stands(ID, "warn", "stella config list, here and on two")
+        .await;
+    assert!(
+        check.to_string().contains("other values for signing.deadline\""),
+        "{check}"
+    );
+    let mut unable = other("two");
+    unable.unable = serde_json::json!({"fips": "module primary is down"});
+    note(unable).await;
+    let check = api.stands(ID, "warn", "stella doctor --check").await;
+    assert!(
+        check.to_string().contains("cannot sign for profile fips"),
+        "{check}"
+    );
+    let mut older = other("two");
+    older.version = "0.0.9".to_owned();
+    note(older).await;
+    api.stands(ID, "warn", "stella --version").await;
+    note(other("two")).await;
+    api.world.pass(60);
+    app.tell_of_itself().await.expect("told");
+    let check = api.stands(ID, "warn", "stella doctor, on two").await;
+    assert!(check.to_string().contains("two was not seen since"), "{check}");
+    assert!(!check.to_string().contains(" is down"), "{check}");
 }
 
 #[tokio::test]

@@ -31,6 +31,7 @@ struct Tables {
     log: Vec<LogRow>,
     claims: HashMap<AttestationId, (u64, Timestamp)>,
     fences: u64,
+    replicas: BTreeMap<String, ReplicaRow>,
     /// How often yet the key counts as changed since it was chosen.
     key_moves: u32,
     /// How often yet the head counts as moved since it was decided on.
@@ -616,6 +617,27 @@ impl LogStore for MemoryStore {
 
     async fn trim_log(&self, _: Timestamp) -> Result<u64> {
         Ok(0)
+    }
+}
+
+#[async_trait]
+impl ReplicaStore for MemoryStore {
+    async fn note_replica(&self, replica: ReplicaRow, forget_before: Timestamp) -> Result<()> {
+        let mut tables = self.tables();
+        tables.replicas.retain(|_, known| known.seen_at >= forget_before);
+        tables.replicas.insert(replica.name.clone(), replica);
+        Ok(())
+    }
+
+    async fn replicas(&self) -> Result<Vec<ReplicaRow>> {
+        Ok(self.tables().replicas.values().cloned().collect())
+    }
+
+    async fn forget_replica(&self, name: &str, process: uuid::Uuid) -> Result<()> {
+        self.tables()
+            .replicas
+            .retain(|_, known| known.name != name || known.process != process);
+        Ok(())
     }
 }
 

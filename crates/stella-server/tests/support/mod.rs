@@ -28,6 +28,7 @@ use stella_keys::software::{Sealer, SealingKey};
 use stella_keys::{Sign, SignError};
 use stella_server::app::attest::CreateOptions;
 use stella_server::app::caller::SigningScope;
+use stella_server::app::replicas::Replica;
 use stella_server::app::signers::Signers;
 use stella_server::app::tokens::KnownTokens;
 use stella_server::app::trust::{Decision, Trust};
@@ -99,7 +100,11 @@ impl World {
             doctor: Default::default(),
             backups: Default::default(),
             queued: Default::default(),
-            replica: "one".to_owned(),
+            replica: Replica {
+                name: "one".to_owned(),
+                process: uuid::Uuid::from_u128(1),
+                started_at: clock.now(),
+            },
             target: Target {
                 place: "test".to_owned(),
                 mode: "embedded",

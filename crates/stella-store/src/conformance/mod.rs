@@ -68,5 +68,6 @@ where
         rest::log_is_filtered_and_trimmed,
         rest::describes_itself,
         rest::of_several_one_leads,
+        rest::replicas_are_told_of_until_they_fall_silent,
     );
 }

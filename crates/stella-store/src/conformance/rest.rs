@@ -5,7 +5,7 @@ use serde_json::json;
 use stella_core::digest::Sha256;
 
 use super::fixture::*;
-use crate::{Append, Appended, LogFilter, LogRow, RefusedPin, Store, TokenChange, TokenRow};
+use crate::{Append, Appended, LogFilter, LogRow, RefusedPin, ReplicaRow, Store, TokenChange, TokenRow};
 
 pub(super) async fn tokens_come_with_their_events(store: Arc<dyn Store>) {
     let mut fixture = Fixture::new(Arc::clone(&store));
@@ -197,4 +197,29 @@ pub(super) async fn of_several_one_leads(store: Arc<dyn Store>) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("nobody can lead any more");
+}
+
+pub(super) async fn replicas_are_told_of_until_they_fall_silent(store: Arc<dyn Store>) {
+    let replica = |name: &str, process: u64, seen: u64| ReplicaRow {
+        name: name.into(),
+        process: token_id(process).0,
+        version: "0.1.0".into(),
+        settings: json!({"signing.deadline": "ab"}),
+        unable: json!([]),
+        started_at: at(1),
+        seen_at: at(seen),
+    };
+    let note = async |row: ReplicaRow, before| store.note_replica(row, at(before)).await.unwrap();
+    note(replica("two", 2, 10), 0).await;
+    note(replica("one", 1, 10), 0).await;
+    note(replica("one", 1, 20), 0).await;
+    let both = [replica("one", 1, 20), replica("two", 2, 10)];
+    assert_eq!(store.replicas().await.unwrap(), both);
+    note(replica("one", 3, 30), 11).await;
+    assert_eq!(store.replicas().await.unwrap(), [replica("one", 3, 30)]);
+    // Whoever had the name before it takes it away from nobody.
+    store.forget_replica("one", token_id(1).0).await.unwrap();
+    assert_eq!(store.replicas().await.unwrap().len(), 1);
+    store.forget_replica("one", token_id(3).0).await.unwrap();
+    assert_eq!(store.replicas().await.unwrap(), []);
 }

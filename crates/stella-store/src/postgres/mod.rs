@@ -17,6 +17,7 @@ mod projections;
 mod proofs;
 mod queue;
 mod readers;
+mod replicas;
 mod row;
 mod schema;
 #[cfg(test)]

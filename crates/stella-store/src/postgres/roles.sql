@@ -12,4 +12,4 @@ GRANT UPDATE (revoked_at, last_used_at) ON signer.tokens TO {role};
 GRANT DELETE ON signer.operations_log TO {role};
 GRANT INSERT, UPDATE ON signer.meta, signer.verdicts TO {role};
 GRANT INSERT, UPDATE, DELETE ON signer.trust_anchors, signer.key_history, signer.signing_keys,
-    signer.refused_pins, signer.unanswered_logins, signer.signing_claims TO {role};
+    signer.refused_pins, signer.unanswered_logins, signer.signing_claims, signer.replicas TO {role};

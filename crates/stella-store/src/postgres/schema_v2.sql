@@ -10,3 +10,16 @@ CREATE TABLE signer.signing_claims (
 
 -- The queue is read from its oldest record on.
 CREATE INDEX idx_attestations_unsigned ON signer.attestations (id) WHERE state <> 'signed';
+
+-- The servers that share this store, as each told of itself. Digests of
+-- settings, never their values.
+
+CREATE TABLE signer.replicas (
+    name       TEXT PRIMARY KEY CHECK (name <> ''),
+    process    UUID NOT NULL,
+    version    TEXT NOT NULL,
+    settings   JSON NOT NULL,
+    unable     JSON NOT NULL,
+    started_at TIMESTAMPTZ NOT NULL,
+    seen_at    TIMESTAMPTZ NOT NULL
+);

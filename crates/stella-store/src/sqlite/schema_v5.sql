@@ -10,3 +10,16 @@ CREATE TABLE signer.signing_claims (
 
 -- The queue is read from its oldest record on.
 CREATE INDEX signer.idx_attestations_unsigned ON attestations (id) WHERE state <> 'signed';
+
+-- The servers that share this store, as each told of itself. Digests of
+-- settings, never their values.
+
+CREATE TABLE signer.replicas (
+    name       TEXT NOT NULL PRIMARY KEY CHECK (name <> ''),
+    process    TEXT NOT NULL,
+    version    TEXT NOT NULL,
+    settings   TEXT NOT NULL,
+    unable     TEXT NOT NULL,
+    started_at TEXT NOT NULL,
+    seen_at    TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -151,7 +151,7 @@ impl App {
             attestations: wanted.drain(..at_once).collect(),
             states: round.states.clone(),
             due_by: round.due_by,
-            replica: self.replica.clone(),
+            replica: self.replica.name.clone(),
             now,
             until,
         };

@@ -171,7 +171,7 @@ impl App {
         };
         let of_kms = Some(self.settings.kms.aws.requests_per_second / 2);
         let of_kms = of_kms.filter(|_| signers::scheme(&own.store) == "kms");
-        let asked = Some(self.settings.signing.queue_rate).filter(|rate| *rate > 0);
+        let asked = self.settings.signing.queue_rate;
         let Some(rate) = of_kms.into_iter().chain(asked).min() else {
             return;
         };

@@ -211,8 +211,13 @@ pub const SETTINGS: &[Setting] = &[
     in_file(
         "signing.queue_rate",
         ANY,
-        |s| s.signing.queue_rate.to_string(),
-        "unsigned records that a replica has one key store sign in a second at most, 0 for no bound; in AWS KMS never more than half of kms.aws.requestsPerSecond",
+        |s| {
+            s.signing
+                .queue_rate
+                .map(|rate| rate.to_string())
+                .unwrap_or_default()
+        },
+        "unsigned records that a replica has one key store sign in a second at most; in AWS KMS never more than half of kms.aws.requestsPerSecond",
     ),
     in_file(
         "signing.breaker.failures",
@@ -363,6 +368,12 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Text,
         |s| s.server.replica.clone().unwrap_or_default(),
         "what this server is called among those that share its store; without one, the host's name",
+    ),
+    in_file(
+        "server.heartbeat",
+        Kind::Duration,
+        |s| span(s.server.heartbeat),
+        "how often a server tells those that share its store that it is there, and how it is set up",
     ),
     in_file(
         "verify.own_operator",
