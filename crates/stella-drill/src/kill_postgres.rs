@@ -168,16 +168,23 @@ impl Bed {
                 None => break,
             }
         }
-        let missing = promises.iter().filter(|promise| match promise {
-            Promise::Acknowledged { id, .. } => !good.contains(id),
-            _ => false,
-        });
-        lost.extend(missing.map(|promise| format!("{promise:?}")));
+        for promise in promises {
+            if let Promise::Acknowledged { key, id } = promise
+                && !good.contains(id)
+            {
+                let (status, row) = any.ask("GET", &format!("/v1/attestations/{id}"), &[], "")?;
+                lost.push(match status {
+                    200 => format!("{id} ({key}) is there and not signed: {row}"),
+                    _ => format!("{id} ({key}) is gone: {status} {row}"),
+                });
+            }
+        }
         Ok(())
     }
 
-    /// After logins that were cut off no PIN is tried again before somebody
-    /// says so, or the token would lock itself. Until then it is refused.
+    /// The operator's part. A token whose files are written by a worker that
+    /// is killed may refuse the PIN to another one, and then none is tried
+    /// again before somebody says so.
     fn say_that_the_pin_is_right(&self) {
         let verify = [
             "crypto", "hsm", "auth", "verify", "--force", "--module", "primary",
@@ -227,6 +234,9 @@ fn settings(url: &str, replica: &str, token: &Token, pin: &Path) -> Value {
             "pinFile": pin,
             "env": environment,
             "restartBackoff": {"min": "50ms", "max": "500ms"},
+            // Workers are killed over their login all the time, and this token
+            // never locks.
+            "unansweredLogins": 1_000_000,
         }}},
         "signing": {
             "deadline": "2s",
