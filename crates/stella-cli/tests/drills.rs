@@ -30,9 +30,11 @@ const POSTGRES: kill_postgres::Plan = kill_postgres::Plan {
     seed: 7,
     replicas: 3,
     callers: 3,
+    token: false,
 };
 
-/// Three servers on one PostgreSQL, their workers, and the database.
+/// Three servers on one PostgreSQL, and the database; the long run has
+/// workers with a token as well.
 #[test]
 fn killed_replicas_and_a_killed_database_lose_nothing_acknowledged() {
     let report = kill_postgres::run(Path::new(EXE), &POSTGRES, &|_| {}).expect("the drill goes on");

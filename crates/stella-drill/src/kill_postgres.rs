@@ -33,6 +33,10 @@ pub struct Plan {
     pub replicas: u64,
     /// Those that ask at once.
     pub callers: u64,
+    /// Whether half of them sign on a token, in workers that are killed too.
+    /// SoftHSM writes its files at every login and not in one piece: after
+    /// enough kills it refuses the right PIN.
+    pub token: bool,
 }
 
 /// A server lives at most this long.
@@ -51,7 +55,7 @@ pub struct Bed {
     postgres: Mutex<Postgres>,
     database: String,
     replicas: Vec<Instance>,
-    _token: Token,
+    token: Option<Token>,
     folder: tempfile::TempDir,
 }
 
@@ -85,9 +89,11 @@ impl Bed {
         let role = "CREATE ROLE stella LOGIN";
         postgres.psql(&database, "postgres", role).map_err(Stuck)?;
         let folder = tempfile::Builder::new().prefix("stella-drill-").tempdir()?;
-        let token = Token::soft_hsm("drill");
+        let token = plan.token.then(|| Token::soft_hsm("drill"));
         let pin = folder.path().join("pin");
-        std::fs::write(&pin, token.pin())?;
+        if let Some(token) = &token {
+            std::fs::write(&pin, token.pin())?;
+        }
         let at = |n: u64| Instance::new(exe, &folder.path().join(format!("home-{n}")));
 
         let (owner, url) = (postgres.url(&database), postgres.url_as("stella", &database));
@@ -99,7 +105,10 @@ impl Bed {
             if n > 0 {
                 replica.ok(&["init", "--store", &url, "--sealing-key", &sealing])?;
             }
-            let settings = settings(&url, &format!("replica-{n}"), &token, &pin);
+            let mut settings = settings(&url, &format!("replica-{n}"));
+            if let Some(token) = &token {
+                on_token(&mut settings, token, &pin);
+            }
             std::fs::write(replica.home().join("signer.yaml"), settings.to_string())?;
         }
         let first = at(0).serve(PATIENCE)?;
@@ -114,7 +123,7 @@ impl Bed {
             postgres: Mutex::new(postgres),
             database,
             replicas,
-            _token: token,
+            token,
             folder,
         })
     }
@@ -186,6 +195,9 @@ impl Bed {
     /// is killed may refuse the PIN to another one, and then none is tried
     /// again before somebody says so.
     fn say_that_the_pin_is_right(&self) {
+        if self.token.is_none() {
+            return;
+        }
         let verify = [
             "crypto", "hsm", "auth", "verify", "--force", "--module", "primary",
         ];
@@ -217,27 +229,28 @@ impl Bed {
     }
 }
 
-fn settings(url: &str, replica: &str, token: &Token, pin: &Path) -> Value {
+fn on_token(settings: &mut Value, token: &Token, pin: &Path) {
     let environment: serde_json::Map<_, _> = token
         .environment()
         .iter()
         .map(|(name, value)| (name.clone(), value.as_str().into()))
         .collect();
+    settings["signer"]["profiles"]["fips"]["keyStore"] = "hsm://pkcs11/token/drill?module=primary".into();
+    settings["hsm"] = json!({"modules": {"primary": {
+        "libraryPath": token.module(),
+        "pinFile": pin,
+        "env": environment,
+        "restartBackoff": {"min": "50ms", "max": "500ms"},
+        // Workers are killed over their login all the time, and this token
+        // never locks.
+        "unansweredLogins": 1_000_000,
+    }}});
+}
+
+fn settings(url: &str, replica: &str) -> Value {
     json!({
         "store": {"url": url},
-        "signer": {"profiles": {"fips": {
-            "algorithm": "ecdsa-p256",
-            "keyStore": "hsm://pkcs11/token/drill?module=primary",
-        }}},
-        "hsm": {"modules": {"primary": {
-            "libraryPath": token.module(),
-            "pinFile": pin,
-            "env": environment,
-            "restartBackoff": {"min": "50ms", "max": "500ms"},
-            // Workers are killed over their login all the time, and this token
-            // never locks.
-            "unansweredLogins": 1_000_000,
-        }}},
+        "signer": {"profiles": {"fips": {"algorithm": "ecdsa-p256", "keyStore": "software://"}}},
         "signing": {
             "deadline": "2s",
             "retryFirst": "200ms",

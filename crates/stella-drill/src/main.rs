@@ -51,6 +51,9 @@ enum Name {
         /// Those that ask at once
         #[arg(long, default_value_t = 6)]
         callers: u64,
+        /// Sign in software alone, without a token and its workers
+        #[arg(long)]
+        software: bool,
     },
     /// The faults of hardware keys, one by one, while callers sign
     Hsm {
@@ -98,6 +101,7 @@ fn run(drill: &Drill) -> Result<Report> {
             seed,
             replicas,
             callers,
+            software,
         } => {
             let bar = ProgressBar::new(kills + crashes).with_style(style());
             let plan = kill_postgres::Plan {
@@ -106,6 +110,7 @@ fn run(drill: &Drill) -> Result<Report> {
                 seed,
                 replicas,
                 callers,
+                token: !software,
             };
             let report =
                 kill_postgres::run(&drill.exe.canonicalize()?, &plan, &|done| bar.set_position(done));
