@@ -3,9 +3,16 @@
 //! `tests/replay.rs` runs them over the corpus with the ordinary tests.
 #![allow(clippy::unwrap_used, reason = "a broken promise is to panic here")]
 
+#[allow(dead_code, reason = "the server that owns it uses the rest")]
+#[path = "../../stella-server/src/backup/age/mod.rs"]
+mod age;
+mod backup;
 #[allow(dead_code, unused_imports, reason = "the server that owns it uses the rest")]
 #[path = "../../stella-server/src/config/mod.rs"]
 mod config;
+#[allow(dead_code, reason = "the server that owns it uses the rest")]
+#[path = "../../stella-server/src/entropy.rs"]
+mod entropy;
 mod keys;
 mod merkle;
 #[allow(dead_code, reason = "the tests that own it use the rest")]
@@ -27,6 +34,7 @@ type Target = (&'static str, fn(&[u8]));
 /// To add one: a function, a line here, a file in `fuzz/fuzz_targets/`, a
 /// folder with a few seeds in `fuzz/corpus/`.
 pub static TARGETS: &[Target] = &[
+    ("backup", backup::age),
     ("bundle", targets::bundle),
     ("canonical", targets::canonical),
     ("config", settings::config),
@@ -49,6 +57,7 @@ pub static TARGETS: &[Target] = &[
     ("wire", wire::wire),
 ];
 
+pub use backup::seed as backup_seed;
 pub use keys::{sealed_seeds, signature_seeds, verifies};
 pub use merkle::seeds as merkle_seeds;
 pub use settings::configures;

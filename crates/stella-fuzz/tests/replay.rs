@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use stella_fuzz::{
-    TARGETS, configures, merkle_seeds, proof_seed, readers, run, sealed_seeds, seeds, signature_seeds,
-    trust_seeds, verifies,
+    TARGETS, backup_seed, configures, merkle_seeds, proof_seed, readers, run, sealed_seeds, seeds,
+    signature_seeds, trust_seeds, verifies,
 };
 
 fn fuzz() -> PathBuf {
@@ -75,6 +75,7 @@ fn the_trust_bundles_of_the_corpus_are_those_of_this_version() {
 
 #[test]
 fn the_keys_and_proofs_of_the_corpus_are_those_of_this_version() {
+    are_kept("backup", &[backup_seed()]);
     are_kept("sealed_key", sealed_seeds());
     are_kept("merkle", &merkle_seeds());
     let folder = fuzz().join("corpus/signature");
