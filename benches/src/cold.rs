@@ -34,7 +34,7 @@ pub fn run(effort: &Effort) -> Result<(), String> {
         contenders.push(peer);
     }
     for contender in &mut contenders {
-        contender.peak = Some(peak(effort, &(contender.command)())?);
+        contender.peak = Some(peak(&effort.exe, &(contender.command)())?);
     }
     for _ in 0..effort.rounds {
         for contender in &mut contenders {
@@ -236,10 +236,10 @@ impl<'a> Contender<'a> {
 
 /// Peak resident memory in MiB: the kernel tells it of all children together,
 /// so each command has a parent of its own.
-fn peak(effort: &Effort, command: &Command) -> Result<f64, String> {
+pub fn peak(exe: &Path, command: &Command) -> Result<f64, String> {
     let own = std::env::current_exe().map_err(|e| e.to_string())?;
     let mut parent = Command::new(own);
-    parent.arg("--exe").arg(&effort.exe).args(["peak", "--"]);
+    parent.arg("--exe").arg(exe).args(["peak", "--"]);
     parent.arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {

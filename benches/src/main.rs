@@ -1,5 +1,6 @@
 //! `./bench NAME`.
 
+mod bulk;
 mod cold;
 mod figures;
 mod hsm;
@@ -65,6 +66,21 @@ enum Name {
         /// How long each contender runs in a round
         #[arg(long, default_value_t = 2000)]
         turn_ms: u64,
+        /// Only on this store
+        #[arg(long, value_parser = ["sqlite", "postgres"])]
+        store: Option<String>,
+    },
+    /// A file of bundles judged offline on all cores, beside bare signature
+    /// checks on as many
+    Bulk {
+        #[arg(long, default_value_t = 100_000)]
+        bundles: u32,
+        /// Size of each statement
+        #[arg(long, default_value_t = 2048)]
+        statement_bytes: usize,
+        /// How long the bare checks run in a round
+        #[arg(long, default_value_t = 2000)]
+        turn_ms: u64,
     },
     #[command(hide = true)]
     BareServer { algorithm: String },
@@ -106,11 +122,24 @@ fn main() -> ExitCode {
         Name::Http {
             statement_bytes,
             turn_ms,
+            store,
         } => http::run(&http::Effort {
+            store,
             rounds: bench.rounds.max(1),
             turn: Duration::from_millis(turn_ms),
             statement_bytes,
             exe: bench.exe,
+        }),
+        Name::Bulk {
+            bundles,
+            statement_bytes,
+            turn_ms,
+        } => bulk::run(&bulk::Effort {
+            rounds: bench.rounds.max(1),
+            exe: bench.exe,
+            bundles,
+            statement_bytes,
+            turn: Duration::from_millis(turn_ms),
         }),
         Name::BareServer { algorithm } => http::bare_server(&algorithm),
         Name::RawModule { module, label, pin } => hsm::raw_module(&module, &label, &pin),

@@ -99,13 +99,13 @@ fn one(algorithm: Algorithm, payload: &[u8], effort: &Effort) -> Result<(), Stri
 
 /// The signature check with nothing around it. AWS-LC's own parsed key where
 /// it knows the algorithm, so that the limit is the library's and not ours.
-enum Bare {
+pub enum Bare {
     Parsed(ParsedPublicKey),
     Ours(PublicKey),
 }
 
 impl Bare {
-    fn of(key: &PublicKey) -> Result<Self, String> {
+    pub fn of(key: &PublicKey) -> Result<Self, String> {
         let algorithm: &'static dyn VerificationAlgorithm = match key.algorithm().id() {
             "SHA256-ED25519" => &ED25519,
             "SHA256-ECDSA-P256" => &ECDSA_P256_SHA256_ASN1,
@@ -116,7 +116,7 @@ impl Bare {
         parsed.map(Self::Parsed).map_err(|e| e.to_string())
     }
 
-    fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+    pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         match self {
             Self::Parsed(key) => key.verify_sig(message, signature).is_ok(),
             Self::Ours(key) => key.verify(message, signature).is_ok(),
@@ -220,7 +220,7 @@ impl World {
 }
 
 /// A CycloneDX statement of about this size.
-fn statement(bytes: usize) -> Result<Vec<u8>, String> {
+pub fn statement(bytes: usize) -> Result<Vec<u8>, String> {
     let subject = Subject {
         name: Some(PURL.to_owned()),
         digest: DigestSet::parse_spec(&format!("sha256:{HEX}")).map_err(|e| e.to_string())?,

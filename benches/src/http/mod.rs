@@ -9,6 +9,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use stella_testkit::postgres::Postgres;
+
 use crate::figures::{figure, median, ratio};
 
 pub use bare::serve as bare_server;
@@ -20,6 +22,8 @@ pub struct Effort {
     pub turn: Duration,
     pub statement_bytes: usize,
     pub exe: PathBuf,
+    /// Only this one.
+    pub store: Option<String>,
 }
 
 const CONNECTIONS: [usize; 3] = [1, 8, 64];
@@ -30,7 +34,70 @@ const ALGORITHMS: [&str; 2] = ["ecdsa-p256", "ed25519"];
 pub fn run(effort: &Effort) -> Result<(), String> {
     let folder = tempfile::tempdir_in(".").map_err(text)?;
     figure("http.fsync", fsyncs(folder.path(), effort.turn)?, "1/s");
-    let server = Server::start(&effort.exe, folder.path(), &ALGORITHMS)?;
+    let stores = ["sqlite", "postgres"];
+    let wanted = |store: &str| effort.store.as_deref().is_none_or(|only| only == store);
+    for store in stores.iter().filter(|store| wanted(store)) {
+        let home = folder.path().join(store);
+        std::fs::create_dir(&home).map_err(text)?;
+        match *store {
+            "sqlite" => beside_bare(
+                effort,
+                store,
+                Server::start(&effort.exe, &home, &ALGORITHMS, None)?,
+            )?,
+            _ => {
+                // Its own folder is where temporary files are: name one on the
+                // same disk to compare the two.
+                let database = Postgres::start();
+                figure("http.postgres.inserts", inserts(&database, effort)?, "1/s");
+                let url = set_up(&effort.exe, &home, &database)?;
+                beside_bare(
+                    effort,
+                    store,
+                    Server::start(&effort.exe, &home, &ALGORITHMS, Some(&url))?,
+                )?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A new database that servers may use; its URL.
+fn set_up(exe: &Path, home: &Path, postgres: &Postgres) -> Result<String, String> {
+    let database = postgres.database();
+    postgres.psql(&database, "postgres", "CREATE ROLE stella LOGIN")?;
+    let owner = postgres.url(&database);
+    server::said(
+        exe,
+        home,
+        &["db", "migrate", "--store", &owner, "--service", "stella"],
+    )?;
+    Ok(postgres.url_as("stella", &database))
+}
+
+/// Rows of the size of an attestation a second, in multi-row statements of as
+/// many as there are callers at most, each durable before the next.
+fn inserts(postgres: &Postgres, effort: &Effort) -> Result<f64, String> {
+    let database = postgres.database();
+    let row = format!("(gen_random_uuid(), repeat('x', {}))", 3 * effort.statement_bytes);
+    let sql = |sql: &str| postgres.psql(&database, "postgres", sql);
+    sql("CREATE TABLE rows (id UUID PRIMARY KEY, body TEXT)")?;
+    let insert = format!("INSERT INTO rows VALUES {};", vec![row; MOST].join(","));
+    let batches = 50;
+    let file = tempfile::NamedTempFile::new().map_err(text)?;
+    std::fs::write(file.path(), insert.repeat(batches)).map_err(text)?;
+    let begun = Instant::now();
+    let mut psql = postgres.program("psql");
+    psql.args(["-XqtA", "-U", "postgres", "-d", &database, "-f"])
+        .arg(file.path());
+    let status = psql.status().map_err(text)?;
+    if !status.success() {
+        return Err(format!("psql ended with {status}"));
+    }
+    Ok((batches * MOST) as f64 / begun.elapsed().as_secs_f64())
+}
+
+fn beside_bare(effort: &Effort, store: &str, server: Server) -> Result<(), String> {
     let mut load = Load::new(effort.statement_bytes)?;
     for algorithm in ALGORITHMS {
         let bare = bare::Bare::start(algorithm)?;
@@ -44,7 +111,7 @@ pub fn run(effort: &Effort) -> Result<(), String> {
                 waited.extend(turn.waited);
             }
             let (ours, limit) = (median(ours), median(limit));
-            let name = format!("http.sqlite.{algorithm}.{connections}");
+            let name = format!("http.{store}.{algorithm}.{connections}");
             figure(&format!("{name}.bare"), limit, "1/s");
             figure(&format!("{name}.rate"), ours, "1/s");
             percentiles(&name, waited);
@@ -52,7 +119,7 @@ pub fn run(effort: &Effort) -> Result<(), String> {
             top = ours;
         }
         let half = load.paced(&server.target(algorithm), MOST, top / 2.0, effort.turn * 4)?;
-        let name = format!("http.sqlite.{algorithm}.at-half");
+        let name = format!("http.{store}.{algorithm}.at-half");
         figure(&format!("{name}.rate"), half.rate, "1/s");
         percentiles(&name, half.waited);
     }

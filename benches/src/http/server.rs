@@ -11,20 +11,32 @@ use super::{target, text};
 pub struct Server {
     exe: PathBuf,
     home: PathBuf,
-    child: Child,
+    child: Option<Child>,
     port: u16,
     token: String,
 }
 
 impl Server {
-    /// With a profile, a key and an anchor for each algorithm.
-    pub fn start(exe: &Path, folder: &Path, algorithms: &[&str]) -> Result<Self, String> {
+    /// With a profile, a key and an anchor for each algorithm; in this database,
+    /// or in a file of its own.
+    pub fn start(
+        exe: &Path,
+        folder: &Path,
+        algorithms: &[&str],
+        database: Option<&str>,
+    ) -> Result<Self, String> {
         let exe = exe
             .canonicalize()
             .map_err(|e| format!("{}: {e}", exe.display()))?;
         let home = folder.join("home").canonicalize().unwrap_or(folder.join("home"));
         let stella = |arguments: &[&str]| said(&exe, &home, arguments);
-        stella(&["init", "--no-key"])?;
+        match database {
+            None => stella(&["init", "--no-key"])?,
+            Some(url) => stella(&["init", "--no-key", "--store", url])?,
+        };
+        let store = database
+            .map(|url| format!("store: {{url: \"{url}\"}}\n"))
+            .unwrap_or_default();
         let profiles: Vec<String> = algorithms
             .iter()
             .map(|algorithm| {
@@ -33,9 +45,15 @@ impl Server {
             .collect();
         std::fs::write(
             home.join("signer.yaml"),
-            format!("signer:\n  profiles:\n{}", profiles.concat()),
+            format!("{store}signer:\n  profiles:\n{}", profiles.concat()),
         )
         .map_err(text)?;
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|free| free.local_addr())
+            .map_err(text)?
+            .port();
+        // First: where many share a store, its commands want a server.
+        let mut child = listen(&exe, &home, port)?;
         let mut keys = Vec::new();
         for algorithm in algorithms {
             let key = format!("bench-{algorithm}");
@@ -64,27 +82,10 @@ impl Server {
             "slsaprovenance1",
             "-q",
         ])?;
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|free| free.local_addr())
-            .map_err(text)?
-            .port();
-        let mut child = command(&exe, &home, &["serve", "--listen", &format!("127.0.0.1:{port}")])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(text)?;
-        let begun = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            if begun.elapsed() > PATIENCE || child.try_wait().map_err(text)?.is_some() {
-                let _ = child.kill();
-                return Err("stella serve does not listen".to_owned());
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
         Ok(Self {
             exe,
             home,
-            child,
+            child: child.0.take(),
             port,
             token: token.trim().to_owned(),
         })
@@ -96,20 +97,54 @@ impl Server {
 
     /// What it stored holds.
     pub fn stop(mut self) -> Result<(), String> {
-        self.child.kill().map_err(text)?;
-        self.child.wait().map_err(text)?;
+        if let Some(mut child) = self.child.take() {
+            child.kill().map_err(text)?;
+            child.wait().map_err(text)?;
+        }
         said(&self.exe, &self.home, &["db", "verify"]).map(drop)
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        drop(Listening(self.child.take()));
     }
 }
 
-fn said(exe: &Path, home: &Path, arguments: &[&str]) -> Result<String, String> {
+/// Ends with the bench, however that ends.
+struct Listening(Option<Child>);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn listen(exe: &Path, home: &Path, port: u16) -> Result<Listening, String> {
+    let child = command(exe, home, &["serve", "--listen", &format!("127.0.0.1:{port}")])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(text)?;
+    let mut listening = Listening(Some(child));
+    let begun = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        let ended = match &mut listening.0 {
+            Some(child) => child.try_wait().map_err(text)?.is_some(),
+            None => true,
+        };
+        if begun.elapsed() > PATIENCE || ended {
+            return Err("stella serve does not listen".to_owned());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(listening)
+}
+
+pub fn said(exe: &Path, home: &Path, arguments: &[&str]) -> Result<String, String> {
     let output = command(exe, home, arguments).output().map_err(text)?;
     if !output.status.success() {
         let why = String::from_utf8_lossy(&output.stderr);

@@ -11,6 +11,7 @@ use crate::context::{Context, Global, Outcome};
 use crate::error::CliError;
 use crate::exit::{Exit, TABLE};
 use crate::printer::{Format, Printer};
+use crate::replicas;
 
 /// Sign supply-chain evidence, and gate promotions on verifying it
 #[derive(Parser)]
@@ -36,15 +37,16 @@ pub fn run(arguments: &[OsString]) -> Exit {
     }
     let parsed = command
         .try_get_matches_from(arguments)
-        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, verb(&matches))));
-    let (cli, verb) = match parsed {
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => return refuse(&error, arguments),
     };
-    let context = Context::new(cli.global, program, verb);
-    let outcome = match cli.verb.here(&context) {
-        Ok(outcome) => outcome,
-        Err(verb) => with_runtime(verb, &context),
+    let context = Context::new(cli.global, program, verb(&matches));
+    let outcome = match (replicas::named(&matches), cli.verb.here(&context)) {
+        (_, Ok(outcome)) => outcome,
+        (None, Err(verb)) => with_runtime(verb.run(&context)),
+        (Some(named), Err(_)) => with_runtime(replicas::ask(&context, &named, || again(&matches))),
     };
     match outcome {
         Ok(exit) => exit,
@@ -52,12 +54,19 @@ pub fn run(arguments: &[OsString]) -> Exit {
     }
 }
 
-fn with_runtime(verb: Verb, context: &Context) -> Outcome {
+/// What was typed, parsed once more.
+fn again(matches: &ArgMatches) -> Result<Verb, CliError> {
+    Cli::from_arg_matches(matches)
+        .map(|cli| cli.verb)
+        .map_err(|e| CliError::usage(e.render()))
+}
+
+fn with_runtime(work: impl Future<Output = Outcome>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|e| CliError::failed("cli.runtime", format!("no threads: {e}")))?;
-    runtime.block_on(verb.run(context))
+    runtime.block_on(work)
 }
 
 /// The whole tree, under the name it was called by.

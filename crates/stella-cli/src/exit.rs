@@ -36,7 +36,10 @@ pub const TABLE: &[(Exit, &str)] = &[
         Exit::Unavailable,
         "backend or server unavailable and nothing recorded; safe to repeat",
     ),
-    (Exit::NoAttestation, "the digest has no attestation at all"),
+    (
+        Exit::NoAttestation,
+        "the digest has no attestation at all, or there was nothing to judge",
+    ),
     (Exit::Indeterminate, "the verdict is INDETERMINATE"),
     (Exit::VerificationFailed, "the verdict is FAIL"),
     (

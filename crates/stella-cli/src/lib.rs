@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod args;
+mod bulk;
 pub mod cli;
 pub mod client;
 pub mod cmd;
@@ -14,6 +15,7 @@ pub mod exit;
 mod offline;
 pub mod printer;
 pub mod reference;
+mod replicas;
 mod secret;
 
 use std::ffi::OsString;

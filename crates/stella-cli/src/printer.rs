@@ -4,8 +4,10 @@
 pub mod page;
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
+use serde_json::Value;
 
 pub use page::{Page, Paint};
 
@@ -25,6 +27,8 @@ pub struct Printer {
     pub format: Format,
     pub quiet: bool,
     pub verbose: bool,
+    /// Answers for programs go here instead, to be told with others.
+    pub kept: Option<Arc<Mutex<Value>>>,
     colour: bool,
     colour_on_stderr: bool,
 }
@@ -38,6 +42,7 @@ impl Printer {
             format,
             quiet,
             verbose,
+            kept: None,
             colour: wanted && capable && io::stdout().is_terminal(),
             colour_on_stderr: wanted && capable && io::stderr().is_terminal(),
         }
@@ -45,6 +50,12 @@ impl Printer {
 
     /// The answer to the command: `value` for programs, `page` for people.
     pub fn answer<T: Serialize>(&self, value: &T, page: impl FnOnce(&mut Page)) -> Result<(), CliError> {
+        if let Some(kept) = &self.kept {
+            let value = serde_json::to_value(value)
+                .map_err(|e| CliError::failed("cli.output", format!("the answer cannot be written: {e}")))?;
+            *kept.lock().unwrap_or_else(PoisonError::into_inner) = value;
+            return Ok(());
+        }
         let text = match self.format {
             Format::Table => {
                 let mut text = Page::default();

@@ -9,6 +9,7 @@ use stella_drill::instance::Instance;
 use stella_drill::kill_postgres;
 use stella_drill::kill_sqlite::{Plan, lost, run};
 use stella_drill::promises::Promise;
+use stella_drill::store_faults;
 
 const EXE: &str = env!("CARGO_BIN_EXE_stella");
 
@@ -125,4 +126,35 @@ fn the_drill_on_postgresql_notices_what_is_gone() {
     };
     let found = bed.lost(&[gone]).expect("looked");
     assert!(found.len() == 1 && found[0].contains("caller-0-0"), "{found:?}");
+}
+
+fn on_a_store(only: &str) {
+    let plan = store_faults::Plan {
+        name: "store-faults",
+        callers: 3,
+        hold: Duration::from_millis(800),
+        only: Some(only.to_owned()),
+    };
+    let rows = RefCell::new(Vec::new());
+    let keep = |row: &store_faults::Row, _, _| rows.borrow_mut().push(row.clone());
+    let skip = |fault: &'static str, why: &str| eprintln!("skipped: {fault}: {why}");
+    let report = store_faults::run(Path::new(EXE), &plan, &keep, &skip).expect("the drill goes on");
+    assert!(report.lost.is_empty(), "{report}");
+    for row in rows.into_inner() {
+        assert!(row.acknowledged > 0 && row.back.is_some(), "{row}");
+        let told = row.error.unwrap_or_default();
+        assert!(told.contains("store.unavailable"), "{told}");
+        assert_eq!(row.verify, None, "what is there can be verified all the same");
+    }
+}
+
+/// The long run has more faults, and each for a minute.
+#[test]
+fn a_full_disk_loses_nothing_and_hinders_no_verification() {
+    on_a_store("the disk is full");
+}
+
+#[test]
+fn a_database_that_may_only_be_read_loses_nothing_and_hinders_no_verification() {
+    on_a_store("may only be read");
 }

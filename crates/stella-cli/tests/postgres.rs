@@ -338,8 +338,8 @@ fn a_replica_that_is_paused_while_it_signs_finishes_nothing_of_another() {
             "its heart does not beat"
         );
     }
-    let led = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 6004796";
-    assert_eq!(sql(led), "1", "of two servers one leads");
+    let led = "SELECT count(*), count(DISTINCT objid) FROM pg_locks WHERE locktype = 'advisory' AND classid = 6004796";
+    assert_eq!(sql(led), "2|2", "of two servers one leads in each duty");
     let report = one.json("db verify");
     assert_eq!(report["ok"], true, "{report}");
     for s in [&one, &two] {
@@ -546,4 +546,88 @@ fn on_sqlite_there_is_nothing_to_migrate() {
         .says("sqlite")
         .says("brought up to date when it is opened");
     s.ok("db migrate").says("brought up to date when it is opened");
+}
+
+#[test]
+fn a_command_about_one_host_is_asked_of_the_one_that_is_meant() {
+    let shared = Shared::set_up();
+    let one = shared.home();
+    let two = shared.replica(&one);
+    for (s, name) in [(&one, "a"), (&two, "b")] {
+        let yaml = s.home().join("signer.yaml");
+        let text = std::fs::read_to_string(&yaml).expect("a configuration");
+        let own = format!("{text}server: {{replica: {name}, listen: \"127.0.0.1:0\", heartbeat: 1s}}\n");
+        std::fs::write(&yaml, own).expect("written");
+    }
+    let _a = Serving::start(&one);
+    let b = Serving::start(&two);
+    let token = one
+        .ok("token create --role admin --name ops --expires 1d -q")
+        .stdout;
+    let ops = [("STELLA_TOKEN", token.trim())];
+    let ask = |line: &str| one.run_with(line, &ops);
+
+    let begun = Instant::now();
+    loop {
+        let all = ask("attest reload --replica all -o json").ends(0).json();
+        let names: Vec<_> = all["replicas"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|row| (row["replica"].clone(), row["exit"].clone()))
+            .collect();
+        if names == [("a".into(), 0.into()), ("b".into(), 0.into())] {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "{all}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // Whoever is asked, it is the named one that answers, as if asked itself.
+    for (name, s) in [("a", &one), ("b", &two)] {
+        let there = ask(&format!("doctor --replica {name} -o json")).ends(0).json();
+        let home = s.home().display().to_string();
+        assert!(
+            there["target"].as_str().expect("a target").contains(&home),
+            "{there}"
+        );
+    }
+    let told = ask("crypto hsm status --replica all")
+        .ends(3)
+        .says("no HSM is configured")
+        .stdout;
+    let (a, _) = told.split_once("\n\nreplica b (http://127.0.0.1:").expect("both");
+    assert!(a.starts_with("replica a (http://127.0.0.1:"), "{told}");
+    ask("doctor --replica c").ends(3).says("there are a, b");
+    // A token is still needed, there as here.
+    one.run("doctor --replica b").ends(4);
+
+    // Somebody else answers at the address: nothing is asked of it.
+    let moved = "UPDATE signer.replicas SET url = (SELECT url FROM signer.replicas WHERE name = 'a')";
+    b.send(Signal::STOP);
+    shared
+        .server
+        .psql(&shared.database, "postgres", moved)
+        .expect("moved");
+    ask("attest reload --replica b")
+        .ends(6)
+        .says("replica a answers there")
+        .says("server.advertise");
+    b.send(Signal::CONT);
+    let begun = Instant::now();
+    while ask("attest reload --replica b").code != 0 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "it does not tell its address again"
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    drop(b);
+    while !ask("doctor --replica b").stderr.contains("last heard of") {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it is not missed");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let all = ask("attest reload --replica all -o json").ends(6).json();
+    assert_eq!(all["replicas"][0]["exit"], 0, "{all}");
+    assert_eq!(all["replicas"][1]["exit"], 6, "{all}");
+    assert!(all["replicas"][1]["answer"]["detail"].is_string(), "{all}");
 }

@@ -16,6 +16,7 @@ use crate::{Result, Stuck};
 pub struct Instance {
     exe: PathBuf,
     home: PathBuf,
+    environment: Vec<(String, String)>,
 }
 
 /// How a command ended that may have been killed.
@@ -32,7 +33,15 @@ impl Instance {
         Self {
             exe: exe.into(),
             home: home.into(),
+            environment: Vec::new(),
         }
+    }
+
+    /// Of its processes, beside what each needs.
+    #[must_use]
+    pub fn with_environment(mut self, environment: Vec<(String, String)>) -> Self {
+        self.environment = environment;
+        self
     }
 
     pub fn home(&self) -> &Path {
@@ -46,6 +55,7 @@ impl Instance {
             .env_clear()
             .env("STELLA_HOME", &self.home)
             .env("HOME", "/nonexistent")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

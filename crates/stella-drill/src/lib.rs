@@ -7,6 +7,7 @@ pub mod instance;
 pub mod kill_postgres;
 pub mod kill_sqlite;
 pub mod promises;
+pub mod store_faults;
 
 use std::fmt;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use stella_drill::{Report, Result, hsm, kill_postgres, kill_sqlite};
+use stella_drill::{Report, Result, hsm, kill_postgres, kill_sqlite, store_faults};
 
 /// Long fault and kill drills: exit 0 when nothing was lost
 #[derive(Parser)]
@@ -55,6 +55,10 @@ enum Name {
         #[arg(long)]
         software: bool,
     },
+    /// A full disk under SQLite and under PostgreSQL's tables, while callers sign
+    DiskFull(Faults),
+    /// The faults of a store one by one, while callers sign
+    StoreFaults(Faults),
     /// The faults of hardware keys, one by one, while callers sign
     Hsm {
         /// Those that sign at once
@@ -70,6 +74,19 @@ enum Name {
         #[arg(long)]
         only: Option<String>,
     },
+}
+
+#[derive(clap::Args)]
+struct Faults {
+    /// Those that sign at once
+    #[arg(long, default_value_t = 6)]
+    callers: usize,
+    /// How long each fault lasts
+    #[arg(long, default_value_t = 60_000)]
+    hold_ms: u64,
+    /// Only the faults whose name contains this
+    #[arg(long)]
+    only: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -117,6 +134,8 @@ fn run(drill: &Drill) -> Result<Report> {
             bar.finish_and_clear();
             report
         }
+        Name::DiskFull(faults) => store_faults(drill, "disk-full", faults, Some("disk is full")),
+        Name::StoreFaults(faults) => store_faults(drill, "store-faults", faults, faults.only.as_deref()),
         Name::Hsm {
             callers,
             hold_ms,
@@ -147,6 +166,26 @@ fn run(drill: &Drill) -> Result<Report> {
             report
         }
     }
+}
+
+fn store_faults(drill: &Drill, name: &'static str, faults: &Faults, only: Option<&str>) -> Result<Report> {
+    let plan = store_faults::Plan {
+        name,
+        callers: faults.callers,
+        hold: Duration::from_millis(faults.hold_ms),
+        only: only.map(str::to_owned),
+    };
+    let bar = ProgressBar::new(1).with_style(style());
+    println!("{}", store_faults::HEAD);
+    let done = |row: &store_faults::Row, done, of| {
+        bar.suspend(|| println!("{row}"));
+        bar.set_length(of);
+        bar.set_position(done);
+    };
+    let skipped = |fault: &'static str, why: &str| bar.suspend(|| println!("skipped: {fault}: {why}"));
+    let report = store_faults::run(&drill.exe.canonicalize()?, &plan, &done, &skipped);
+    bar.finish_and_clear();
+    report
 }
 
 fn style() -> ProgressStyle {

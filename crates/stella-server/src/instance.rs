@@ -271,6 +271,7 @@ impl Instance {
                 name: settings.server.replica.clone().unwrap_or_else(host_name),
                 process: Uuid::from_bytes(process),
                 started_at: now,
+                url: Default::default(),
             },
             store,
             clock,
@@ -368,6 +369,9 @@ impl InstanceError {
             | Self::SealingKey(SealingKeyError::Missing(_) | SealingKeyError::Malformed(_)) => {
                 Some("restore sealing.key into the home from your backup, mode 600".to_owned())
             }
+            Self::Store(StoreError::Unavailable(_)) => Some(
+                "see that the store can be reached and has room (df -h), then repeat: nothing was written".to_owned(),
+            ),
             Self::Clock(_) => Some("set it, e.g. timedatectl set-ntp true, then repeat".to_owned()),
             Self::Store(StoreError::Missing(_)) => Some(
                 "restore the database from your backup, or set store.url to where it is; only where nothing was ever kept, remove the folder and run stella init"

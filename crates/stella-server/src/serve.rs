@@ -16,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::config::ServerSettings;
 use crate::http::health::Draining;
 use crate::instance::Instance;
 use crate::logging;
@@ -77,6 +78,17 @@ impl ServeError {
     }
 }
 
+/// Where clients reach this server and no other: as it was told, or where it
+/// listens on one address.
+fn reached_at(settings: &ServerSettings, listening: &Listening, tls: bool) -> Option<String> {
+    if settings.advertise.is_some() {
+        return settings.advertise.clone();
+    }
+    let address = listening.tcp.filter(|a| !a.ip().is_unspecified())?;
+    let scheme = if tls { "https" } else { "http" };
+    Some(format!("{scheme}://{address}"))
+}
+
 /// Serves until SIGTERM or SIGINT, then drains.
 pub async fn serve(instance: Instance, options: ServeOptions) -> Result<(), ServeError> {
     logging::to_stderr();
@@ -127,6 +139,10 @@ pub async fn serve_until(
     }
     if let Some(identity) = identity {
         tokio::spawn(identity.follow(stopped));
+    }
+    if let Some(url) = reached_at(&settings, &listening, acceptor.is_some()) {
+        // Set once: it listens once.
+        let _ = app.replica.url.set(url);
     }
     tell_systemd(NotifyState::Ready);
     tracing::info!(

@@ -13,6 +13,8 @@
 //! * Times and ids come in; a driver has no clock and makes no random bytes.
 
 mod chain;
+#[cfg(test)]
+mod plans;
 pub mod postgres;
 pub mod sqlite;
 pub mod types;
@@ -35,6 +37,7 @@ pub use types::*;
 pub trait Store:
     EventStore
     + AttestationStore
+    + VerdictStore
     + QueueStore
     + ProofStore
     + TokenStore
@@ -48,6 +51,7 @@ pub trait Store:
 impl<T> Store for T where
     T: EventStore
         + AttestationStore
+        + VerdictStore
         + QueueStore
         + ProofStore
         + TokenStore
@@ -163,11 +167,34 @@ pub trait AttestationStore: Send + Sync {
     async fn ledger(&self, signatures: &[LedgerKey]) -> Result<Vec<Option<LedgerEntry>>>;
 
     async fn idempotent(&self, identity: &str, key: &str) -> Result<Option<IdempotencyRow>>;
+}
 
-    /// Remembers the latest verdict of each attestation under each anchor.
+/// The latest verdict of each attestation under each anchor, for the anchors'
+/// statistics; no verdict rests on them.
+#[async_trait]
+pub trait VerdictStore: Send + Sync {
+    /// An earlier verdict replaces no later one.
     async fn note_verdicts(&self, verdicts: Vec<VerdictRow>) -> Result<()>;
 
-    async fn verdicts(&self, anchor: AnchorId) -> Result<Vec<VerdictRow>>;
+    async fn verdict_counts(&self, anchor: AnchorId, policy_version: &str) -> Result<VerdictCounts>;
+
+    /// Those reached under another policy, by attestation, after this one.
+    async fn stale_verdicts(
+        &self,
+        anchor: AnchorId,
+        policy_version: &str,
+        after: Option<AttestationId>,
+        limit: usize,
+    ) -> Result<Vec<VerdictRow>>;
+
+    /// One for each key at most.
+    async fn rescans(&self) -> Result<Vec<RescanRow>>;
+
+    /// With the verdicts of its last page, or not at all.
+    async fn note_rescan(&self, rescan: RescanRow, verdicts: Vec<VerdictRow>) -> Result<()>;
+
+    /// How many attestations the key signed here, before this one.
+    async fn signed_before(&self, key: &KeyId, before: Option<AttestationId>) -> Result<u64>;
 }
 
 /// What is not signed yet, and who works on which of it.

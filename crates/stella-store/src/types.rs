@@ -1,5 +1,6 @@
 //! What goes in and out of a store. A populated type is a valid one.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -398,6 +399,8 @@ pub struct AttestationFilter {
     /// Signed in one of these spans; with none of them, nothing is.
     pub signed_in: Option<Vec<SigningSpan>>,
     pub identity: Option<String>,
+    /// Brought in, or not.
+    pub imported: Option<bool>,
     pub since: Option<Timestamp>,
     /// By last attempt, for `retry --last`.
     pub attempted_since: Option<Timestamp>,
@@ -499,8 +502,52 @@ pub struct ReplicaRow {
     pub settings: Value,
     /// Profiles that have an active key with which it cannot sign, and why.
     pub unable: Value,
+    /// Where clients reach this one and no other.
+    pub url: Option<String>,
     pub started_at: Timestamp,
     pub seen_at: Timestamp,
+}
+
+/// What the verdicts under one anchor say, by the policy they were reached
+/// under.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VerdictCounts {
+    /// Under the policy asked about.
+    pub current: BTreeMap<String, u64>,
+    /// Under another.
+    pub stale: u64,
+}
+
+impl VerdictCounts {
+    /// Of whether each is under that policy, what it says, and how many do.
+    pub(crate) fn of(rows: impl IntoIterator<Item = (bool, String, u64)>) -> Self {
+        let mut counts = Self::default();
+        for (current, verdict, rows) in rows {
+            if current {
+                *counts.current.entry(verdict).or_default() += rows;
+            } else {
+                counts.stale += rows;
+            }
+        }
+        counts
+    }
+}
+
+/// How far the attestations of an ended key were judged anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RescanRow {
+    pub key_id: KeyId,
+    /// The key's version that it follows.
+    pub event: u64,
+    /// First what was signed here, then what was brought in.
+    pub imports: bool,
+    /// Newest first, continue before this id.
+    pub before: Option<AttestationId>,
+    pub judged: u64,
+    /// Those that passed before the key ended and no longer do.
+    pub flipped: u64,
+    pub began_at: Timestamp,
+    pub ended_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

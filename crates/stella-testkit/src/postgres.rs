@@ -111,23 +111,32 @@ impl Postgres {
         server
     }
 
-    /// The server and all that work for it are killed at once, as by a loss of
-    /// power that the disk survives; then it is started again.
-    pub fn crash(&mut self) {
+    /// The server, then all that work for it.
+    fn processes(&self) -> Vec<String> {
         let file = self.folder.path().join("data/postmaster.pid");
         let text = std::fs::read_to_string(&file).expect("a running server");
         let main = text.lines().next().expect("a process id").to_owned();
         let children = std::fs::read_to_string(format!("/proc/{main}/task/{main}/children"));
         let children = children.unwrap_or_default();
-        let all: Vec<&str> = [main.as_str()]
-            .into_iter()
-            .chain(children.split_whitespace())
-            .collect();
-        for process in &all {
+        let children = children.split_whitespace().map(str::to_owned);
+        [main].into_iter().chain(children).collect()
+    }
+
+    /// To every process of the server.
+    pub fn signal(&self, signal: rustix::process::Signal) -> Result<(), String> {
+        for process in self.processes() {
             let id = process.parse().ok().and_then(rustix::process::Pid::from_raw);
             // One that has just ended is as good.
-            let _ = rustix::process::kill_process(id.expect("a process id"), rustix::process::Signal::KILL);
+            let _ = rustix::process::kill_process(id.ok_or("no process id")?, signal);
         }
+        Ok(())
+    }
+
+    /// The server and all that work for it are killed at once, as by a loss of
+    /// power that the disk survives; then it is started again.
+    pub fn crash(&mut self) {
+        let all = self.processes();
+        self.signal(rustix::process::Signal::KILL).expect("killed");
         if let Some(mut word) = self.keeper.stdin.take() {
             word.write_all(b"keep").expect("said");
         }

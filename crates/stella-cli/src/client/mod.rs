@@ -89,7 +89,10 @@ impl Client {
             method,
             body: body.to_vec(),
         };
-        let first = self.transport.send(&request, &self.timeouts, None).await;
+        // A connection that was idle may be closed just now: whether what went
+        // out on it was read, nobody knows.
+        let anew = !request.safe_to_repeat;
+        let first = self.transport.send(&request, &self.timeouts, None, anew).await;
         let again = match &first {
             Err(Failure::NotSent(_)) => true,
             Err(Failure::Broken(_)) => request.safe_to_repeat,
@@ -97,7 +100,7 @@ impl Client {
         };
         let answer = if again {
             tokio::time::sleep(RETRY_PAUSE).await;
-            self.transport.send(&request, &self.timeouts, None).await
+            self.transport.send(&request, &self.timeouts, None, true).await
         } else {
             first
         };
@@ -119,7 +122,10 @@ impl Client {
             method,
             body: body.to_vec(),
         };
-        let answer = self.transport.send(&request, &self.timeouts, Some(sink)).await;
+        let answer = self
+            .transport
+            .send(&request, &self.timeouts, Some(sink), true)
+            .await;
         answer.map_err(|failure| ClientError::of(failure, &self.reached))
     }
 

@@ -129,7 +129,7 @@ fn named_server(url: &str) -> Result<Found, ClientError> {
         reached: Reached::Url {
             url: base.to_string(),
         },
-        transport: Transport::Network(base),
+        transport: Transport::network(base),
         notes: Vec::new(),
     })
 }
@@ -208,7 +208,7 @@ fn embedded(path: &Path, socket: &Path, instance: Instance) -> Result<Found, Cli
 
 fn over_socket(socket: &Path) -> Found {
     Found {
-        transport: Transport::Socket(socket.to_owned()),
+        transport: Transport::socket(socket.to_owned()),
         reached: Reached::Socket {
             path: socket.to_owned(),
         },

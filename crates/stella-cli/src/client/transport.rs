@@ -1,20 +1,23 @@
-//! The ways to an instance. One request, one connection: a command asks once
-//! or twice and ends.
+//! The ways to an instance. A command asks mostly once and ends; one that
+//! asks often finds the connections of its earlier requests again.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
+use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use stella_server::http::peer::Peer;
 use stella_server::instance::Instance;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tower::ServiceExt;
 
@@ -25,8 +28,8 @@ const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
 
 pub enum Transport {
     Embedded(Box<Instance>),
-    Socket(PathBuf),
-    Network(Base),
+    Socket(PathBuf, Idle),
+    Network(Base, Idle),
 }
 
 pub struct Request {
@@ -55,22 +58,86 @@ impl Transport {
         Self::Embedded(Box::new(instance))
     }
 
+    pub fn socket(path: PathBuf) -> Self {
+        Self::Socket(path, Idle::default())
+    }
+
+    pub fn network(base: Base) -> Self {
+        Self::Network(base, Idle::default())
+    }
+
+    /// `anew`: over a connection that nobody used before.
     pub async fn send(
         &self,
         request: &Request,
         timeouts: &Timeouts,
         sink: Option<Sink<'_>>,
+        anew: bool,
     ) -> Result<Response, Failure> {
-        match self {
+        let (idle, host, prefix) = match self {
             // No timeout: nobody but the person waits, and there is no one
             // else to whom a slow disk could matter.
-            Self::Embedded(instance) => in_process(instance, request, sink).await,
-            Self::Socket(path) => {
-                let stream = within(timeouts, UnixStream::connect(path)).await?;
-                exchange(stream, request, "localhost", "", timeouts, sink).await
+            Self::Embedded(instance) => return in_process(instance, request, sink).await,
+            Self::Socket(_, idle) => (idle, "localhost", ""),
+            Self::Network(base, idle) => (idle, base.authority.as_str(), base.prefix.as_str()),
+        };
+        let message = message(request, host, prefix)?;
+        let earlier = if anew { None } else { idle.take() };
+        let mut connection = match (earlier, self) {
+            (Some(connection), _) => connection,
+            (None, Self::Network(base, _)) => base.connect(request, timeouts).await?,
+            (None, Self::Socket(path, _)) => {
+                Connection::over(within(timeouts, UnixStream::connect(path)).await?).await?
             }
-            Self::Network(base) => base.send(request, timeouts, sink).await,
+            (None, Self::Embedded(instance)) => return in_process(instance, request, sink).await,
+        };
+        let answer = exchange(&mut connection, message, timeouts, sink).await;
+        if answer.is_ok() {
+            idle.put(connection);
         }
+        answer
+    }
+}
+
+/// Connections on which nothing is under way.
+#[derive(Default)]
+pub struct Idle(Mutex<Vec<Connection>>);
+
+impl Idle {
+    fn take(&self) -> Option<Connection> {
+        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // What the other end closed, or what still has something to say, goes.
+        idle.retain(|connection| connection.sender.is_ready());
+        idle.pop()
+    }
+
+    fn put(&self, connection: Connection) {
+        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.push(connection);
+    }
+}
+
+pub struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    task: JoinHandle<hyper::Result<()>>,
+}
+
+impl Connection {
+    async fn over<S>(stream: S) -> Result<Self, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|e| Failure::NotSent(e.to_string()))?;
+        let task = tokio::spawn(connection);
+        Ok(Self { sender, task })
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 
@@ -126,27 +193,14 @@ impl fmt::Display for Base {
 }
 
 impl Base {
-    async fn send(
-        &self,
-        request: &Request,
-        timeouts: &Timeouts,
-        sink: Option<Sink<'_>>,
-    ) -> Result<Response, Failure> {
+    async fn connect(&self, request: &Request, timeouts: &Timeouts) -> Result<Connection, Failure> {
         let stream = within(timeouts, TcpStream::connect((self.host.as_str(), self.port))).await?;
         if self.tls {
             let stream = timeout(timeouts.connect, tls::connect(stream, &self.host))
                 .await
                 .map_err(|_| Failure::NotSent("TLS: no answer in time".to_owned()))?
                 .map_err(Failure::Tls)?;
-            return exchange(
-                stream,
-                request,
-                self.authority.as_str(),
-                &self.prefix,
-                timeouts,
-                sink,
-            )
-            .await;
+            return Connection::over(stream).await;
         }
         // What a name resolves to is not known before; the address is.
         let loopback = stream
@@ -155,15 +209,7 @@ impl Base {
         if !loopback && request.headers.contains_key(header::AUTHORIZATION) {
             return Err(Failure::TokenInClear);
         }
-        exchange(
-            stream,
-            request,
-            self.authority.as_str(),
-            &self.prefix,
-            timeouts,
-            sink,
-        )
-        .await
+        Connection::over(stream).await
     }
 }
 
@@ -181,30 +227,26 @@ async fn within<S>(
     }
 }
 
-async fn exchange<S>(
-    stream: S,
-    request: &Request,
-    host: &str,
-    prefix: &str,
-    timeouts: &Timeouts,
-    sink: Option<Sink<'_>>,
-) -> Result<Response, Failure>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+fn message(request: &Request, host: &str, prefix: &str) -> Result<http::Request<Full<Bytes>>, Failure> {
     let mut message = build(request, prefix, Full::new(Bytes::from(request.body.clone())))?;
     let host = HeaderValue::try_from(host).map_err(|e| Failure::Invalid(e.to_string()))?;
     message.headers_mut().insert(header::HOST, host);
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|e| Failure::NotSent(e.to_string()))?;
-    let connection = tokio::spawn(connection);
+    Ok(message)
+}
+
+async fn exchange(
+    connection: &mut Connection,
+    message: http::Request<Full<Bytes>>,
+    timeouts: &Timeouts,
+    sink: Option<Sink<'_>>,
+) -> Result<Response, Failure> {
+    let streams = sink.is_some();
     let late = || {
         let seconds = timeouts.request.as_secs_f32();
         Failure::Broken(format!("no answer within {seconds} s"))
     };
     let answered = timeout(timeouts.request, async {
-        let answer = sender.send_request(message).await.map_err(|e| {
+        let answer = connection.sender.send_request(message).await.map_err(|e| {
             // Hyper's word for "it never went out".
             if e.is_canceled() {
                 Failure::NotSent(e.to_string())
@@ -217,13 +259,13 @@ where
             }
         })?;
         let (parts, body) = answer.into_parts();
-        if parts.status.is_success() && sink.is_some() {
+        if parts.status.is_success() && streams {
             return Ok(Answer::Streams(parts, body));
         }
         collect(parts, body).await.map(Answer::Whole)
     })
     .await;
-    let answered = match (answered.unwrap_or_else(|_| Err(late())), sink) {
+    match (answered.unwrap_or_else(|_| Err(late())), sink) {
         (Ok(Answer::Streams(parts, mut body)), Some(sink)) => loop {
             // Each piece has that long: of all of them nobody knows.
             match timeout(timeouts.request, body.frame()).await {
@@ -238,9 +280,7 @@ where
         (Ok(Answer::Streams(parts, body)), None) => collect(parts, body).await,
         (Ok(Answer::Whole(response)), _) => Ok(response),
         (Err(failure), _) => Err(failure),
-    };
-    connection.abort();
-    answered
+    }
 }
 
 /// Takes the body of a good answer as it comes.

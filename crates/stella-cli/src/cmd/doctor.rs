@@ -7,6 +7,7 @@ use crate::api::Route;
 use crate::context::{Context, Outcome};
 use crate::exit::Exit;
 use crate::printer::{Page, Paint};
+use crate::replicas::PerHost;
 
 /// What works, what does not, and the command that mends it
 ///
@@ -20,6 +21,8 @@ pub struct Doctor {
     /// Tell of those too that have nothing to look at here
     #[arg(long)]
     all: bool,
+    #[command(flatten)]
+    host: PerHost,
 }
 
 impl Doctor {

@@ -11,6 +11,7 @@ use stella_core::api::proofs::ProofVerdict;
 use stella_core::api::verify::{Times, VerdictReport};
 use stella_core::bundle::trust::{LIMITS, Offline, Refused, SignedBundle, TrustRoot, refusal};
 use stella_core::digest::Sha256;
+use stella_core::time::Timestamp;
 use stella_core::verify::ask::{BadQuestion, Moments, Wanted};
 use stella_core::verify::proof::Asked;
 
@@ -83,6 +84,25 @@ fn by<T>(
     times: &Times,
     answer: impl FnOnce(Offline<'_>) -> T,
 ) -> Result<Result<T, Refused>, CliError> {
+    let opened = open(context, trust, times)?;
+    Ok(opened.and_then(|opened| Ok(answer(opened.offline()?))))
+}
+
+/// A trust bundle under a pinned root, and when it is asked.
+pub struct Opened {
+    signed: SignedBundle,
+    moments: Moments,
+    clock: Timestamp,
+}
+
+impl Opened {
+    pub fn offline(&self) -> Result<Offline<'_>, Refused> {
+        Offline::at(&self.signed, self.moments, self.clock)
+    }
+}
+
+/// The inner error is about the bundle: it is not to be used.
+pub fn open(context: &Context, trust: &Trust, times: &Times) -> Result<Result<Opened, Refused>, CliError> {
     let clock = context.now();
     let moments = Moments::parse(times, clock)?;
     if moments.as_of.is_some() {
@@ -99,7 +119,11 @@ fn by<T>(
     };
     Ok(accepted.and_then(|signed| {
         kept?;
-        Ok(answer(Offline::at(&signed, moments, clock)?))
+        Ok(Opened {
+            signed,
+            moments,
+            clock,
+        })
     }))
 }
 

@@ -137,7 +137,8 @@ wire! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub success_rate_percent: Option<f64>,
         pub judged: u64,
-        /// Attestations last judged under an older policy.
+        /// Attestations that were not judged since a key ended or the policy
+        /// changed.
         pub pending_rescans: u64,
     }
 

@@ -193,10 +193,26 @@ wire! {
         /// There are more than were looked at (limits.maxRejudged).
         #[serde(default)]
         pub cut: bool,
+        /// Where the next page begins; the counts are of this one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub next_cursor: Option<String>,
+        /// How far its attestations were judged anew since it ended.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub rescan: Option<Rescan>,
         /// First those this server never made, then those whose verdict changed.
         pub rows: Vec<ImpactRow>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         pub next: Vec<String>,
+    }
+
+    /// Judging anew in the background.
+    pub struct Rescan {
+        pub judged: u64,
+        /// Those that passed before the key ended and no longer do.
+        pub flipped: u64,
+        pub began_at: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub ended_at: Option<String>,
     }
 
     pub struct ImpactRow {

@@ -16,6 +16,7 @@ pub mod keys;
 pub mod local_hsm;
 pub mod problem;
 pub mod proofs;
+pub mod replicas;
 pub mod status;
 pub mod tokens;
 pub mod trust;

@@ -63,6 +63,44 @@ wire! {
         pub times: Times,
     }
 
+    #[serde(deny_unknown_fields)]
+    pub struct VerifyBundles {
+        /// DSSE envelopes or Sigstore bundles, as JSON text; each is judged
+        /// for what it says itself.
+        pub documents: Vec<String>,
+        #[serde(default)]
+        pub require_types: Vec<String>,
+        #[serde(flatten)]
+        pub times: Times,
+    }
+
+    #[serde(deny_unknown_fields)]
+    pub struct VerifyAnchor {
+        /// The anchor's id or a unique prefix.
+        pub anchor: String,
+        /// How many stored attestations to look at, newest first.
+        #[serde(default)]
+        pub limit: Option<usize>,
+        #[serde(default)]
+        pub cursor: Option<String>,
+        /// Nothing passes that no identity matching this pattern asked for.
+        #[serde(default)]
+        pub signer: Option<String>,
+        #[serde(flatten)]
+        pub times: Times,
+    }
+
+    /// In the order of the documents, or newest first.
+    pub struct VerdictList {
+        pub verdicts: Vec<VerdictReport>,
+        /// Stored attestations looked at; those that another anchor decides
+        /// about have no verdict here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub scanned: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub next_cursor: Option<String>,
+    }
+
     pub struct VerdictReport {
         /// PASS, FAIL, INDETERMINATE.
         pub verdict: String,

@@ -15,6 +15,7 @@ mod page;
 pub mod pool;
 pub mod proof;
 pub mod replicas;
+pub mod rescan;
 pub mod runtime_config;
 pub mod signers;
 pub mod status;

@@ -25,6 +25,10 @@ impl App {
 }
 
 impl Page {
+    pub fn rows(self) -> usize {
+        self.0
+    }
+
     /// To ask the store for: one row more tells whether another page follows.
     pub fn asked(self) -> usize {
         self.0.saturating_add(1)

@@ -1,9 +1,11 @@
 //! The servers that share this one's store, and what each tells of itself.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::json;
+use stella_core::api::replicas::{ReplicaList, ReplicaStatus};
 use stella_core::digest::Sha256;
 use stella_core::time::Timestamp;
 use stella_store::ReplicaRow;
@@ -15,12 +17,14 @@ use super::runtime_config::table::SETTINGS;
 use crate::config::Settings;
 
 /// How this server is told from others.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Replica {
     pub name: String,
     /// Another one for each start.
     pub process: Uuid,
     pub started_at: Timestamp,
+    /// Where clients reach it and no other, known once it listens.
+    pub url: OnceLock<String>,
 }
 
 /// Digests of the settings that all replicas should have alike, by name.
@@ -43,6 +47,7 @@ impl App {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             settings: json!(digests(&self.settings)),
             unable: json!(unable),
+            url: self.replica.url.get().cloned(),
             started_at: self.replica.started_at,
             seen_at: now,
         };
@@ -50,6 +55,39 @@ impl App {
             .note_replica(replica, now.saturating_sub(FORGOTTEN))
             .await?;
         Ok(())
+    }
+
+    /// All that were heard of, and which one answers.
+    pub async fn list_replicas(&self) -> Result<ReplicaList> {
+        let silent_since = self.silent_since();
+        let rows = self.store.replicas().await?;
+        let mut replicas: Vec<ReplicaStatus> = rows
+            .into_iter()
+            .map(|row| ReplicaStatus {
+                silent: row.seen_at < silent_since,
+                name: row.name,
+                url: row.url,
+                version: row.version,
+                started_at: row.started_at.to_string(),
+                seen_at: row.seen_at.to_string(),
+            })
+            .collect();
+        let own = &self.replica;
+        // The first heartbeat may still be to come; one that is embedded has none.
+        if replicas.iter().all(|replica| replica.name != own.name) {
+            replicas.push(ReplicaStatus {
+                name: own.name.clone(),
+                url: own.url.get().cloned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                started_at: own.started_at.to_string(),
+                seen_at: self.now().to_string(),
+                silent: false,
+            });
+        }
+        Ok(ReplicaList {
+            name: own.name.clone(),
+            replicas,
+        })
     }
 
     pub async fn take_leave(&self) -> Result<()> {

@@ -143,9 +143,14 @@ pub struct ServerSettings {
     pub log_retention: Duration,
     /// How often the queue of unsigned records is looked at.
     pub queue_interval: Duration,
+    /// How often is looked whether a change of trust asks for judging anew.
+    pub rescan_interval: Duration,
     /// What it is called among the replicas that share its store; the host's
     /// name where none is given.
     pub replica: Option<String>,
+    /// Where clients reach this replica and no other, for commands about one
+    /// host; unless told, the address it listens on where that is one.
+    pub advertise: Option<String>,
     /// How often it tells the others that it is there.
     pub heartbeat: Duration,
 }
@@ -228,7 +233,9 @@ impl Default for ServerSettings {
             header_read_timeout: Duration::from_secs(10),
             log_retention: Duration::from_secs(90 * 86_400),
             queue_interval: Duration::from_secs(5),
+            rescan_interval: Duration::from_secs(5),
             replica: None,
+            advertise: None,
             heartbeat: Duration::from_secs(5),
         }
     }

@@ -25,9 +25,22 @@ pub fn read(mut section: Section<'_>, server: &mut ServerSettings) -> Result<()>
     section.read("maxConnections", &mut server.max_connections, Item::number)?;
     section.read("logRetention", &mut server.log_retention, Item::duration)?;
     section.read("queueInterval", &mut server.queue_interval, Item::duration)?;
+    section.read("rescanInterval", &mut server.rescan_interval, Item::duration)?;
     section.read("replica", &mut server.replica, |i| i.text().map(Some))?;
+    section.read("advertise", &mut server.advertise, |i| url(i).map(Some))?;
     section.read("heartbeat", &mut server.heartbeat, Item::duration)?;
     section.finish()
+}
+
+fn url(item: &Item<'_>) -> Result<String> {
+    let text = item.text()?;
+    let host = ["https://", "http://"]
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme));
+    match host {
+        Some(host) if !host.is_empty() && !host.contains(['@', '?', '#', ' ']) => Ok(text),
+        _ => Err(item.wrong("write where clients reach it, such as https://10.0.0.7:8420")),
+    }
 }
 
 fn tls_files(mut section: Section<'_>) -> Result<TlsFiles> {

@@ -17,6 +17,7 @@ use super::extract::{Body, Query};
 use crate::app::{App, Caller, Result};
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ExplainQuery {
     /// A package URL or a plain name.
     pub name: String,

@@ -13,6 +13,7 @@ use super::extract::{Body, Query};
 use crate::app::{App, Caller, Result};
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// Only what was set at run time.
     #[serde(default)]
@@ -46,6 +47,7 @@ pub async fn set(
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct UnsetQuery {
     /// What was set for this profile alone; for signing.mode.
     pub profile: Option<String>,

@@ -19,6 +19,7 @@ use crate::app::logs::LogQuery;
 use crate::app::{App, Caller, Result};
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ModuleQuery {
     /// One module of the configuration; without it every one, or for a PIN the
     /// first.
@@ -26,6 +27,7 @@ pub struct ModuleQuery {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct HsmLogsQuery {
     /// This level and worse: error, warn, info.
     pub level: Option<String>,

@@ -14,6 +14,7 @@ use stella_core::api::problem::Problem;
 use utoipa::IntoParams;
 
 use super::extract::{Body, Query};
+use crate::app::keys::ImpactQuery;
 use crate::app::{App, Caller, Result};
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -172,11 +173,29 @@ pub async fn validity(
     app.key_validity(&id, query.at_time.as_deref()).await.map(Json)
 }
 
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ImpactPage {
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+    /// How many attestations to look at; without it and a cursor all that one
+    /// question may have judged.
+    pub limit: Option<usize>,
+}
+
 /// What the end of a key changed.
-#[utoipa::path(get, path = "/v1/signer/keys/{id}/impact", tag = "keys", params(("id" = String, Path, description = "the key's id")),
+#[utoipa::path(get, path = "/v1/signer/keys/{id}/impact", tag = "keys", params(("id" = String, Path, description = "the key's id"), ImpactPage),
     responses((status = 200, description = "what it signed, judged now and had it not ended", body = Impact), (status = "4XX", description = "refused", body = Problem)))]
-pub async fn impact(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Impact>> {
-    app.key_impact(&id).await.map(Json)
+pub async fn impact(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Query(query): Query<ImpactPage>,
+) -> Result<Json<Impact>> {
+    let asked = ImpactQuery {
+        cursor: query.cursor,
+        limit: query.limit,
+    };
+    app.key_impact(&id, asked).await.map(Json)
 }
 
 /// How near each signing key is to its end.

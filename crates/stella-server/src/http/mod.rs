@@ -16,6 +16,7 @@ pub mod local_hsm;
 pub mod peer;
 pub mod problem;
 pub mod proofs;
+pub mod replicas;
 pub mod status;
 pub mod tokens;
 pub mod trust;
@@ -97,6 +98,8 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(verify::attestation))
         .routes(routes!(verify::artifact))
         .routes(routes!(verify::bundle))
+        .routes(routes!(verify::bundles))
+        .routes(routes!(verify::anchor))
         .routes(routes!(verify::proof))
         .routes(routes!(proofs::list, proofs::create))
         .routes(routes!(proofs::show))
@@ -104,6 +107,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(trust::bundle))
         .routes(routes!(trust::root))
         .routes(routes!(doctor::examine))
+        .routes(routes!(replicas::list))
         .routes(routes!(status::status))
         .routes(routes!(status::logs))
         .routes(routes!(status::db_verify))

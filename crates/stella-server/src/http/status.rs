@@ -15,6 +15,7 @@ use crate::app::logs::LogQuery;
 use crate::app::{App, Result};
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct LogsQuery {
     /// This level and worse: error, warn, info.
     pub level: Option<String>,

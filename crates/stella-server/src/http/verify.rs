@@ -6,7 +6,9 @@ use axum::Json;
 use axum::extract::State;
 use stella_core::api::problem::Problem;
 use stella_core::api::proofs::{ProofVerdict, VerifyProof};
-use stella_core::api::verify::{VerdictReport, VerifyArtifact, VerifyAttestation, VerifyBundle};
+use stella_core::api::verify::{
+    VerdictList, VerdictReport, VerifyAnchor, VerifyArtifact, VerifyAttestation, VerifyBundle, VerifyBundles,
+};
 
 use super::extract::Body;
 use crate::app::{App, Caller, Result};
@@ -42,6 +44,28 @@ pub async fn bundle(
     Body(request): Body<VerifyBundle>,
 ) -> Result<Json<VerdictReport>> {
     app.verify_bundle(&caller, request).await.map(Json)
+}
+
+/// Judge many documents, each by itself.
+#[utoipa::path(post, path = "/v1/verify/bundles", tag = "verify", request_body = VerifyBundles,
+    responses((status = 200, description = "the verdicts, in the order of the documents", body = VerdictList), (status = "4XX", description = "refused", body = Problem)))]
+pub async fn bundles(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Body(request): Body<VerifyBundles>,
+) -> Result<Json<VerdictList>> {
+    app.verify_bundles(&caller, request).await.map(Json)
+}
+
+/// Judge a page of what is stored about which one anchor decides.
+#[utoipa::path(post, path = "/v1/verify/anchor", tag = "verify", request_body = VerifyAnchor,
+    responses((status = 200, description = "the verdicts, newest first", body = VerdictList), (status = "4XX", description = "refused", body = Problem)))]
+pub async fn anchor(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Body(request): Body<VerifyAnchor>,
+) -> Result<Json<VerdictList>> {
+    app.verify_anchor(&caller, request).await.map(Json)
 }
 
 /// Judge a proof bundle: its address, its spine, the root and every member.

@@ -11,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::connection::turned;
 use crate::app::App;
+use crate::app::rescan::Pace;
 
 const TRIM_INTERVAL: Duration = Duration::from_secs(3600);
 
@@ -25,6 +26,7 @@ pub async fn run(app: Arc<App>, stopped: watch::Receiver<bool>) {
         sign(&app, stopped.clone()),
         probe(&app, stopped.clone()),
         be_seen(&app, stopped.clone()),
+        judge_anew(&app, stopped.clone()),
         look_after(&app, stopped),
     );
 }
@@ -68,6 +70,52 @@ async fn be_seen(app: &App, mut stopped: watch::Receiver<bool>) {
     }
     if let Err(e) = app.take_leave().await {
         tracing::warn!(code = %e.code, "the other replicas take this one for silent: {e}");
+    }
+}
+
+/// What a change of trust touches, by one replica and at half a core's cost.
+async fn judge_anew(app: &App, mut stopped: watch::Receiver<bool>) {
+    let mut ticks = ticks(app.settings.server.rescan_interval);
+    let mut lead = Led::nobody("rescan");
+    let end = stopped.clone();
+    let mut done_at = None;
+    loop {
+        tokio::select! {
+            biased;
+            () = turned(&mut stopped) => return,
+            _ = ticks.tick() => {}
+        }
+        if !lead.is_ours(app).await {
+            done_at = None;
+            continue;
+        }
+        match app.trust_head().await {
+            Ok(trust) if done_at == Some(trust.head) => continue,
+            Ok(_) => {}
+            Err(e) => {
+                tracing::warn!(code = %e.code, "nothing is judged anew: {e}");
+                continue;
+            }
+        }
+        let pace = Pace {
+            go_on: &|| !*end.borrow(),
+            budget: u64::MAX,
+            rests: true,
+            withdrawn: done_at.is_none(),
+        };
+        match app.rescan(&pace).await {
+            Ok(done) => {
+                done_at = done.done_at;
+                if done.judged > 0 {
+                    tracing::info!(
+                        judged = done.judged,
+                        flipped = done.flipped,
+                        "attestations were judged anew"
+                    );
+                }
+            }
+            Err(e) => tracing::warn!(code = %e.code, "judging anew was broken off: {e}"),
+        }
     }
 }
 

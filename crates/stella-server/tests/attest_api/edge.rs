@@ -319,7 +319,11 @@ async fn what_fits_into_a_request_is_verified_ever_after() {
     assert_eq!(details.signatures.len(), 1);
     assert!(world.app.check_integrity(id).await.expect("checked").intact);
     assert!(world.app.attestation_bundle(id).await.is_ok());
-    let impact = world.app.key_impact("k1").await.expect("impact");
+    let impact = world
+        .app
+        .key_impact("k1", Default::default())
+        .await
+        .expect("impact");
     assert_eq!((impact.attestations, impact.in_ledger), (1, 1));
 }
 

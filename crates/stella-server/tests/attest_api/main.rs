@@ -5,6 +5,7 @@ mod failover;
 mod gate;
 mod proof;
 mod recording;
+mod rescan;
 #[path = "../support/mod.rs"]
 mod support;
 mod trust;

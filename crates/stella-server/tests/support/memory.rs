@@ -24,6 +24,7 @@ struct Tables {
     ledger: HashMap<LedgerKey, LedgerEntry>,
     idempotency: HashMap<(String, String), IdempotencyRow>,
     verdicts: HashMap<(AnchorId, AttestationId), VerdictRow>,
+    rescans: BTreeMap<KeyId, RescanRow>,
     proofs: Vec<ProofRow>,
     tokens: Vec<TokenRow>,
     pins: Vec<RefusedPin>,
@@ -329,6 +330,10 @@ impl AttestationStore for MemoryStore {
             f.state.is_none_or(|s| r.state == s)
                 && f.predicate_type.as_ref().is_none_or(|t| r.predicate_type == *t)
                 && f.before.is_none_or(|b| r.id < b)
+                && f.imported.is_none_or(|imported| r.imported == imported)
+                && f.key_id
+                    .as_ref()
+                    .is_none_or(|id| r.signed.as_ref().and_then(|s| s.key_id.as_ref()) == Some(id))
                 && f.subject
                     .as_ref()
                     .is_none_or(|n| r.subjects.iter().any(|s| s.name.as_ref() == Some(n)))
@@ -366,7 +371,10 @@ impl AttestationStore for MemoryStore {
             .get(&(identity.to_owned(), key.to_owned()))
             .cloned())
     }
+}
 
+#[async_trait]
+impl VerdictStore for MemoryStore {
     async fn note_verdicts(&self, verdicts: Vec<VerdictRow>) -> Result<()> {
         let mut tables = self.tables();
         for row in verdicts {
@@ -375,14 +383,54 @@ impl AttestationStore for MemoryStore {
         Ok(())
     }
 
-    async fn verdicts(&self, anchor: AnchorId) -> Result<Vec<VerdictRow>> {
-        Ok(self
-            .tables()
-            .verdicts
-            .values()
-            .filter(|v| v.anchor == anchor)
-            .cloned()
-            .collect())
+    async fn verdict_counts(&self, anchor: AnchorId, policy_version: &str) -> Result<VerdictCounts> {
+        let mut counts = VerdictCounts::default();
+        for row in self.tables().verdicts.values().filter(|v| v.anchor == anchor) {
+            if row.policy_version == policy_version {
+                *counts.current.entry(row.verdict.clone()).or_default() += 1;
+            } else {
+                counts.stale += 1;
+            }
+        }
+        Ok(counts)
+    }
+
+    async fn stale_verdicts(
+        &self,
+        anchor: AnchorId,
+        policy_version: &str,
+        after: Option<AttestationId>,
+        limit: usize,
+    ) -> Result<Vec<VerdictRow>> {
+        let tables = self.tables();
+        let stale = tables.verdicts.values().filter(|v| {
+            v.anchor == anchor
+                && v.policy_version != policy_version
+                && after.is_none_or(|after| v.attestation > after)
+        });
+        let mut stale: Vec<_> = stale.cloned().collect();
+        stale.sort_by_key(|v| v.attestation);
+        stale.truncate(limit);
+        Ok(stale)
+    }
+
+    async fn rescans(&self) -> Result<Vec<RescanRow>> {
+        Ok(self.tables().rescans.values().cloned().collect())
+    }
+
+    async fn note_rescan(&self, rescan: RescanRow, verdicts: Vec<VerdictRow>) -> Result<()> {
+        self.note_verdicts(verdicts).await?;
+        self.tables().rescans.insert(rescan.key_id.clone(), rescan);
+        Ok(())
+    }
+
+    async fn signed_before(&self, key: &KeyId, before: Option<AttestationId>) -> Result<u64> {
+        let tables = self.tables();
+        let own = tables.rows.values().filter(|r| {
+            r.signed.as_ref().and_then(|s| s.key_id.as_ref()) == Some(key)
+                && before.is_none_or(|before| r.id < before)
+        });
+        Ok(own.count() as u64)
     }
 }
 

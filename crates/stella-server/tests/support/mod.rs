@@ -104,6 +104,7 @@ impl World {
                 name: "one".to_owned(),
                 process: uuid::Uuid::from_u128(1),
                 started_at: clock.now(),
+                url: Default::default(),
             },
             target: Target {
                 place: "test".to_owned(),

@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 use super::fixture::*;
 use crate::{
     Attempts, AttestationFilter, AttestationRow, AttestationState, Claim, IdempotencyRow, Inserted,
-    LedgerEntry, NewAttestation, Outcome, QueueFigures, SignatureStored, Signed, SignedPart, SigningSpan,
-    Store, StoreError, VerdictRow,
+    LedgerEntry, NewAttestation, Outcome, QueueFigures, RescanRow, SignatureStored, Signed, SignedPart,
+    SigningSpan, Store, StoreError, VerdictRow,
 };
 
 /// What the store should answer for what was given to it.
@@ -506,10 +506,71 @@ pub(super) async fn the_latest_verdict_stays(store: Arc<dyn Store>) {
     store.note_verdicts(first).await.unwrap();
     let later = vec![verdict(1, 1, 20, "FAIL"), verdict(1, 2, 5, "INDETERMINATE")];
     store.note_verdicts(later).await.unwrap();
-    assert_eq!(
-        store.verdicts(anchor_id(1)).await.unwrap(),
-        [verdict(1, 1, 20, "FAIL"), verdict(1, 2, 10, "PASS")]
-    );
-    assert_eq!(store.verdicts(anchor_id(2)).await.unwrap().len(), 1);
-    assert_eq!(store.verdicts(anchor_id(3)).await.unwrap(), []);
+    let stale = async |anchor, version: &str, after, limit| {
+        let after: Option<u64> = after;
+        let after = after.map(attestation_id);
+        store
+            .stale_verdicts(anchor_id(anchor), version, after, limit)
+            .await
+            .unwrap()
+    };
+    let (one, two) = (verdict(1, 1, 20, "FAIL"), verdict(1, 2, 10, "PASS"));
+    assert_eq!(stale(1, "v1.0.2", None, 9).await, [one.clone(), two.clone()]);
+    assert_eq!(stale(1, "v1.0.2", None, 1).await, [one]);
+    assert_eq!(stale(1, "v1.0.2", Some(1), 9).await, [two]);
+    assert_eq!(stale(1, "v1.0.2", Some(2), 9).await, []);
+    assert_eq!(stale(1, "v1.0.1", None, 9).await, [], "they are of this policy");
+    assert_eq!(stale(2, "v1.0.2", None, 9).await.len(), 1);
+    assert_eq!(stale(3, "v1.0.2", None, 9).await, []);
+
+    let counts = async |anchor, version: &str| {
+        let counts = store.verdict_counts(anchor_id(anchor), version).await.unwrap();
+        let of = |verdict: &str| counts.current.get(verdict).copied().unwrap_or_default();
+        (of("PASS"), of("FAIL"), counts.stale)
+    };
+    assert_eq!(counts(1, "v1.0.1").await, (1, 1, 0));
+    assert_eq!(counts(1, "v1.0.2").await, (0, 0, 2));
+    assert_eq!(counts(3, "v1.0.1").await, (0, 0, 0));
+}
+
+pub(super) async fn a_rescan_goes_on_where_it_was_noted(store: Arc<dyn Store>) {
+    assert_eq!(store.rescans().await.unwrap(), []);
+    let row = RescanRow {
+        key_id: key_id("a"),
+        event: 7,
+        imports: false,
+        before: Some(attestation_id(9)),
+        judged: 50,
+        flipped: 3,
+        began_at: at(10),
+        ended_at: None,
+    };
+    let found = VerdictRow {
+        anchor: anchor_id(1),
+        attestation: attestation_id(9),
+        policy_version: "v1.0.1".into(),
+        verdict: "FAIL".into(),
+        code: "key.revoked".into(),
+        at: at(11),
+    };
+    store.note_rescan(row.clone(), vec![found]).await.unwrap();
+    assert_eq!(store.rescans().await.unwrap(), std::slice::from_ref(&row));
+    let counts = store.verdict_counts(anchor_id(1), "v1.0.1").await.unwrap();
+    assert_eq!(counts.current.get("FAIL"), Some(&1));
+    let ended = RescanRow {
+        imports: true,
+        before: None,
+        judged: 60,
+        ended_at: Some(at(12)),
+        ..row.clone()
+    };
+    store.note_rescan(ended.clone(), vec![]).await.unwrap();
+    // One that somebody else began for a later change is not undone.
+    let later = RescanRow {
+        event: 8,
+        ..row.clone()
+    };
+    store.note_rescan(later.clone(), vec![]).await.unwrap();
+    store.note_rescan(ended, vec![]).await.unwrap();
+    assert_eq!(store.rescans().await.unwrap(), [later]);
 }

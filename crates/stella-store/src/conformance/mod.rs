@@ -54,6 +54,7 @@ where
         attestations::lookups,
         attestations::queue_figures,
         attestations::the_latest_verdict_stays,
+        attestations::a_rescan_goes_on_where_it_was_noted,
         queue::attempts_are_counted_until_signed,
         queue::of_many_who_want_a_record_one_claims_it,
         queue::a_claim_that_was_taken_over_finishes_nothing,

@@ -206,6 +206,7 @@ pub(super) async fn replicas_are_told_of_until_they_fall_silent(store: Arc<dyn S
         version: "0.1.0".into(),
         settings: json!({"signing.deadline": "ab"}),
         unable: json!([]),
+        url: Some(format!("http://127.0.0.1:{process}")),
         started_at: at(1),
         seen_at: at(seen),
     };

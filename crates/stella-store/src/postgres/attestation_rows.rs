@@ -91,6 +91,13 @@ pub(super) async fn list(conn: &Conn, filter: &AttestationFilter) -> Result<Vec<
     and("created_at >=", boxed(filter.since.map(At)), "");
     and("last_attempt_at >=", boxed(filter.attempted_since.map(At)), "");
     and("id <", boxed(filter.before.map(|id| id.0)), "");
+    if let Some(imported) = filter.imported {
+        sql.push_str(if imported {
+            " AND imported"
+        } else {
+            " AND NOT imported"
+        });
+    }
     if let Some(spans) = &filter.signed_in {
         let keys: Vec<_> = spans.iter().map(|span| span.key_id.to_string()).collect();
         let untils: Vec<_> = spans.iter().map(|span| span.until.map(At)).collect();

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use stella_core::digest::Sha256;
-use stella_core::id::{AnchorId, AttestationId};
+use stella_core::id::AttestationId;
+use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
 
 use super::conn::Conn;
@@ -11,7 +12,7 @@ use super::writer::Commit;
 use super::{PostgresStore, attestation_rows as rows, events, ledger};
 use crate::{
     Attempt, AttestationFilter, AttestationRow, AttestationState, AttestationStore, IdempotencyRow, Inserted,
-    LedgerEntry, LedgerKey, NewAttestation, Outcome, Result, Signed, SignedHere, StoreError, VerdictRow,
+    LedgerEntry, LedgerKey, NewAttestation, Outcome, Result, Signed, SignedHere, StoreError,
 };
 
 #[async_trait]
@@ -74,71 +75,106 @@ impl AttestationStore for PostgresStore {
         let conn = self.readers.reader().await?;
         idempotent(&conn, identity, key).await
     }
-
-    async fn note_verdicts(&self, verdicts: Vec<VerdictRow>) -> Result<()> {
-        self.writer
-            .write(verdicts, |commit, verdicts| {
-                Box::pin(async move {
-                    for verdict in verdicts {
-                        note_verdict(&commit.conn, verdict).await?;
-                    }
-                    Ok(())
-                })
-            })
-            .await
-    }
-
-    async fn verdicts(&self, anchor: AnchorId) -> Result<Vec<VerdictRow>> {
-        let sql = "SELECT * FROM signer.verdicts WHERE anchor_id = $1 ORDER BY attestation_id";
-        let conn = self.readers.reader().await?;
-        let rows = conn.all(sql, &[&anchor.0]).await?;
-        let read = rows.iter().map(|row| {
-            Ok(VerdictRow {
-                anchor: AnchorId(row.id("anchor_id")?),
-                attestation: AttestationId(row.id("attestation_id")?),
-                policy_version: row.column("policy_version")?,
-                verdict: row.column("verdict")?,
-                code: row.column("code")?,
-                at: row.time("at")?,
-            })
-        });
-        read.collect()
-    }
 }
 
+/// What has to be known is asked together, and what is written is sent
+/// together: a round trip for each statement would cost more than they do.
 async fn insert(commit: &mut Commit, new: &NewAttestation) -> Result<Inserted> {
-    if let Some(asked) = &new.idempotency
-        && let Some(earlier) = idempotent(&commit.conn, &asked.identity, &asked.key).await?
-    {
+    let conn = &commit.conn;
+    let signed = match &new.outcome {
+        Outcome::Signed(signed) => Some(signed),
+        Outcome::Recorded(_) | Outcome::Queued { .. } => None,
+    };
+    let earlier = async {
+        match &new.idempotency {
+            Some(asked) => idempotent(conn, &asked.identity, &asked.key).await,
+            None => Ok(None),
+        }
+    };
+    let known = async { Ok::<_, StoreError>(new.first && rows::has_pae(conn, &new.pae).await?) };
+    let head_moved = async {
+        match new.expected_head {
+            Some(expected) => Ok(events::head(conn).await? != expected),
+            None => Ok(false),
+        }
+    };
+    let moved = async {
+        match signed {
+            Some(signed) => moved(conn, signed).await,
+            None => Ok(Moved::Nothing),
+        }
+    };
+    let number = async {
+        match signed {
+            Some(signed) => ledger::next_for(conn, signed).await,
+            None => Ok(None),
+        }
+    };
+    let (earlier, known, head_moved, moved, number) =
+        tokio::try_join!(earlier, known, head_moved, moved, number)?;
+    if let Some(earlier) = earlier {
         return Ok(Inserted::Repeated(earlier));
     }
-    if new.first && rows::has_pae(&commit.conn, &new.pae).await? {
-        return Ok(Inserted::Known);
+    match moved {
+        _ if known => return Ok(Inserted::Known),
+        _ if head_moved => return Ok(Inserted::HeadMoved),
+        Moved::Key => return Ok(Inserted::KeyMoved),
+        Moved::Head => return Ok(Inserted::HeadMoved),
+        Moved::Nothing => {}
     }
-    if let Some(expected) = new.expected_head
-        && events::head(&commit.conn).await? != expected
-    {
-        return Ok(Inserted::HeadMoved);
+    let entering = match signed {
+        Some(signed) => ledger::Entering::new(number, new.id, signed)?,
+        None => None,
+    };
+    let row = conn.prepare(INSERT_ROW).await?;
+    let subjects = conn.prepare(INSERT_SUBJECTS).await?;
+    let entry = conn.prepare(ledger::Entering::SQL).await?;
+    let key = conn.prepare(INSERT_IDEMPOTENCY).await?;
+    // In this order: the others refer to the row, and what follows a failure
+    // fails for that alone.
+    tokio::try_join!(
+        biased;
+        insert_row(conn, &row, new),
+        insert_subjects(conn, &subjects, new),
+        async {
+            match &entering {
+                Some(entering) => entering.send(conn, &entry).await,
+                None => Ok(()),
+            }
+        },
+        async {
+            match &new.idempotency {
+                Some(idempotency) => insert_idempotency(conn, &key, idempotency).await,
+                None => Ok(()),
+            }
+        },
+    )?;
+    if let Some(entering) = entering {
+        entering.chain(commit);
     }
-    if let Outcome::Signed(signed) = &new.outcome {
-        match moved(&commit.conn, signed).await? {
-            Moved::Nothing => {}
-            Moved::Key => return Ok(Inserted::KeyMoved),
-            Moved::Head => return Ok(Inserted::HeadMoved),
-        }
-    }
-    insert_row(&commit.conn, new).await?;
-    insert_subjects(&commit.conn, new).await?;
-    if let Outcome::Signed(signed) = &new.outcome {
-        enter(commit, new.id, signed).await?;
-    }
-    if let Some(idempotency) = &new.idempotency {
-        insert_idempotency(&commit.conn, idempotency).await?;
+    if let Some(append) = signed.and_then(|signed| signed.events.as_ref()) {
+        events::write(commit, append).await?;
     }
     Ok(Inserted::Done)
 }
 
-async fn insert_row(conn: &Conn, new: &NewAttestation) -> Result<()> {
+const INSERT_ROW: &str = "INSERT INTO signer.attestations
+               (id, pae, payload_type, payload, predicate_type, profile, state,
+                requested_by, requested_token, requested_authority, created_at,
+                envelope, key_id, signed_at,
+                attempts, last_error, last_attempt_at, next_attempt_at, supersedes, imported)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+                       $19, $20)";
+
+/// All of them in one statement.
+const INSERT_SUBJECTS: &str =
+    "INSERT INTO signer.attestation_subjects (attestation_id, position, name, algorithm, digest)
+               SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[])";
+
+const INSERT_IDEMPOTENCY: &str = "INSERT INTO signer.idempotency (identity, key, request, attestations, at)
+               VALUES ($1, $2, $3, $4, $5)";
+
+async fn insert_row(conn: &Conn, statement: &Statement, new: &NewAttestation) -> Result<()> {
     let (state, signed, attempt, next_at) = match &new.outcome {
         Outcome::Signed(signed) => (AttestationState::Signed, Some(signed), None, None),
         Outcome::Recorded(attempt) => (unsigned(attempt)?, None, Some(attempt), attempt.next_at),
@@ -167,19 +203,10 @@ async fn insert_row(conn: &Conn, new: &NewAttestation) -> Result<()> {
         &new.supersedes.map(|id| id.0),
         &new.imported,
     ];
-    let sql = "INSERT INTO signer.attestations
-               (id, pae, payload_type, payload, predicate_type, profile, state,
-                requested_by, requested_token, requested_authority, created_at,
-                envelope, key_id, signed_at,
-                attempts, last_error, last_attempt_at, next_attempt_at, supersedes, imported)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-                       $19, $20)";
-    conn.execute(sql, &params).await?;
-    Ok(())
+    conn.send(statement, &params).await.map(drop)
 }
 
-/// All of them in one statement.
-async fn insert_subjects(conn: &Conn, new: &NewAttestation) -> Result<()> {
+async fn insert_subjects(conn: &Conn, statement: &Statement, new: &NewAttestation) -> Result<()> {
     let (mut positions, mut names, mut algorithms, mut digests) = (vec![], vec![], vec![], vec![]);
     for (position, subject) in new.subjects.iter().enumerate() {
         for (algorithm, digest) in subject.digest.all() {
@@ -189,11 +216,8 @@ async fn insert_subjects(conn: &Conn, new: &NewAttestation) -> Result<()> {
             digests.push(digest);
         }
     }
-    let sql = "INSERT INTO signer.attestation_subjects (attestation_id, position, name, algorithm, digest)
-               SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[])";
-    conn.execute(sql, &[&new.id.0, &positions, &names, &algorithms, &digests])
-        .await?;
-    Ok(())
+    let params: [&(dyn ToSql + Sync); 5] = [&new.id.0, &positions, &names, &algorithms, &digests];
+    conn.send(statement, &params).await.map(drop)
 }
 
 /// What goes with every new signature.
@@ -241,16 +265,10 @@ pub(super) fn unsigned(attempt: &Attempt) -> Result<AttestationState> {
     }
 }
 
-async fn insert_idempotency(conn: &Conn, row: &IdempotencyRow) -> Result<()> {
-    let sql = "INSERT INTO signer.idempotency (identity, key, request, attestations, at)
-               VALUES ($1, $2, $3, $4, $5)";
+async fn insert_idempotency(conn: &Conn, statement: &Statement, row: &IdempotencyRow) -> Result<()> {
     let (request, attestations) = (row.request.as_bytes().as_slice(), json(&row.attestations)?);
-    conn.execute(
-        sql,
-        &[&row.identity, &row.key, &request, &attestations, &At(row.at)],
-    )
-    .await?;
-    Ok(())
+    let params: [&(dyn ToSql + Sync); 5] = [&row.identity, &row.key, &request, &attestations, &At(row.at)];
+    conn.send(statement, &params).await.map(drop)
 }
 
 async fn idempotent(conn: &Conn, identity: &str, key: &str) -> Result<Option<IdempotencyRow>> {
@@ -267,24 +285,4 @@ async fn idempotent(conn: &Conn, identity: &str, key: &str) -> Result<Option<Ide
         })
     })
     .transpose()
-}
-
-async fn note_verdict(conn: &Conn, verdict: &VerdictRow) -> Result<()> {
-    let sql = "INSERT INTO signer.verdicts AS noted
-               (anchor_id, attestation_id, policy_version, verdict, code, at)
-               VALUES ($1, $2, $3, $4, $5, $6)
-               ON CONFLICT (anchor_id, attestation_id) DO UPDATE
-               SET policy_version = excluded.policy_version, verdict = excluded.verdict,
-                   code = excluded.code, at = excluded.at
-               WHERE excluded.at >= noted.at";
-    let params: [&(dyn ToSql + Sync); 6] = [
-        &verdict.anchor.0,
-        &verdict.attestation.0,
-        &verdict.policy_version,
-        &verdict.verdict,
-        &verdict.code,
-        &At(verdict.at),
-    ];
-    conn.execute(sql, &params).await?;
-    Ok(())
 }

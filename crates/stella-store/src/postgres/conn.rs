@@ -154,6 +154,20 @@ impl Conn {
         answer.map_err(|e| self.noted(e))
     }
 
+    /// For statements that are sent together: whatever has to be asked about
+    /// one before it can be sent is known from here on.
+    pub(super) async fn prepare(&self, sql: &str) -> Result<Statement> {
+        self.prepared(sql).await.map_err(|e| self.noted(e))
+    }
+
+    /// Sent at the first poll, so that several go out in the order in which
+    /// they are first polled, and are not waited for one by one.
+    pub(super) async fn send(&self, statement: &Statement, params: Params<'_>) -> Result<u64> {
+        storable(statement, params)?;
+        let answer = self.client.execute(statement, params).await;
+        answer.map_err(|e| self.noted(e))
+    }
+
     /// Statements without parameters, as they are.
     pub(super) async fn batch(&self, sql: &str) -> Result<()> {
         self.client.batch_execute(sql).await.map_err(|e| self.noted(e))
@@ -189,21 +203,14 @@ impl Conn {
 
     /// Prepared, and given nothing that PostgreSQL's text cannot hold.
     async fn ready(&self, sql: &str, params: Params<'_>) -> Result<Statement> {
-        let statement = self.prepared(sql).await.map_err(|e| self.noted(e))?;
-        for (param, kind) in params.iter().zip(statement.params()) {
-            if *kind != Type::TEXT {
-                continue;
-            }
-            let mut text = BytesMut::new();
-            let written = param.to_sql_checked(kind, &mut text);
-            if written.is_ok() && text.contains(&0) {
-                return Err(StoreError::Unstorable("text with the character U+0000".into()));
-            }
-        }
+        let statement = self.prepare(sql).await?;
+        storable(&statement, params)?;
         Ok(statement)
     }
 
     async fn prepared(&self, sql: &str) -> std::result::Result<Statement, tokio_postgres::Error> {
+        #[cfg(test)]
+        crate::plans::note(sql);
         let kept = self.statements().get(sql).cloned();
         if let Some(statement) = kept {
             return Ok(statement);
@@ -236,4 +243,19 @@ impl Conn {
             self.lost.store(true, Ordering::Relaxed);
         }
     }
+}
+
+/// Nothing that PostgreSQL's text cannot hold.
+fn storable(statement: &Statement, params: Params<'_>) -> Result<()> {
+    for (param, kind) in params.iter().zip(statement.params()) {
+        if *kind != Type::TEXT {
+            continue;
+        }
+        let mut text = BytesMut::new();
+        let written = param.to_sql_checked(kind, &mut text);
+        if written.is_ok() && text.contains(&0) {
+            return Err(StoreError::Unstorable("text with the character U+0000".into()));
+        }
+    }
+    Ok(())
 }

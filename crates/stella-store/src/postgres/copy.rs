@@ -15,7 +15,7 @@ use crate::{Result, StoreError};
 
 /// In an order in which nothing refers to what is not there yet. `meta` is a
 /// database's own.
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 17] = [
     "key_audit_log",
     "event_chain",
     "trust_anchors",
@@ -27,6 +27,7 @@ const TABLES: [&str; 16] = [
     "ledger",
     "idempotency",
     "verdicts",
+    "rescans",
     "proofs",
     "proof_parts",
     "tokens",

@@ -26,6 +26,7 @@ mod tls;
 mod tokens;
 mod upkeep;
 mod url;
+mod verdicts;
 mod verify;
 mod writer;
 

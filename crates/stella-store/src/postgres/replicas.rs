@@ -32,6 +32,7 @@ impl ReplicaStore for PostgresStore {
                 version: row.column("version")?,
                 settings: row.json("settings")?,
                 unable: row.json("unable")?,
+                url: row.column("url")?,
                 started_at: row.time("started_at")?,
                 seen_at: row.time("seen_at")?,
             })
@@ -55,13 +56,15 @@ impl ReplicaStore for PostgresStore {
 async fn note(conn: &Conn, replica: &ReplicaRow, forget_before: Timestamp) -> Result<()> {
     let sql = "DELETE FROM signer.replicas WHERE seen_at < $1";
     conn.execute(sql, &[&At(forget_before)]).await?;
-    let sql = "INSERT INTO signer.replicas (name, process, version, settings, unable, started_at, seen_at)
-               VALUES ($1, $2, $3, $4, $5, $6, $7)
+    let sql =
+        "INSERT INTO signer.replicas (name, process, version, settings, unable, started_at, seen_at, url)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
                ON CONFLICT (name) DO UPDATE
                SET process = excluded.process, version = excluded.version,
                    settings = excluded.settings, unable = excluded.unable,
-                   started_at = excluded.started_at, seen_at = excluded.seen_at";
-    let params: [&(dyn ToSql + Sync); 7] = [
+                   started_at = excluded.started_at, seen_at = excluded.seen_at,
+                   url = excluded.url";
+    let params: [&(dyn ToSql + Sync); 8] = [
         &replica.name,
         &replica.process,
         &replica.version,
@@ -69,6 +72,7 @@ async fn note(conn: &Conn, replica: &ReplicaRow, forget_before: Timestamp) -> Re
         &replica.unable,
         &At(replica.started_at),
         &At(replica.seen_at),
+        &replica.url,
     ];
     conn.execute(sql, &params).await?;
     Ok(())

@@ -10,6 +10,6 @@ GRANT UPDATE (state, envelope, key_id, signed_at, attempts, last_error, last_att
     ON signer.attestations TO {role};
 GRANT UPDATE (revoked_at, last_used_at) ON signer.tokens TO {role};
 GRANT DELETE ON signer.operations_log TO {role};
-GRANT INSERT, UPDATE ON signer.meta, signer.verdicts TO {role};
+GRANT INSERT, UPDATE ON signer.meta, signer.verdicts, signer.rescans TO {role};
 GRANT INSERT, UPDATE, DELETE ON signer.trust_anchors, signer.key_history, signer.signing_keys,
     signer.refused_pins, signer.unanswered_logins, signer.signing_claims, signer.replicas TO {role};

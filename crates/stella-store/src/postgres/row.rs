@@ -103,7 +103,7 @@ pub(super) fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<Value> {
     serde_json::to_value(value).map_err(|e| StoreError::Corrupt(format!("a value is no JSON: {e}")))
 }
 
-fn parse<T: FromStr<Err: Display>>(column: &str, text: &str) -> Result<T> {
+pub(super) fn parse<T: FromStr<Err: Display>>(column: &str, text: &str) -> Result<T> {
     text.parse()
         .map_err(|e| StoreError::Corrupt(format!("{column}: {e}")))
 }

@@ -11,6 +11,21 @@ CREATE TABLE signer.signing_claims (
 -- The queue is read from its oldest record on.
 CREATE INDEX idx_attestations_unsigned ON signer.attestations (id) WHERE state <> 'signed';
 
+-- Which attestations of an ended key were judged anew since.
+
+CREATE TABLE signer.rescans (
+    key_id    TEXT PRIMARY KEY,
+    event     BIGINT NOT NULL,
+    imports   BOOLEAN NOT NULL,
+    before_id UUID,
+    judged    BIGINT NOT NULL,
+    flipped   BIGINT NOT NULL,
+    began_at  TIMESTAMPTZ NOT NULL,
+    ended_at  TIMESTAMPTZ
+);
+
+CREATE INDEX idx_attestations_imported ON signer.attestations (id) WHERE imported;
+
 -- The servers that share this store, as each told of itself. Digests of
 -- settings, never their values.
 
@@ -21,5 +36,6 @@ CREATE TABLE signer.replicas (
     settings   JSON NOT NULL,
     unable     JSON NOT NULL,
     started_at TIMESTAMPTZ NOT NULL,
-    seen_at    TIMESTAMPTZ NOT NULL
+    seen_at    TIMESTAMPTZ NOT NULL,
+    url        TEXT
 );

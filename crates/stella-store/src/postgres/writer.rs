@@ -223,9 +223,10 @@ async fn connected(target: &Target, kept: Option<Conn>) -> Result<Conn> {
 async fn commit(open: &mut Commit, batch: &mut Batch) -> Result<()> {
     open.conn.begin_anew();
     open.conn.batch(BEGIN).await?;
+    let mut mark = "SAVEPOINT member";
     for member in batch {
         let (events, entries) = (open.events.len(), open.entries.len());
-        open.conn.batch("SAVEPOINT member").await?;
+        open.conn.batch(mark).await?;
         if let Err(error) = member.run(open).await {
             if open.conn.failed_in_passing() || !open.conn.is_sound() {
                 return Err(error);
@@ -234,7 +235,8 @@ async fn commit(open: &mut Commit, batch: &mut Batch) -> Result<()> {
             open.entries.truncate(entries);
             open.conn.batch("ROLLBACK TO member").await?;
         }
-        open.conn.batch("RELEASE member").await?;
+        // The one before is settled with the next; the last by the commit.
+        mark = "RELEASE member; SAVEPOINT member";
     }
     open.seal().await?;
     open.conn.commit().await

@@ -72,6 +72,14 @@ pub(super) fn list(conn: &Connection, filter: &AttestationFilter) -> Result<Vec<
         filter.attempted_since.map(|at| at.fixed_width()),
     );
     and("id < ?", filter.before.map(|id| id.to_string()));
+    if let Some(imported) = filter.imported {
+        // As the index has it.
+        sql.push_str(if imported {
+            " AND imported <> 0"
+        } else {
+            " AND imported = 0"
+        });
+    }
     if let Some(spans) = &filter.signed_in {
         sql.push_str(" AND (FALSE");
         for span in spans {

@@ -3,14 +3,14 @@
 use async_trait::async_trait;
 use rusqlite::Connection;
 use stella_core::digest::Sha256;
-use stella_core::id::{AnchorId, AttestationId};
+use stella_core::id::AttestationId;
 
-use super::row::{Columns, all, execute, first, integer, json_text, text};
+use super::row::{Columns, execute, first, integer, json_text, text};
 use super::writer::Commit;
 use super::{SqliteStore, attestation_rows as rows, events, ledger};
 use crate::{
     Attempt, AttestationFilter, AttestationRow, AttestationState, AttestationStore, IdempotencyRow, Inserted,
-    LedgerEntry, LedgerKey, NewAttestation, Outcome, Result, Signed, SignedHere, StoreError, VerdictRow,
+    LedgerEntry, LedgerKey, NewAttestation, Outcome, Result, Signed, SignedHere, StoreError,
 };
 
 #[async_trait]
@@ -72,30 +72,6 @@ impl AttestationStore for SqliteStore {
         let (identity, key) = (identity.to_owned(), key.to_owned());
         self.readers
             .read(move |conn| idempotent(conn, &identity, &key))
-            .await
-    }
-
-    async fn note_verdicts(&self, verdicts: Vec<VerdictRow>) -> Result<()> {
-        self.writer
-            .write(move |commit| verdicts.iter().try_for_each(|v| note_verdict(commit.conn, v)))
-            .await
-    }
-
-    async fn verdicts(&self, anchor: AnchorId) -> Result<Vec<VerdictRow>> {
-        self.readers
-            .read(move |conn| {
-                let sql = "SELECT * FROM signer.verdicts WHERE anchor_id = ?1 ORDER BY attestation_id";
-                all(conn, sql, [anchor.to_string()], |row| {
-                    Ok(VerdictRow {
-                        anchor: row.parsed("anchor_id")?,
-                        attestation: row.parsed("attestation_id")?,
-                        policy_version: row.get("policy_version")?,
-                        verdict: row.get("verdict")?,
-                        code: row.get("code")?,
-                        at: row.parsed("at")?,
-                    })
-                })
-            })
             .await
     }
 }
@@ -268,25 +244,4 @@ fn idempotent(conn: &Connection, identity: &str, key: &str) -> Result<Option<Ide
             at: row.parsed("at")?,
         })
     })
-}
-
-fn note_verdict(conn: &Connection, verdict: &VerdictRow) -> Result<()> {
-    execute(
-        conn,
-        "INSERT INTO signer.verdicts (anchor_id, attestation_id, policy_version, verdict, code, at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT (anchor_id, attestation_id) DO UPDATE
-         SET policy_version = excluded.policy_version, verdict = excluded.verdict,
-             code = excluded.code, at = excluded.at
-         WHERE excluded.at >= verdicts.at",
-        (
-            verdict.anchor.to_string(),
-            verdict.attestation.to_string(),
-            &verdict.policy_version,
-            &verdict.verdict,
-            &verdict.code,
-            verdict.at.fixed_width(),
-        ),
-    )?;
-    Ok(())
 }

@@ -25,6 +25,7 @@ mod schema;
 mod tests;
 mod tokens;
 mod upkeep;
+mod verdicts;
 mod verify;
 mod writer;
 

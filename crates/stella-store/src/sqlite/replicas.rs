@@ -20,12 +20,13 @@ impl ReplicaStore for SqliteStore {
                 )?;
                 execute(
                     commit.conn,
-                    "INSERT INTO signer.replicas (name, process, version, settings, unable, started_at, seen_at)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                    "INSERT INTO signer.replicas (name, process, version, settings, unable, started_at, seen_at, url)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                      ON CONFLICT (name) DO UPDATE
                      SET process = excluded.process, version = excluded.version,
                          settings = excluded.settings, unable = excluded.unable,
-                         started_at = excluded.started_at, seen_at = excluded.seen_at",
+                         started_at = excluded.started_at, seen_at = excluded.seen_at,
+                         url = excluded.url",
                     (
                         &replica.name,
                         replica.process.to_string(),
@@ -34,6 +35,7 @@ impl ReplicaStore for SqliteStore {
                         json_text(&replica.unable)?,
                         replica.started_at.fixed_width(),
                         replica.seen_at.fixed_width(),
+                        &replica.url,
                     ),
                 )?;
                 Ok(())
@@ -51,6 +53,7 @@ impl ReplicaStore for SqliteStore {
                         version: row.get("version")?,
                         settings: row.json("settings")?,
                         unable: row.json("unable")?,
+                        url: row.get("url")?,
                         started_at: row.parsed("started_at")?,
                         seen_at: row.parsed("seen_at")?,
                     })

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use rusqlite::{Connection, Params, Row};
+use rusqlite::{CachedStatement, Connection, Params, Row};
 use serde_json::Value;
 use stella_core::digest::Sha256;
 use stella_core::time::Timestamp;
@@ -17,7 +17,7 @@ pub(super) fn all<T>(
     params: impl Params,
     mut read: impl FnMut(&Row<'_>) -> Result<T>,
 ) -> Result<Vec<T>> {
-    let mut statement = conn.prepare_cached(sql)?;
+    let mut statement = prepared(conn, sql)?;
     let mut rows = statement.query(params)?;
     let mut out = Vec::new();
     while let Some(row) = rows.next()? {
@@ -33,13 +33,19 @@ pub(super) fn first<T>(
     params: impl Params,
     read: impl FnOnce(&Row<'_>) -> Result<T>,
 ) -> Result<Option<T>> {
-    let mut statement = conn.prepare_cached(sql)?;
+    let mut statement = prepared(conn, sql)?;
     let mut rows = statement.query(params)?;
     rows.next()?.map(read).transpose()
 }
 
 pub(super) fn execute(conn: &Connection, sql: &str, params: impl Params) -> Result<usize> {
-    Ok(conn.prepare_cached(sql)?.execute(params)?)
+    Ok(prepared(conn, sql)?.execute(params)?)
+}
+
+fn prepared<'a>(conn: &'a Connection, sql: &str) -> Result<CachedStatement<'a>> {
+    #[cfg(test)]
+    crate::plans::note(sql);
+    Ok(conn.prepare_cached(sql)?)
 }
 
 pub(super) trait Columns {

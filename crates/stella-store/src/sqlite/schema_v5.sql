@@ -11,6 +11,21 @@ CREATE TABLE signer.signing_claims (
 -- The queue is read from its oldest record on.
 CREATE INDEX signer.idx_attestations_unsigned ON attestations (id) WHERE state <> 'signed';
 
+-- Which attestations of an ended key were judged anew since.
+
+CREATE TABLE signer.rescans (
+    key_id    TEXT NOT NULL PRIMARY KEY,
+    event     INTEGER NOT NULL,
+    imports   INTEGER NOT NULL,
+    before_id TEXT,
+    judged    INTEGER NOT NULL,
+    flipped   INTEGER NOT NULL,
+    began_at  TEXT NOT NULL,
+    ended_at  TEXT
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX signer.idx_attestations_imported ON attestations (id) WHERE imported <> 0;
+
 -- The servers that share this store, as each told of itself. Digests of
 -- settings, never their values.
 
@@ -21,5 +36,6 @@ CREATE TABLE signer.replicas (
     settings   TEXT NOT NULL,
     unable     TEXT NOT NULL,
     started_at TEXT NOT NULL,
-    seen_at    TEXT NOT NULL
+    seen_at    TEXT NOT NULL,
+    url        TEXT
 ) STRICT, WITHOUT ROWID;

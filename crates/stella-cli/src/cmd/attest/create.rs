@@ -8,6 +8,7 @@ use clap::builder::PossibleValuesParser;
 use stella_core::api::attestations::{CreateAttestation, Created, SubjectInput};
 use stella_server::entropy::{Entropy, SystemEntropy};
 
+use super::many::{Defaults, How, Many};
 use super::{describe_all, exit_of, remark};
 use crate::api::{Api, Route};
 use crate::args::period::Period;
@@ -22,10 +23,10 @@ use crate::exit::Exit;
 #[derive(Args)]
 pub struct Create {
     /// Predicate type: a short name (cyclonedx, spdxjson, slsaprovenance1, openvex, vuln, test, ...) or a URI
-    #[arg(long = "type", value_name = "TYPE", value_parser = predicate_type)]
-    predicate_type: String,
+    #[arg(long = "type", value_name = "TYPE", value_parser = predicate_type, required_unless_present = "many")]
+    predicate_type: Option<String>,
     /// NAME@sha256:HEX, NAME:sha256:HEX, sha256:HEX, a file, or a test name such as test:verification
-    #[arg(long = "subject", value_name = "SUBJECT", required_unless_present = "image")]
+    #[arg(long = "subject", value_name = "SUBJECT", required_unless_present_any = ["image", "many"])]
     subjects: Vec<String>,
     /// The predicate, as JSON; - is standard input
     #[arg(long, value_name = "FILE")]
@@ -59,21 +60,36 @@ pub struct Create {
     /// Recorded but not yet signed is good enough: end with 0
     #[arg(long)]
     accept_recorded: bool,
+    #[command(flatten)]
+    many: Many,
 }
 
 impl Create {
     pub async fn run(self, context: &Context) -> Outcome {
+        let limit = self
+            .timeout
+            .map(|t| Duration::from_secs(t.seconds_from(context.now())));
+        if self.many.is_asked() {
+            let how = How {
+                defaults: Defaults {
+                    predicate_type: self.predicate_type,
+                    profiles: self.profiles,
+                    force: self.force,
+                },
+                wait: self.wait,
+                accept_recorded: self.accept_recorded,
+                patience: limit,
+            };
+            return self.many.run(how, context).await;
+        }
         let request = CreateAttestation {
             statement: None,
-            predicate_type: Some(self.predicate_type.clone()),
+            predicate_type: self.predicate_type.clone(),
             subjects: self.subjects(context)?,
             predicate: self.predicate.as_deref().map(files::read_text).transpose()?,
             profiles: self.profiles.clone(),
             force: Some(self.force),
         };
-        let limit = self
-            .timeout
-            .map(|t| Duration::from_secs(t.seconds_from(context.now())));
         let api = match limit {
             Some(limit) => context.patient_api(limit + Duration::from_secs(1)).await?,
             None => context.api().await?,

@@ -5,6 +5,7 @@ mod import;
 mod integrity_check;
 mod list;
 mod logs;
+mod many;
 mod reload;
 mod resign;
 mod retry;

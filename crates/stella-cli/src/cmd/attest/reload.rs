@@ -6,10 +6,14 @@ use serde_json::{Value, json};
 use crate::api::Route;
 use crate::context::{Context, Outcome};
 use crate::exit::Exit;
+use crate::replicas::PerHost;
 
 /// Read runtime settings and signing keys again
 #[derive(Args)]
-pub struct Reload {}
+pub struct Reload {
+    #[command(flatten)]
+    host: PerHost,
+}
 
 impl Reload {
     pub async fn run(self, context: &Context) -> Outcome {

@@ -13,9 +13,7 @@ super::verbs! {
     /// Keys in a process of our own: making one, its PIN
     #[command(subcommand, name = "local-hsm")]
     LocalHsm(local_hsm::Verb),
-    /// Hardware security modules: are they there, and do they sign
-    #[command(subcommand)]
-    Hsm(hsm::Verb),
+    Hsm(hsm::Hsm),
     #[command(hide = true)]
     Cert(Later),
 }

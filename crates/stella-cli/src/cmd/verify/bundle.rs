@@ -7,6 +7,8 @@ use stella_core::api::verify::{Times, VerifyBundle};
 use stella_core::verify::ask::Wanted;
 
 use super::artifact::one_artifact;
+use super::bundles::Bundles;
+use super::many::Into;
 use super::offline::OfflineArgs;
 use super::proof::Proof;
 use super::{Question, report};
@@ -26,6 +28,10 @@ pub(super) struct Bundle {
     /// statement, one on each line; - is standard input
     #[arg(long, value_name = "FILE", group = "document")]
     bundle: Option<PathBuf>,
+    /// Judge a file of bundles of any length, one on each line, each by
+    /// itself; - is standard input
+    #[arg(long, value_name = "FILE", group = "document", conflicts_with_all = ["artifact", "digest", "purl"])]
+    bundles: Option<PathBuf>,
     /// Judge this proof: by its address (sha256:HEX) one that is kept, or a
     /// file; - is standard input
     #[arg(long, value_name = "ADDRESS|FILE", group = "document")]
@@ -51,11 +57,13 @@ pub(super) struct Bundle {
     /// A predicate type it must have
     #[arg(long = "require-type", alias = "require-types", value_name = "TYPE", value_delimiter = ',', value_parser = predicate_type, requires = "document", conflicts_with = "proof_bundle")]
     require_types: Vec<String>,
+    #[command(flatten)]
+    into: Into,
 }
 
 impl Bundle {
     pub fn is_asked(&self) -> bool {
-        self.bundle.is_some() || self.proof_bundle.is_some()
+        self.bundle.is_some() || self.bundles.is_some() || self.proof_bundle.is_some()
     }
 
     pub async fn run(self, question: Question, context: &Context) -> Outcome {
@@ -69,6 +77,15 @@ impl Bundle {
         let file = match document {
             Document::Bundle(file) => file,
             Document::Proof(proof) => return proof.run(digests, purl, times, context).await,
+            Document::Bundles(file, into) => {
+                let bundles = Bundles {
+                    file,
+                    require_types,
+                    times,
+                    into,
+                };
+                return bundles.run(context).await;
+            }
         };
         let request = VerifyBundle {
             document: files::read_text(&file)?,
@@ -90,24 +107,35 @@ impl Bundle {
             purl,
             require_types,
         } = asked;
+        if let Document::Bundles(file, into) = document {
+            let bundles = Bundles {
+                file,
+                require_types,
+                times,
+                into,
+            };
+            return bundles.run_offline(offline, context);
+        }
         let trust = offline.into_trust(context)?;
         let wanted = Wanted::parse(one_artifact(digests)?, purl.as_deref(), &require_types)?;
         let file = match document {
             Document::Bundle(file) => file,
             Document::Proof(proof) => return proof.run_offline(wanted, &times, &trust, context),
+            Document::Bundles(..) => return Err(nothing(context)),
         };
         let verdict = crate::offline::judge(context, &trust, &times, &wanted, &Evidence::Document(file))?;
         report::answer(context, &verdict)
     }
 
     fn parts(self, question: Question, context: &Context) -> Result<(Asked, Times), CliError> {
-        let document = match (self.bundle, self.proof_bundle) {
-            (Some(file), _) => Document::Bundle(file),
-            (None, Some(text)) => Document::Proof(Proof {
+        let document = match (self.bundle, self.bundles, self.proof_bundle) {
+            (Some(file), _, _) => Document::Bundle(file),
+            (None, Some(file), _) => Document::Bundles(file, self.into),
+            (None, None, Some(text)) => Document::Proof(Proof {
                 text,
                 file: self.proof_file,
             }),
-            (None, None) => return Err(nothing(context)),
+            (None, None, None) => return Err(nothing(context)),
         };
         let (times, signer) = question.into_parts();
         if signer.is_some() {
@@ -137,12 +165,13 @@ struct Asked {
 
 enum Document {
     Bundle(PathBuf),
+    Bundles(PathBuf, Into),
     Proof(Proof),
 }
 
 fn nothing(context: &Context) -> CliError {
     let program = &context.program;
     CliError::usage("nothing to verify was given").next(format!(
-        "{program} verify attestation ID, verify artifact --digest sha256:HEX, verify --bundle FILE, or verify --proof-bundle sha256:HEX"
+        "{program} verify attestation ID, verify artifact --digest sha256:HEX, verify --bundle FILE, verify --bundles FILE, or verify --proof-bundle sha256:HEX"
     ))
 }

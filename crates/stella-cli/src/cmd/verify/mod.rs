@@ -1,8 +1,11 @@
 //! `verify ...`: questions, and what a verdict looks like.
 
+mod anchor;
 mod artifact;
 mod attestation;
 mod bundle;
+mod bundles;
+mod many;
 mod offline;
 mod proof;
 mod report;
@@ -38,6 +41,8 @@ enum Verb {
     Attestation(attestation::Attestation),
     /// Judge an artifact by everything stored about its digest
     Artifact(artifact::Artifact),
+    /// Judge everything stored about which an anchor decides, newest first
+    Anchor(anchor::Anchor),
     #[command(hide = true)]
     Cert(Later),
     #[command(hide = true)]
@@ -90,11 +95,12 @@ impl Verify {
         let typed_here = self.bundle.is_asked() || self.question.is_asked() || self.offline.is_asked();
         match self.verb {
             Some(_) if typed_here => Err(CliError::usage(
-                "flags of the question stand after `attestation` or `artifact`, not before",
+                "flags of the question stand after `attestation`, `artifact` or `anchor`, not before",
             )
             .next(format!("{} verify attestation --help", context.program))),
             Some(Verb::Attestation(verb)) => verb.run(context).await,
             Some(Verb::Artifact(verb)) => verb.run(context).await,
+            Some(Verb::Anchor(verb)) => verb.run(context).await,
             Some(Verb::Cert(verb) | Verb::CertChain(verb)) => verb.run(context).await,
             None => self.bundle.run(self.question, context).await,
         }

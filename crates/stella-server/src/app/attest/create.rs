@@ -16,7 +16,7 @@ use stella_store::{
     SignedPart,
 };
 
-use super::sign::{MAX_TRIES, Made, NoSignature, RETRY};
+use super::sign::{MAX_TRIES, MAX_TRIES_WITH_EVENT, Made, NoSignature, RETRY};
 use super::statement::Draft;
 use super::view;
 use crate::app::error::{Error, ErrorKind, Result};
@@ -216,7 +216,11 @@ impl App {
                 Some(known).filter(|known| known_at.is_none_or(|head| head == known.head))
             }
         };
-        for _ in 0..MAX_TRIES {
+        let tries = match order.supersedes {
+            Some(_) => MAX_TRIES_WITH_EVENT,
+            None => MAX_TRIES,
+        };
+        for _ in 0..tries {
             let (trust, expected_head) = match remembered.take() {
                 Some(known) => (Arc::clone(&known), Some(known.head)),
                 None => (self.trust_for(&order).await?, None),

@@ -68,14 +68,7 @@ impl App {
             .as_deref()
             .map(|s| SubjectName::parse(s).map_err(|e| Error::invalid("subject.name", format!("{s:?}: {e}"))))
             .transpose()?;
-        let before = query
-            .cursor
-            .as_deref()
-            .map(|c| {
-                c.parse::<AttestationId>()
-                    .map_err(|_| Error::invalid("list.cursor", "this is no cursor of a listing"))
-            })
-            .transpose()?;
+        let before = query.cursor.as_deref().map(cursor).transpose()?;
         Ok(AttestationFilter {
             state,
             predicate_type: predicate_type.map(|t| t.as_uri().to_owned()),
@@ -90,6 +83,12 @@ impl App {
             ..AttestationFilter::default()
         })
     }
+}
+
+/// Where a page before ended.
+pub(in crate::app) fn cursor(text: &str) -> Result<AttestationId> {
+    text.parse()
+        .map_err(|_| Error::invalid("list.cursor", "this is no cursor of a listing"))
 }
 
 /// When which key signed in another's stead.

@@ -17,6 +17,7 @@ pub(in crate::app) use drain::Drain;
 
 pub use create::{CreateOptions, Wait};
 pub use list::AttestationQuery;
+pub(in crate::app) use list::cursor;
 pub(crate) use statement::read_subject;
 pub(in crate::app) use test_sign::PROBE_PAYLOAD_TYPE;
 

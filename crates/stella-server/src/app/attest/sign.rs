@@ -20,6 +20,9 @@ use crate::app::{App, aws_kms, signers};
 
 /// How often a key is chosen anew when it changes while it signs.
 pub(super) const MAX_TRIES: usize = 8;
+/// The same where an event goes with the signature: of those who append at the
+/// same time one gets its turn, and the others decide anew.
+pub(super) const MAX_TRIES_WITH_EVENT: usize = 64;
 
 /// Why there is no signature, and what mends that.
 #[derive(Debug, Clone)]
@@ -319,7 +322,7 @@ impl App {
     }
 
     /// An embedded instance has nobody who would try again.
-    pub(super) fn repeats_by_itself(&self) -> bool {
+    pub(in crate::app) fn repeats_by_itself(&self) -> bool {
         self.target.mode != "embedded"
     }
 

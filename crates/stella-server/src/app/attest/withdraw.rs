@@ -1,5 +1,7 @@
 //! `attest withdraw`: the statement, under whatever row it is stored.
 
+use std::sync::Arc;
+
 use stella_core::api::attestations::{Attestation, Withdraw};
 use stella_core::trust::RevokeReason;
 use stella_core::trust::decide::attestation;
@@ -28,6 +30,7 @@ impl App {
                 Ok(Decision::new(events, ()))
             })
             .await?;
+        self.judge_anew(Arc::clone(&trust), &row.pae).await;
         Ok(view(&row, &trust))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stella_core::api::keys::{Impact, ImpactRow};
+use stella_core::api::keys::{Impact, ImpactRow, Rescan};
 use stella_core::digest::Sha256;
 use stella_core::id::KeyId;
 use stella_core::trust::{KeyRecord, KeyState, TrustState};
@@ -13,13 +13,30 @@ use super::judged::Compared;
 use crate::app::error::Result;
 use crate::app::{App, values};
 
+#[derive(Debug, Clone, Default)]
+pub struct ImpactQuery {
+    pub cursor: Option<String>,
+    pub limit: Option<usize>,
+}
+
 impl App {
-    pub async fn key_impact(&self, id: &str) -> Result<Impact> {
+    /// Of everything that may be judged for one question; or, with a cursor or
+    /// a limit, of a page of it.
+    pub async fn key_impact(&self, id: &str, asked: ImpactQuery) -> Result<Impact> {
         let state = self.trust_head().await?;
         let id = values::key_id(id)?;
         let key = super::known(&state, &id)?;
         let unended = Arc::new(without_end(&state, &id));
-        let compared = self.compare(key, unended, Arc::clone(&state)).await?;
+        let (compared, next_page) = match (&asked.cursor, asked.limit) {
+            (None, None) => (self.compare(key, unended, Arc::clone(&state)).await?, None),
+            (cursor, limit) => {
+                let walked = cursor.as_deref().map(str::parse).transpose()?.unwrap_or_default();
+                let limit = self.page(limit)?.rows();
+                self.compare_page(key, unended, Arc::clone(&state), walked, limit)
+                    .await?
+            }
+        };
+        let rescan = self.rescan_of(&id).await?;
         let ledgered = self.ledgered(key, &compared.rows).await?;
         let mut rows: Vec<(Compared, bool)> = compared.rows.into_iter().zip(ledgered).collect();
         rows.sort_by_key(|(c, in_ledger)| (*in_ledger, c.before == c.now));
@@ -33,7 +50,14 @@ impl App {
             pass: verdicts(Verdict::Pass),
             fail: verdicts(Verdict::Fail),
             indeterminate: verdicts(Verdict::Indeterminate),
-            cut: compared.cut,
+            cut: compared.cut || next_page.is_some(),
+            next_cursor: next_page.map(|walked| walked.to_string()),
+            rescan: rescan.map(|row| Rescan {
+                judged: row.judged,
+                flipped: row.flipped,
+                began_at: row.began_at.to_string(),
+                ended_at: row.ended_at.map(|at| at.to_string()),
+            }),
             next: next(&id, status, &rows, self.signs_here_only(key)),
             rows: rows.iter().map(|(c, in_ledger)| row(c, *in_ledger)).collect(),
         })
@@ -72,7 +96,7 @@ fn ledger_keys(key: &KeyRecord, compared: &Compared) -> Vec<LedgerKey> {
 const LEDGER_PAGE: usize = 500;
 
 /// The same trust, had the key never ended anywhere.
-fn without_end(state: &TrustState, id: &KeyId) -> TrustState {
+pub(in crate::app) fn without_end(state: &TrustState, id: &KeyId) -> TrustState {
     let mut state = state.clone();
     if let Some(key) = state.keys.get_mut(id) {
         key.end = None;

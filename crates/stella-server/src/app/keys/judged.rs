@@ -1,7 +1,8 @@
 //! What a change of trust means for what is stored: the attestations of a
 //! key, judged under two states of trust.
 
-use std::collections::HashSet;
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use stella_core::digest::Sha256;
@@ -14,11 +15,11 @@ use stella_core::verify::{Code, Verdict};
 use stella_store::{AttestationFilter, AttestationRow, STORED_ENVELOPE};
 
 use crate::app::App;
-use crate::app::error::Result;
-use crate::app::verify::Judged;
+use crate::app::error::{Error, Result};
+use crate::app::verify::{Judged, Question};
 
 /// How many rows are in memory at a time: each may hold megabytes.
-const PAGE: usize = 50;
+pub(crate) const PAGE: usize = 50;
 
 /// One attestation under the two states, without its bytes.
 pub(crate) struct Compared {
@@ -53,76 +54,145 @@ impl Comparison {
     }
 }
 
+/// Where a walk over what a key signed stands: first what was signed here,
+/// then imports that carry a signature of the key, for a thief's work comes in
+/// that way. Newest first in each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Walked {
+    pub imports: bool,
+    pub before: Option<AttestationId>,
+}
+
+/// As it stands in a cursor.
+impl fmt::Display for Walked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = if self.imports { "imports" } else { "own" };
+        match self.before {
+            Some(before) => write!(f, "{part}.{before}"),
+            None => f.write_str(part),
+        }
+    }
+}
+
+impl FromStr for Walked {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (part, before) = match text.split_once('.') {
+            Some((part, before)) => (part, Some(crate::app::attest::cursor(before)?)),
+            None => (text, None),
+        };
+        match part {
+            "own" | "imports" => Ok(Self {
+                imports: part == "imports",
+                before,
+            }),
+            _ => Err(Error::invalid("list.cursor", "this is no cursor of a listing")),
+        }
+    }
+}
+
+/// Rows of a key, how many were looked at for them, and where to go on.
+pub(crate) struct KeyPage {
+    pub rows: Vec<AttestationRow>,
+    pub seen: usize,
+    pub next: Option<Walked>,
+}
+
 impl App {
-    /// Everything signed by the key, here or elsewhere.
+    /// Everything signed by the key, here or elsewhere, as far as
+    /// `limits.maxRejudged` allows.
     pub(crate) async fn compare(
         &self,
         key: &KeyRecord,
         before: Arc<TrustState>,
         after: Arc<TrustState>,
     ) -> Result<Comparison> {
-        let (ids, cut) = self.signed_by(key).await?;
+        let max = self.settings.limits.max_rejudged;
         let question = self.question_now(after);
         let earlier = question.under(before);
-        let mut out = Comparison {
-            rows: Vec::with_capacity(ids.len()),
-            cut,
-        };
-        for page in ids.chunks(PAGE) {
-            let mut rows = Vec::with_capacity(page.len());
-            for id in page {
-                rows.extend(self.store.attestation(*id).await?);
+        let mut out = Comparison::default();
+        let (mut at, mut seen) = (Some(Walked::default()), 0);
+        while let Some(walked) = at {
+            if seen >= max {
+                out.cut = true;
+                break;
             }
-            let was = self.judge_many(&earlier, &rows).await?;
-            let is = self.judge_many(&question, &rows).await?;
-            let judged = rows.iter().zip(was).zip(is);
+            let page = self.signed_by(key, walked, PAGE.min(max - seen)).await?;
+            seen += page.seen;
+            at = page.next;
             out.rows
-                .extend(judged.map(|((row, was), is)| compared(row, &was, &is)));
+                .extend(self.compare_rows(&earlier, &question, &page.rows).await?);
         }
         Ok(out)
     }
 
-    /// What was signed here, then imports that carry a signature of the key:
-    /// a thief's work comes in that way. Newest first in each.
-    async fn signed_by(&self, key: &KeyRecord) -> Result<(Vec<AttestationId>, bool)> {
-        let own = AttestationFilter {
-            key_id: Some(key.id.clone()),
-            ..AttestationFilter::default()
-        };
-        let (mut ids, cut) = self.pages(own, |_| true).await?;
-        let (imports, more) = self
-            .pages(AttestationFilter::default(), |row| {
-                row.imported && carries(row, key)
-            })
-            .await?;
-        let known: HashSet<AttestationId> = ids.iter().copied().collect();
-        ids.extend(imports.into_iter().filter(|id| !known.contains(id)));
-        let max = self.settings.limits.max_rejudged;
-        let over = ids.len() > max;
-        ids.truncate(max);
-        Ok((ids, cut || more || over))
+    /// One page of it, and where to go on.
+    pub(crate) async fn compare_page(
+        &self,
+        key: &KeyRecord,
+        before: Arc<TrustState>,
+        after: Arc<TrustState>,
+        walked: Walked,
+        limit: usize,
+    ) -> Result<(Comparison, Option<Walked>)> {
+        let question = self.question_now(after);
+        let earlier = question.under(before);
+        let mut out = Comparison::default();
+        let (mut at, mut left) = (Some(walked), limit);
+        while let Some(walked) = at.filter(|_| left > 0) {
+            let page = self.signed_by(key, walked, PAGE.min(left)).await?;
+            // A page of imports without one of this key still was a page.
+            left = left.saturating_sub(page.seen.max(1));
+            at = page.next;
+            out.rows
+                .extend(self.compare_rows(&earlier, &question, &page.rows).await?);
+        }
+        Ok((out, at))
     }
 
-    /// At most `limits.maxRejudged` rows are looked at, and whether there are more.
-    async fn pages(
+    async fn compare_rows(
         &self,
-        mut filter: AttestationFilter,
-        wanted: impl Fn(&AttestationRow) -> bool,
-    ) -> Result<(Vec<AttestationId>, bool)> {
-        let max = self.settings.limits.max_rejudged;
-        let (mut out, mut seen) = (Vec::new(), 0_usize);
-        loop {
-            filter.limit = PAGE.min(max.saturating_sub(seen)).saturating_add(1);
-            let mut page = self.store.list_attestations(filter.clone()).await?;
-            let more = page.len() >= filter.limit;
-            page.truncate(filter.limit.saturating_sub(1));
-            seen = seen.saturating_add(page.len());
-            filter.before = page.last().map(|r| r.id);
-            out.extend(page.iter().filter(|row| wanted(row)).map(|row| row.id));
-            if !more || seen >= max || filter.before.is_none() {
-                return Ok((out, more));
-            }
+        earlier: &Question,
+        question: &Question,
+        rows: &[AttestationRow],
+    ) -> Result<Vec<Compared>> {
+        let was = self.judge_many(earlier, rows).await?;
+        let is = self.judge_many(question, rows).await?;
+        let judged = rows.iter().zip(was).zip(is);
+        Ok(judged.map(|((row, was), is)| compared(row, &was, &is)).collect())
+    }
+
+    /// The next rows of the walk.
+    pub(crate) async fn signed_by(&self, key: &KeyRecord, walked: Walked, limit: usize) -> Result<KeyPage> {
+        let filter = AttestationFilter {
+            key_id: (!walked.imports).then(|| key.id.clone()),
+            imported: walked.imports.then_some(true),
+            before: walked.before,
+            limit: limit.saturating_add(1),
+            ..AttestationFilter::default()
+        };
+        let mut rows = self.store.list_attestations(filter).await?;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let seen = rows.len();
+        let next = match rows.last().filter(|_| more) {
+            Some(last) => Some(Walked {
+                before: Some(last.id),
+                ..walked
+            }),
+            None => (!walked.imports).then_some(Walked {
+                imports: true,
+                before: None,
+            }),
+        };
+        if walked.imports {
+            // One that has the key's id was among its own.
+            rows.retain(|row| {
+                row.signed.as_ref().and_then(|s| s.key_id.as_ref()) != Some(&key.id) && carries(row, key)
+            });
         }
+        Ok(KeyPage { rows, seen, next })
     }
 }
 

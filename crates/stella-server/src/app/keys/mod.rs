@@ -2,9 +2,9 @@
 
 pub(crate) mod activate;
 mod generate;
-mod impact;
+pub(in crate::app) mod impact;
 mod import;
-mod judged;
+pub(in crate::app) mod judged;
 mod list;
 mod retire;
 pub(crate) mod revoke;
@@ -14,6 +14,8 @@ mod validity;
 mod verify;
 
 pub use list::KeyFilter;
+
+pub use impact::ImpactQuery;
 
 use stella_core::alg::PublicKey;
 use stella_core::api::keys::Key;

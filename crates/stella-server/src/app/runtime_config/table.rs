@@ -364,6 +364,18 @@ pub const SETTINGS: &[Setting] = &[
         "how often unsigned records are looked at",
     ),
     in_file(
+        "server.rescan_interval",
+        Kind::Duration,
+        |s| span(s.server.rescan_interval),
+        "how often is looked whether a change of trust asks for judging anew",
+    ),
+    in_file(
+        "server.advertise",
+        ANY,
+        |s| s.server.advertise.clone().unwrap_or_default(),
+        "where clients reach this replica and no other (--replica); unless told, the address it listens on where that is one",
+    ),
+    in_file(
         "server.replica",
         Kind::Text,
         |s| s.server.replica.clone().unwrap_or_default(),

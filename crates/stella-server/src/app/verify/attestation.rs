@@ -4,6 +4,7 @@ use stella_core::api::verify::{VerdictReport, VerifyAttestation};
 use stella_core::verify::{Check, Code, Judgement};
 use stella_store::AttestationRow;
 
+use super::evidence::KnownSignature;
 use super::signer::Signer;
 use super::{Judged, Question, judge_known, report};
 use crate::app::error::{Error, Result};
@@ -32,15 +33,16 @@ impl App {
                 format!("{} was not known then: it was created {}", row.id, row.created_at),
             ));
         }
-        let signer = Signer(request.signer.as_deref());
         let known = self
             .known_signatures(&question, [row.pae])
             .await?
             .remove(&row.pae);
-        let mut judged = judge_known(&question, &row, signer.of(known.unwrap_or_default()));
-        if let Some(pattern) = signer.0.filter(|_| !signer.asked_for(&row)) {
-            judged = not_wanted(judged, &row, pattern);
-        }
+        let judged = judge_for(
+            &question,
+            &row,
+            known.unwrap_or_default(),
+            request.signer.as_deref(),
+        );
         let answer = assemble(&question, &row, &judged);
         let reached = judged.parts.iter().map(|p| (row.id, p)).collect();
         if request.signer.is_none() {
@@ -51,7 +53,22 @@ impl App {
     }
 }
 
-fn assemble(question: &Question, row: &AttestationRow, judged: &Judged) -> VerdictReport {
+/// By what this identity asked for alone, where one was named.
+pub(super) fn judge_for(
+    question: &Question,
+    row: &AttestationRow,
+    known: Vec<KnownSignature>,
+    signer: Option<&str>,
+) -> Judged {
+    let signer = Signer(signer);
+    let judged = judge_known(question, row, signer.of(known));
+    match signer.0.filter(|_| !signer.asked_for(row)) {
+        Some(pattern) => not_wanted(judged, row, pattern),
+        None => judged,
+    }
+}
+
+pub(super) fn assemble(question: &Question, row: &AttestationRow, judged: &Judged) -> VerdictReport {
     let id = row.id.to_string();
     let mut answer = match judged.deciding() {
         Some(part) => report::of_one(part, question.moment.now),

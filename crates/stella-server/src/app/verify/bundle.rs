@@ -2,6 +2,8 @@
 
 use stella_core::api::verify::{VerdictReport, VerifyBundle};
 use stella_core::bundle::Document;
+use stella_core::dsse::{Envelope, EnvelopeLimits};
+use stella_core::statement::StatementLimits;
 use stella_core::verify::ask::Wanted;
 use stella_core::verify::{Check, Code, SignedStatement, document};
 
@@ -14,12 +16,9 @@ impl App {
     pub async fn verify_bundle(&self, caller: &Caller, request: VerifyBundle) -> Result<VerdictReport> {
         let question = self.question(caller, &request.times).await?;
         let wanted = Wanted::parse(request.digests, request.purl.as_deref(), &request.require_types)?;
-        let opened = match Document::parse_lines(request.document.as_bytes(), &self.envelope_limits()) {
+        let opened = match read(&request.document, &self.envelope_limits()) {
             Ok(document) => self.open_document(&question, &document).await?,
-            Err(e) => {
-                let detail = format!("invalid attestation: {e} ({})", e.code());
-                Err(Check::stop("envelope", Code::EnvelopeInvalid, detail))
-            }
+            Err(check) => Err(check),
         };
         let answer = document::judge(question.verifier(), &wanted, opened, &mut question.budget());
         self.log_verdict(&question, caller, &answer).await;
@@ -35,12 +34,23 @@ impl App {
         let envelope = &document.envelope;
         let brought = [(envelope.pae_digest(), envelope.signatures.as_slice())];
         let known = self.known_of(question, &brought).await?.concat();
-        let cases = known.iter().map(KnownSignature::case).collect();
-        Ok(SignedStatement::open(
-            &envelope.payload_type,
-            &envelope.payload,
-            cases,
-            &self.statement_limits(),
-        ))
+        Ok(open(envelope, &known, &self.statement_limits()))
     }
+}
+
+/// What cannot be read is judged like everything else.
+pub(super) fn read(text: &str, limits: &EnvelopeLimits) -> std::result::Result<Document, Check> {
+    Document::parse_lines(text.as_bytes(), limits).map_err(|e| {
+        let detail = format!("invalid attestation: {e} ({})", e.code());
+        Check::stop("envelope", Code::EnvelopeInvalid, detail)
+    })
+}
+
+pub(super) fn open(
+    envelope: &Envelope,
+    known: &[KnownSignature],
+    limits: &StatementLimits,
+) -> std::result::Result<SignedStatement, Check> {
+    let cases = known.iter().map(KnownSignature::case).collect();
+    SignedStatement::open(&envelope.payload_type, &envelope.payload, cases, limits)
 }

@@ -1,12 +1,15 @@
 //! Verification: evidence from the store, judged by the engine.
 
+pub(in crate::app) mod anchor;
 mod artifact;
 mod attestation;
 mod bundle;
+mod bundles;
 pub(crate) mod evidence;
 mod proof;
 mod question;
 mod report;
+mod shared_out;
 mod signer;
 
 use std::collections::HashMap;

@@ -88,6 +88,38 @@ impl App {
         self.note(line).await;
     }
 
+    /// Of many answers one line, if one of them is worth it.
+    pub(super) async fn log_verdicts(&self, question: &Question, caller: &Caller, reports: &[VerdictReport]) {
+        if !question.live {
+            return;
+        }
+        let mut codes: BTreeMap<&str, u64> = BTreeMap::new();
+        for report in reports {
+            *codes.entry(&report.code).or_default() += 1;
+        }
+        let count = |verdict: Verdict| {
+            let verdict = verdict.to_string();
+            reports.iter().filter(|r| r.verdict == verdict).count()
+        };
+        let (fail, indeterminate) = (count(Verdict::Fail), count(Verdict::Indeterminate));
+        let level = match (fail, indeterminate) {
+            (0, 0) => return,
+            (0, _) => "warn",
+            _ => "error",
+        };
+        let line = LogRow {
+            at: self.now(),
+            level: level.to_owned(),
+            component: "verification".to_owned(),
+            message: format!(
+                "verification of {}: {fail} FAIL, {indeterminate} INDETERMINATE",
+                reports.len()
+            ),
+            fields: json!({"codes": codes, "by": caller.identity}),
+        };
+        self.note(line).await;
+    }
+
     /// Writes to the operations log; what is told there happened either way.
     pub(crate) async fn note(&self, line: LogRow) {
         if let Err(error) = self.store.log(vec![line]).await {

@@ -3,6 +3,7 @@
 
 mod failures;
 mod guards;
+mod plans;
 mod transport;
 mod versions;
 
@@ -39,4 +40,6 @@ async fn prepared(server: &Postgres) -> String {
 async fn conforms() {
     let server = Postgres::start();
     conformance::run(async || open(&server.url_as("service", &prepared(&server).await)).await).await;
+    // What the contract asks for has been run by now.
+    plans::nothing_that_grows_is_read_from_end_to_end(&server).await;
 }

@@ -3,6 +3,7 @@
 
 mod durability;
 mod files;
+mod plans;
 mod tampering;
 
 use std::path::{Path, PathBuf};

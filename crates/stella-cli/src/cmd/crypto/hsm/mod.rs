@@ -15,6 +15,7 @@ use stella_core::api::hsm::{HsmFault, HsmReport};
 use crate::context::{Context, Outcome};
 use crate::exit::Exit;
 use crate::printer::Page;
+use crate::replicas::PerHost;
 
 crate::cmd::verbs! {
     Status(status::Status),
@@ -44,6 +45,22 @@ crate::cmd::verbs! {
     /// Settings
     #[command(subcommand)]
     Config(super::super::config::Verb),
+}
+
+/// Hardware security modules: are they there, and do they sign
+#[derive(Args)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub struct Hsm {
+    #[command(flatten)]
+    host: PerHost,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+impl Hsm {
+    pub async fn run(self, context: &Context) -> Outcome {
+        self.verb.run(context).await
+    }
 }
 
 #[derive(Args)]
