@@ -4,10 +4,11 @@
 //!
 //! p11-kit passes ECDSA on and nothing newer.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ pub struct Link {
     module: PathBuf,
     environment: Vec<(String, String)>,
     folder: PathBuf,
-    port: u16,
+    address: SocketAddrV4,
     server: Mutex<Option<Child>>,
     tunnel: Mutex<Vec<Child>>,
 }
@@ -37,7 +38,7 @@ impl Link {
             module: std::mem::replace(&mut token.module, installed::library("p11-kit-client.so")),
             environment: std::mem::take(&mut token.environment),
             folder,
-            port: free_port(),
+            address: own_address(),
             server: Mutex::default(),
             tunnel: Mutex::default(),
         };
@@ -105,14 +106,15 @@ impl Link {
     }
 
     pub fn start_tunnel(&self) {
-        let listen = format!("TCP-LISTEN:{},bind=127.0.0.1,reuseaddr,nodelay,fork", self.port);
+        let (host, port) = (self.address.ip(), self.address.port());
+        let listen = format!("TCP-LISTEN:{port},bind={host},reuseaddr,nodelay,fork");
         let far = format!("UNIX-CONNECT:{}", self.far().display());
         let near = format!("UNIX-LISTEN:{},fork", self.near().display());
-        let connect = format!("TCP:127.0.0.1:{},nodelay", self.port);
+        let connect = format!("TCP:{host}:{port},nodelay");
         let mut tunnel = self.tunnel.lock().expect("the tunnel");
         tunnel.push(start(tied("socat").args([listen, far])));
         tunnel.push(start(tied("socat").args([near, connect])));
-        self.wait("the tunnel", || self.near().exists() && listens(self.port));
+        self.wait("the tunnel", || self.near().exists() && listens(self.address));
     }
 
     fn near(&self) -> PathBuf {
@@ -194,15 +196,23 @@ fn signal(process: Pid, signal: Signal) {
     let _ = kill_process(process, signal);
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
+/// A port of a loopback address that no other link has: while the tunnel is
+/// down, nobody else can come to listen there.
+fn own_address() -> SocketAddrV4 {
+    static LINKS: AtomicU32 = AtomicU32::new(0);
+    let link = LINKS.fetch_add(1, Ordering::Relaxed) % 16;
+    let host = Ipv4Addr::from(0x7f00_0000 | (std::process::id() & 0xf_ffff) << 4 | link);
+    let listener = TcpListener::bind((host, 0)).expect("a free port");
+    let port = listener.local_addr().expect("its address").port();
+    SocketAddrV4::new(host, port)
 }
 
 /// Asked of the kernel: a connection would start a process at the other end.
-fn listens(port: u16) -> bool {
+fn listens(address: SocketAddrV4) -> bool {
     let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
-    let address = format!("0100007F:{port:04X}");
+    // As the kernel writes it: the host in the machine's own byte order.
+    let host = u32::from_ne_bytes(address.ip().octets());
+    let address = format!("{host:08X}:{:04X}", address.port());
     sockets.lines().any(|line| {
         let mut words = line.split_whitespace().skip(1);
         words.next() == Some(&address) && words.nth(1) == Some("0A")
