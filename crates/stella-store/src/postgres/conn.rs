@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Row, Statement};
@@ -104,6 +105,22 @@ pub(super) struct Conn {
     transient: AtomicBool,
     lost: AtomicBool,
     read_only: AtomicBool,
+    /// Who reads what this one cannot any more.
+    successor: Option<Successor>,
+}
+
+/// A read that was by itself left nothing behind, and can be done again
+/// elsewhere: a database that moves to another host costs no reader an error.
+struct Successor {
+    target: Target,
+    conn: OnceCell<Box<Conn>>,
+}
+
+impl Successor {
+    async fn connected(&self) -> Result<&Conn> {
+        let open = || async { Conn::open(&self.target).await.map(Box::new) };
+        Ok(self.conn.get_or_try_init(open).await?)
+    }
 }
 
 /// Filters make statements in many shapes; this many are kept prepared.
@@ -135,10 +152,44 @@ impl Conn {
             transient: AtomicBool::new(false),
             lost: AtomicBool::new(false),
             read_only: AtomicBool::new(false),
+            successor: None,
         })
     }
 
+    /// For reads outside of any transaction, and nothing else.
+    pub(super) async fn open_for_reads(target: &Target) -> Result<Self> {
+        Ok(Self::open(target).await?.reading(target))
+    }
+
+    fn reading(mut self, target: &Target) -> Self {
+        self.successor = Some(Successor {
+            target: target.clone(),
+            conn: OnceCell::new(),
+        });
+        self
+    }
+
+    /// What is left of it that can be used again.
+    pub(super) fn remaining(mut self) -> Option<Self> {
+        if self.is_sound() {
+            return Some(self);
+        }
+        let Successor { target, conn } = self.successor.take()?;
+        let conn = conn.into_inner()?.reading(&target);
+        conn.is_sound().then_some(conn)
+    }
+
     pub(super) async fn all(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>> {
+        let answer = self.query(sql, params).await;
+        match &self.successor {
+            Some(successor) if answer.is_err() && !self.is_sound() => {
+                successor.connected().await?.query(sql, params).await
+            }
+            _ => answer,
+        }
+    }
+
+    async fn query(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>> {
         let statement = self.ready(sql, params).await?;
         let answer = self.client.query(&statement, params).await;
         answer.map_err(|e| self.noted(e))

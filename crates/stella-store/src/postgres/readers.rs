@@ -34,7 +34,7 @@ impl Readers {
             .map_err(|_| StoreError::Unavailable("the store is closed".into()))?;
         let conn = match self.kept() {
             Some(conn) => conn,
-            None => Conn::open(&self.target).await?,
+            None => Conn::open_for_reads(&self.target).await?,
         };
         Ok(Reader {
             pool: self,
@@ -75,7 +75,7 @@ impl Deref for Reader<'_> {
 
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
-        if let Some(conn) = self.conn.take().filter(Conn::is_sound) {
+        if let Some(conn) = self.conn.take().and_then(Conn::remaining) {
             self.pool.keep(conn);
         }
     }

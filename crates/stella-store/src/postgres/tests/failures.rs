@@ -122,6 +122,37 @@ async fn a_connection_that_ends_before_the_commit_is_made_anew() {
     assert_eq!(tries.unwrap(), "2");
 }
 
+#[tokio::test]
+async fn a_connection_that_ends_costs_no_reader_an_error() {
+    let server = Postgres::start();
+    let database = prepared(&server).await;
+    let store = opened(&server.url_as("service", &database), hasty()).await;
+    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'service'";
+    let ended = || server.psql("postgres", "postgres", end).unwrap();
+
+    // While nobody uses it, and while somebody does.
+    store.tokens().await.unwrap();
+    ended();
+    store.tokens().await.unwrap();
+    let asked = || async {
+        let reader = store.readers.reader().await.unwrap();
+        reader.all("SELECT pg_sleep(1)", &[]).await.map(drop)
+    };
+    let (answer, count) = tokio::join!(asked(), async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        ended()
+    });
+    answer.unwrap();
+    assert_ne!(count, "0");
+
+    // The one that took its place is kept, and replaced in its turn.
+    let backends =
+        "SELECT count(*) FROM pg_stat_activity WHERE usename = 'service' AND query LIKE '%pg_sleep%'";
+    assert_eq!(server.psql("postgres", "postgres", backends).unwrap(), "1");
+    ended();
+    store.tokens().await.unwrap();
+}
+
 /// Stands between a store and its server until a COMMIT comes by.
 #[derive(Clone, Copy, PartialEq)]
 enum Cut {
