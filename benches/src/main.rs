@@ -70,6 +70,25 @@ enum Name {
         #[arg(long, value_parser = ["sqlite", "postgres"])]
         store: Option<String>,
     },
+    /// The same requests to a server with little in its store and with much
+    Growth {
+        /// In the end, from 1,000 on
+        #[arg(long, default_value_t = 1_000_000)]
+        attestations: u64,
+        /// In the end, from one on
+        #[arg(long, default_value_t = 1_000)]
+        anchors: u64,
+        #[arg(long, default_value_t = 10)]
+        keys_per_anchor: u64,
+        /// Size of each statement
+        #[arg(long, default_value_t = 2048)]
+        statement_bytes: usize,
+        /// How long the callers ask in a round
+        #[arg(long, default_value_t = 2000)]
+        turn_ms: u64,
+        #[arg(long, value_parser = ["sqlite", "postgres"], default_value = "sqlite")]
+        store: String,
+    },
     /// A file of bundles judged offline on all cores, beside bare signature
     /// checks on as many
     Bulk {
@@ -129,6 +148,23 @@ fn main() -> ExitCode {
             turn: Duration::from_millis(turn_ms),
             statement_bytes,
             exe: bench.exe,
+        }),
+        Name::Growth {
+            attestations,
+            anchors,
+            keys_per_anchor,
+            statement_bytes,
+            turn_ms,
+            store,
+        } => http::growth(&http::Growth {
+            rounds: bench.rounds.max(1),
+            turn: Duration::from_millis(turn_ms),
+            statement_bytes,
+            exe: bench.exe,
+            store,
+            attestations,
+            anchors,
+            keys_per_anchor,
         }),
         Name::Bulk {
             bundles,

@@ -1,6 +1,9 @@
 //! Callers that each keep one connection, and ask again when they have their
 //! answer. No two requests are about the same.
 
+use std::cell::Cell;
+use std::ops::Range;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -22,11 +25,31 @@ pub struct Load {
     runtime: Runtime,
     statement_bytes: usize,
     next: u64,
+    /// Whose packages the statements are about; of one nobody in particular
+    /// when there are none.
+    teams: Range<u64>,
 }
 
 pub struct Turn {
     pub rate: f64,
     pub waited: Vec<Duration>,
+}
+
+/// When the callers are done.
+#[derive(Clone)]
+enum End {
+    After(Duration),
+    /// So many requests are still to be made.
+    Done(Rc<Cell<u64>>),
+}
+
+impl End {
+    fn reached(&self, begun: Instant) -> bool {
+        match self {
+            Self::After(turn) => begun.elapsed() >= *turn,
+            Self::Done(left) => left.replace(left.get().saturating_sub(1)) == 0,
+        }
+    }
 }
 
 /// When each caller asks.
@@ -45,11 +68,28 @@ impl Load {
             runtime,
             statement_bytes,
             next: 0,
+            teams: 0..0,
         })
     }
 
+    pub fn about(&mut self, teams: Range<u64>) {
+        self.teams = teams;
+    }
+
     pub fn run(&mut self, target: &Target, connections: usize, turn: Duration) -> Result<Turn, String> {
-        self.load(target, connections, turn, Pace::AtOnce)
+        self.load(target, connections, End::After(turn), Pace::AtOnce)
+    }
+
+    /// The digest and the package of the `n`th statement of the first caller
+    /// of the next run.
+    pub fn subject(&self, n: u64) -> (String, String) {
+        subject(self.next + 1 + n, &self.teams)
+    }
+
+    /// Exactly so many requests.
+    pub fn fill(&mut self, target: &Target, connections: usize, requests: u64) -> Result<Turn, String> {
+        let left = Rc::new(Cell::new(requests));
+        self.load(target, connections, End::Done(left), Pace::AtOnce)
     }
 
     pub fn paced(
@@ -60,32 +100,28 @@ impl Load {
         turn: Duration,
     ) -> Result<Turn, String> {
         let every = Duration::from_secs_f64(connections as f64 / rate.max(1.0));
-        self.load(target, connections, turn, Pace::Every(every))
+        self.load(target, connections, End::After(turn), Pace::Every(every))
     }
 
-    fn load(
-        &mut self,
-        target: &Target,
-        connections: usize,
-        turn: Duration,
-        pace: Pace,
-    ) -> Result<Turn, String> {
+    fn load(&mut self, target: &Target, connections: usize, end: End, pace: Pace) -> Result<Turn, String> {
         let begun = Instant::now();
         let mut waited = Vec::new();
-        self.runtime.block_on(async {
+        let local = tokio::task::LocalSet::new();
+        local.block_on(&self.runtime, async {
             let mut callers = tokio::task::JoinSet::new();
             for i in 0..connections {
                 let caller = Caller {
                     target: target.clone(),
                     statement_bytes: self.statement_bytes,
                     number: self.next + ((i as u64) << 32),
+                    teams: self.teams.clone(),
                 };
                 // They do not all ask in the same moment.
                 let offset = match pace {
                     Pace::AtOnce => Duration::ZERO,
                     Pace::Every(every) => every.mul_f64(i as f64 / connections as f64),
                 };
-                callers.spawn(caller.ask_until(begun, offset, turn, pace));
+                callers.spawn_local(caller.ask_until(begun, offset, end.clone(), pace));
             }
             while let Some(caller) = callers.join_next().await {
                 waited.append(&mut caller.map_err(text)??);
@@ -104,6 +140,7 @@ struct Caller {
     target: Target,
     statement_bytes: usize,
     number: u64,
+    teams: Range<u64>,
 }
 
 impl Caller {
@@ -111,7 +148,7 @@ impl Caller {
         mut self,
         begun: Instant,
         offset: Duration,
-        turn: Duration,
+        end: End,
         pace: Pace,
     ) -> Result<Vec<Duration>, String> {
         let address = ("127.0.0.1", self.target.port);
@@ -119,7 +156,7 @@ impl Caller {
         stream.set_nodelay(true).map_err(text)?;
         let (mut waited, mut answer) = (Vec::new(), Vec::new());
         let mut due = begun + offset;
-        while begun.elapsed() < turn {
+        while !end.reached(begun) {
             let since = match pace {
                 Pace::AtOnce => Instant::now(),
                 Pace::Every(every) => {
@@ -142,9 +179,9 @@ impl Caller {
 
     fn request(&mut self) -> Vec<u8> {
         self.number += 1;
-        let digest = format!("{:064x}", self.number);
+        let (digest, package) = subject(self.number, &self.teams);
         let head = format!(
-            r#"{{"_type":"https://in-toto.io/Statement/v1","subject":[{{"name":"pkg:generic/bench@1","digest":{{"sha256":"{digest}"}}}}],"predicateType":"https://slsa.dev/provenance/v1","predicate":{{"fill":""#
+            r#"{{"_type":"https://in-toto.io/Statement/v1","subject":[{{"name":"{package}","digest":{{"sha256":"{digest}"}}}}],"predicateType":"https://slsa.dev/provenance/v1","predicate":{{"fill":""#
         );
         let fill = self.statement_bytes.saturating_sub(head.len() + 3);
         let statement = format!("{head}{}\"}}}}", "x".repeat(fill));
@@ -165,6 +202,14 @@ impl Caller {
     }
 }
 
+fn subject(number: u64, teams: &Range<u64>) -> (String, String) {
+    let package = match teams.end.checked_sub(teams.start) {
+        None | Some(0) => "pkg:generic/bench@1".to_owned(),
+        Some(all) => format!("pkg:generic/team-{}/app@1", teams.start + number % all),
+    };
+    (format!("{number:064x}"), package)
+}
+
 async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<(), String> {
     answer.clear();
     loop {
@@ -180,7 +225,7 @@ async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<(),
 }
 
 /// Of head and body, once the head is there.
-fn length(answer: &[u8]) -> Option<usize> {
+pub fn length(answer: &[u8]) -> Option<usize> {
     let head = answer.windows(4).position(|w| w == b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(&answer[..head]).ok()?;
     let header = |line: &str| {

@@ -2,6 +2,8 @@
 //! and stores nothing, and beside the disk alone.
 
 mod bare;
+mod client;
+mod growth;
 mod load;
 mod server;
 
@@ -14,6 +16,7 @@ use stella_testkit::postgres::Postgres;
 use crate::figures::{figure, median, ratio};
 
 pub use bare::serve as bare_server;
+pub use growth::{Growth, run as growth};
 use load::{Load, Target};
 use server::Server;
 

@@ -56,7 +56,7 @@ impl Server {
         let mut child = listen(&exe, &home, port)?;
         let mut keys = Vec::new();
         for algorithm in algorithms {
-            let key = format!("bench-{algorithm}");
+            let key = format!("{KEY}{algorithm}");
             stella(&["keys", "generate", "--profile", algorithm, "--key-id", &key])?;
             stella(&["keys", "activate", &key])?;
             keys.push(key);
@@ -93,6 +93,10 @@ impl Server {
 
     pub fn target(&self, profile: &str) -> Target {
         target(self.port, profile, Some(self.token.clone()))
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// What it stored holds.
@@ -163,4 +167,6 @@ fn command(exe: &Path, home: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// And the algorithm: the keys that sign.
+pub const KEY: &str = "bench-";
 const PATIENCE: Duration = Duration::from_secs(20);

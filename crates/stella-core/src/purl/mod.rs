@@ -1,6 +1,7 @@
 //! Package URLs (ECMA-427) as the names of subjects, and the patterns by which
 //! trust anchors say which names they judge.
 
+mod index;
 mod pattern;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use index::PatternIndex;
 pub use pattern::{PatternError, PurlPattern, Specificity, most_specific};
 pub use text::MAX_LENGTH;
 

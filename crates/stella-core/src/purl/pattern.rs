@@ -114,6 +114,22 @@ impl PurlPattern {
     pub fn as_str(&self) -> &str {
         &self.text
     }
+
+    /// What every name that it matches begins with.
+    pub(super) fn beginning(&self) -> Beginning<'_> {
+        match &self.scope {
+            Scope::All => Beginning::Any,
+            Scope::Plain(part) => Beginning::Plain(&part.literal),
+            Scope::Purl(pattern) => Beginning::Path(&pattern.path.literal),
+        }
+    }
+}
+
+pub(super) enum Beginning<'a> {
+    Any,
+    Plain(&'a str),
+    /// Of a package URL, the path.
+    Path(&'a str),
 }
 
 /// The pattern of exactly what this PURL names.

@@ -458,6 +458,32 @@ proptest! {
         prop_assert!(patterns.iter().all(|p| p.specificity() <= winners[0].specificity()));
     }
 
+    /// The index leaves out nothing that matches; of the name itself, and of
+    /// another, most patterns are none.
+    #[test]
+    fn the_index_finds_all_that_match(
+        purl in any_purl(),
+        other in any_purl(),
+        cuts in prop::collection::vec(any_cuts(), 2..12),
+        plain in prop::collection::vec("[ab]{0,3}[*]?", 0..6),
+        text in "[ab]{1,4}",
+    ) {
+        let of = |purl: &Purl| cuts.iter().filter_map(|c| pattern_of(purl, c)).collect::<Vec<_>>();
+        let mut patterns = [of(&purl), of(&other)].concat();
+        patterns.extend(plain.iter().filter_map(|p| p.parse().ok()));
+        patterns.push(pattern("pkg:*"));
+        let mut index = PatternIndex::default();
+        for (n, pattern) in patterns.iter().enumerate() {
+            index.insert(pattern, n);
+        }
+        for name in [SubjectName::Purl(purl), SubjectName::Purl(other), name(&text)] {
+            let matching = |n: &usize| patterns[*n].matches(&name);
+            let all: Vec<usize> = (0..patterns.len()).filter(matching).collect();
+            let found: Vec<usize> = index.candidates(&name).into_iter().filter(matching).collect();
+            prop_assert_eq!(found, all, "{}", name);
+        }
+    }
+
     /// Without qualifiers the patterns form a tree: whichever of two that match
     /// one name is narrower matches nothing that the other does not.
     #[test]

@@ -1,17 +1,20 @@
 //! The fold of the events: what is trusted at the head of a log.
 
-use std::collections::btree_map::{BTreeMap, Entry};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+
+use rpds::{HashTrieMapSync, RedBlackTreeMapSync};
 
 use crate::digest::Sha256;
 use crate::id::{AnchorId, AttestationId, KeyId, ProfileName};
-use crate::purl::SubjectName;
+use crate::purl::{PatternIndex, SubjectName};
 use crate::time::Timestamp;
 use crate::trust::anchor::{AnchorKey, AnchorStatus, PolicyVersion, TrustAnchor};
 use crate::trust::event::{Event, EventBody, KeyEntered};
 use crate::trust::key::{Custody, KeyRecord, KeyState, OwnKey, Phase};
 use crate::trust::reason::{KeyEnd, RevokeReason};
 
+/// Each change makes a new one, and shares with the one before what did not
+/// change: what grows is in maps whose copies cost nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustState {
     /// The sequence number of the last event applied; 0 for none.
@@ -19,14 +22,20 @@ pub struct TrustState {
     /// When it was recorded; a later event is never recorded before it, so
     /// that "as of" has one answer even where the clock was set back.
     pub recorded_at: Option<Timestamp>,
-    pub keys: BTreeMap<KeyId, KeyRecord>,
-    pub anchors: BTreeMap<AnchorId, TrustAnchor>,
-    pub withdrawn: HashMap<Sha256, Withdrawal>,
-    pub superseded: HashMap<Sha256, Supersession>,
+    pub keys: RedBlackTreeMapSync<KeyId, KeyRecord>,
+    pub anchors: RedBlackTreeMapSync<AnchorId, TrustAnchor>,
+    pub withdrawn: HashTrieMapSync<Sha256, Withdrawal>,
+    pub superseded: HashTrieMapSync<Sha256, Supersession>,
     pub settings: BTreeMap<String, String>,
-    by_material: HashMap<Sha256, KeyId>,
+    by_material: HashTrieMapSync<Sha256, KeyId>,
+    /// Keys in the active phase.
+    active: BTreeMap<ProfileName, BTreeSet<KeyId>>,
+    /// Anchors by their patterns.
+    patterns: PatternIndex<AnchorId>,
+    /// The anchors that a key was ever added to.
+    held_in: HashTrieMapSync<KeyId, BTreeSet<AnchorId>>,
     /// Keys that were made to stand by, and when they ceased to.
-    pub(super) stood_by: BTreeMap<KeyId, Option<Timestamp>>,
+    pub(super) stood_by: RedBlackTreeMapSync<KeyId, Option<Timestamp>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,11 +154,9 @@ impl TrustState {
 
     /// The key that signs for a profile, whether or not its life has run out.
     pub fn active_key(&self, profile: &ProfileName, now: Timestamp) -> Option<&KeyRecord> {
-        self.keys.values().find(|k| {
-            k.profile() == Some(profile)
-                && k.state(now) == KeyState::Active
-                && k.key_type == crate::trust::KeyType::Signing
-        })
+        let active = self.active.get(profile).into_iter().flatten();
+        let mut keys = active.filter_map(|id| self.keys.get(id));
+        keys.find(|k| k.state(now) == KeyState::Active && k.key_type == crate::trust::KeyType::Signing)
     }
 
     /// The keys that sign trust bundles and roots; several at once, so that
@@ -177,8 +184,9 @@ impl TrustState {
             if state.keys.contains_key(&key.id) || state.by_material.contains_key(&material) {
                 return Err(Inconsistent::KeyTwice(key.id));
             }
-            state.by_material.insert(material, key.id.clone());
-            state.keys.insert(key.id.clone(), key);
+            state.by_material.insert_mut(material, key.id.clone());
+            state.note_phase(&key);
+            state.keys.insert_mut(key.id.clone(), key);
         }
         for anchor in anchors {
             let mut seen = BTreeSet::new();
@@ -193,30 +201,66 @@ impl TrustState {
             if state.anchors.contains_key(&anchor.id) {
                 return Err(Inconsistent::AnchorTwice(anchor.id));
             }
-            state.anchors.insert(anchor.id, anchor);
+            state.patterns.insert(&anchor.pattern, anchor.id);
+            for held in &anchor.keys {
+                state.note_held(&held.key_id, anchor.id);
+            }
+            state.anchors.insert_mut(anchor.id, anchor);
         }
         Ok(state)
     }
 
     /// The anchors of the one pattern that decides about this name, and no other.
     pub fn deciding(&self, name: &SubjectName) -> Vec<&TrustAnchor> {
-        crate::purl::most_specific(self.anchors.values().map(|a| (&a.pattern, a)), name)
+        let candidates = self.patterns.candidates(name);
+        let candidates = candidates.iter().filter_map(|id| self.anchors.get(id));
+        crate::purl::most_specific(candidates.map(|a| (&a.pattern, a)), name)
     }
 
     /// All anchors whose pattern matches, the deciding ones first.
     pub fn matching(&self, name: &SubjectName) -> Vec<&TrustAnchor> {
-        let mut found: Vec<_> = self
-            .anchors
-            .values()
-            .filter(|a| a.pattern.matches(name))
-            .collect();
+        let candidates = self.patterns.candidates(name);
+        let candidates = candidates.iter().filter_map(|id| self.anchors.get(id));
+        let mut found: Vec<_> = candidates.filter(|a| a.pattern.matches(name)).collect();
         found.sort_by_key(|a| std::cmp::Reverse(a.pattern.specificity()));
         found
     }
 
     /// Anchors in which the key stands unrevoked.
     pub fn anchors_holding(&self, id: &KeyId) -> impl Iterator<Item = &TrustAnchor> {
-        self.anchors.values().filter(move |a| a.holds(id))
+        self.anchors_that_had(id).filter(move |a| a.holds(id))
+    }
+
+    /// Anchors that the key was ever added to.
+    pub fn anchors_that_had(&self, id: &KeyId) -> impl Iterator<Item = &TrustAnchor> {
+        let had = self.held_in.get(id).into_iter().flatten();
+        had.filter_map(|anchor| self.anchors.get(anchor))
+    }
+
+    fn note_held(&mut self, key: &KeyId, anchor: AnchorId) {
+        match self.held_in.get_mut(key) {
+            Some(anchors) => {
+                anchors.insert(anchor);
+            }
+            None => self.held_in.insert_mut(key.clone(), BTreeSet::from([anchor])),
+        }
+    }
+
+    fn note_phase(&mut self, key: &KeyRecord) {
+        let Some(own) = key.own() else {
+            return;
+        };
+        if own.phase == Phase::Active {
+            self.active
+                .entry(own.profile.clone())
+                .or_default()
+                .insert(key.id.clone());
+        } else if let Some(keys) = self.active.get_mut(&own.profile) {
+            keys.remove(&key.id);
+            if keys.is_empty() {
+                self.active.remove(&own.profile);
+            }
+        }
     }
 
     fn change(&mut self, event: &Event) -> Result<(), Corrupt> {
@@ -262,11 +306,13 @@ impl TrustState {
                     at,
                     actor: event.actor.clone(),
                 };
-                self.withdrawn.entry(*pae).or_insert(withdrawal);
+                if !self.withdrawn.contains_key(pae) {
+                    self.withdrawn.insert_mut(*pae, withdrawal);
+                }
             }
             EventBody::AttestationSuperseded { pae, successor } => {
                 let successor = *successor;
-                self.superseded.insert(*pae, Supersession { successor, at });
+                self.superseded.insert_mut(*pae, Supersession { successor, at });
             }
             EventBody::TokenCreated { .. }
             | EventBody::TokenRevoked { .. }
@@ -299,13 +345,12 @@ impl TrustState {
                 created_at: event.recorded_at,
                 keys: Vec::new(),
             };
-            return match self.anchors.entry(anchor_id) {
-                Entry::Occupied(_) => Err(Corrupt::Twice(sequence)),
-                Entry::Vacant(free) => {
-                    free.insert(anchor);
-                    Ok(())
-                }
-            };
+            if self.anchors.contains_key(&anchor_id) {
+                return Err(Corrupt::Twice(sequence));
+            }
+            self.patterns.insert(&anchor.pattern, anchor_id);
+            self.anchors.insert_mut(anchor_id, anchor);
+            return Ok(());
         }
         let keys = &self.keys;
         let anchor = self
@@ -335,6 +380,9 @@ impl TrustState {
                     expires_at: *expires_at,
                     end: None,
                 });
+                anchor.policy_version.raise();
+                self.note_held(key_id, anchor_id);
+                return Ok(());
             }
             _ => return Ok(()),
         }
@@ -367,10 +415,11 @@ impl TrustState {
             version: event.sequence,
         };
         if entered.custody.as_ref().is_some_and(|c| c.standby) {
-            self.stood_by.insert(entered.key_id.clone(), None);
+            self.stood_by.insert_mut(entered.key_id.clone(), None);
         }
-        self.by_material.insert(material, entered.key_id.clone());
-        self.keys.insert(entered.key_id.clone(), record);
+        self.by_material.insert_mut(material, entered.key_id.clone());
+        self.note_phase(&record);
+        self.keys.insert_mut(entered.key_id.clone(), record);
         Ok(())
     }
 
@@ -407,6 +456,9 @@ impl TrustState {
     fn set_phase(&mut self, id: &KeyId, phase: Phase, event: &Event) -> Result<(), Corrupt> {
         let own = self.own_mut(id).ok_or(Corrupt::NoSuchKey(event.sequence))?;
         own.phase = phase;
+        if let Some(key) = self.keys.get(id).cloned() {
+            self.note_phase(&key);
+        }
         if let Some(until) = self.stood_by.get_mut(id) {
             until.get_or_insert(event.recorded_at);
         }

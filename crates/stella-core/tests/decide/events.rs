@@ -160,8 +160,8 @@ fn every_event_survives_its_canonical_bytes() {
         (
             state.head,
             state.settings.len(),
-            state.withdrawn.len(),
-            state.superseded.len()
+            state.withdrawn.size(),
+            state.superseded.size()
         ),
         (23, 0, 1, 1)
     );

@@ -6,6 +6,7 @@
 //! that judged it changed. Both are told by the trust state and by what the
 //! store remembers, so that nothing is lost with a process.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -75,7 +76,7 @@ impl App {
             }
             self.judge_anew(Arc::clone(&trust), pae).await;
         }
-        for row in self.due_keys(&trust).await? {
+        for row in self.due_keys(&trust, ended_somewhere(&trust)).await? {
             if !self.rescan_key(&trust, row, pace, &mut done).await? {
                 return Ok(done);
             }
@@ -93,10 +94,9 @@ impl App {
     /// the change, at most.
     pub(super) async fn pending_rescans(&self, trust: &Arc<TrustState>, anchor: &TrustAnchor) -> Result<u64> {
         let mut pending = 0_u64;
-        for due in self.due_keys(trust).await? {
-            if anchor.key(&due.key_id).is_none() {
-                continue;
-            }
+        let held = anchor.keys.iter().filter_map(|held| trust.keys.get(&held.key_id));
+        let ended = held.filter(|key| has_ended(trust, key)).collect();
+        for due in self.due_keys(trust, ended).await? {
             // How many imports are the key's is not known before they are read.
             pending += match due.imports {
                 true => 1,
@@ -107,17 +107,17 @@ impl App {
     }
 
     /// Walks that were not begun, or not ended, since the key's last event.
-    async fn due_keys(&self, trust: &Arc<TrustState>) -> Result<Vec<RescanRow>> {
-        let ended = ended_somewhere(trust);
+    async fn due_keys(&self, trust: &Arc<TrustState>, ended: Vec<&KeyRecord>) -> Result<Vec<RescanRow>> {
         if ended.is_empty() {
             return Ok(Vec::new());
         }
         let known = self.store.rescans().await?;
+        let known: HashMap<&KeyId, &RescanRow> = known.iter().map(|row| (&row.key_id, row)).collect();
         let now = self.not_before(trust);
         let due = ended.into_iter().filter_map(|key| {
-            let begun = known.iter().find(|row| row.key_id == key.id);
-            match begun.filter(|row| row.event >= key.version) {
-                Some(row) => row.ended_at.is_none().then(|| row.clone()),
+            let begun = known.get(&key.id).filter(|row| row.event >= key.version);
+            match begun {
+                Some(row) => row.ended_at.is_none().then(|| RescanRow::clone(row)),
                 None => Some(RescanRow {
                     key_id: key.id.clone(),
                     event: key.version,
@@ -279,18 +279,16 @@ impl App {
     }
 }
 
-/// Keys whose word ends in one anchor at least.
 fn ended_somewhere(trust: &TrustState) -> Vec<&KeyRecord> {
-    let mut ended: Vec<&KeyRecord> = trust.keys.values().filter(|key| key.end.is_some()).collect();
-    let held = trust.anchors.values().flat_map(|anchor| &anchor.keys);
-    for held in held.filter(|held| held.end.is_some()) {
-        if let Some(key) = trust.keys.get(&held.key_id) {
-            ended.push(key);
-        }
-    }
+    let mut ended: Vec<&KeyRecord> = trust.keys.values().filter(|key| has_ended(trust, key)).collect();
     ended.sort_by_key(|key| key.version);
-    ended.dedup_by_key(|key| key.version);
     ended
+}
+
+/// Whether its word ends in one anchor at least.
+fn has_ended(trust: &TrustState, key: &KeyRecord) -> bool {
+    let held = |anchor: &TrustAnchor| anchor.key(&key.id).is_some_and(|held| held.end.is_some());
+    key.end.is_some() || trust.anchors_that_had(&key.id).any(held)
 }
 
 /// One for each anchor that decides about it: the gravest of what that anchor

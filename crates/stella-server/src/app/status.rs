@@ -39,7 +39,7 @@ impl App {
             oldest_unsigned_seconds: queue.oldest_unsigned.map(|t| now.since(t).as_secs()),
             drained_per_minute: drain.per_minute(),
             drained_in_seconds: drain.seconds_for(queue.recorded),
-            anchors: u64::try_from(trust.anchors.len()).unwrap_or(u64::MAX),
+            anchors: u64::try_from(trust.anchors.size()).unwrap_or(u64::MAX),
             event_head: trust.head,
         })
     }

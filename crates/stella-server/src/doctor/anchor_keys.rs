@@ -48,7 +48,7 @@ async fn examine(app: Arc<App>) -> Result<Vec<Finding>> {
     if good > 0 || findings.is_empty() {
         findings.push(Finding::pass(format!(
             "{good} of {} anchors accept a key that signs; disabled ones are not counted on",
-            trust.anchors.len()
+            trust.anchors.size()
         )));
     }
     Ok(findings)

@@ -116,7 +116,7 @@ fn without_anchors(trust: &TrustState) -> Option<Finding> {
         .all(|anchor| disabled(&anchor.status))
         .then(|| {
             Finding::fail(
-                format!("all {} trust anchors are disabled", trust.anchors.len()),
+                format!("all {} trust anchors are disabled", trust.anchors.size()),
                 "they were disabled, and a disabled anchor fails whatever it decides on",
                 "stella anchor list, then stella anchor show ID tells who disabled it and why",
             )

@@ -6,9 +6,9 @@ use stella_core::digest::Sha256;
 use stella_core::id::AttestationId;
 use stella_core::statement::{DigestSet, Subject};
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use super::conditions::Conditions;
 use super::conn::{Conn, Params};
 use super::row::{At, Columns, integer};
 use crate::{
@@ -64,56 +64,33 @@ pub(super) async fn by_digest(
 
 /// Newest first: an id begins with its moment.
 pub(super) async fn list(conn: &Conn, filter: &AttestationFilter) -> Result<Vec<AttestationRow>> {
-    let mut sql = String::from("SELECT * FROM signer.attestations WHERE TRUE");
-    let mut values: Vec<Box<dyn ToSql + Sync + Send>> = Vec::new();
-    let mut and = |before: &str, value: Option<Box<dyn ToSql + Sync + Send>>, after: &str| {
-        if let Some(value) = value {
-            values.push(value);
-            sql.push_str(&format!(" AND {before} ${}{after}", values.len()));
-        }
-    };
-    fn boxed<T: ToSql + Sync + Send + 'static>(value: Option<T>) -> Option<Box<dyn ToSql + Sync + Send>> {
-        value.map(|value| Box::new(value) as _)
-    }
-    and("state =", boxed(filter.state.map(AttestationState::as_str)), "");
-    and("predicate_type =", boxed(filter.predicate_type.clone()), "");
-    and(
-        "id IN (SELECT attestation_id FROM signer.attestation_subjects WHERE name =",
-        boxed(filter.subject.clone()),
-        ")",
-    );
-    and(
-        "key_id =",
-        boxed(filter.key_id.as_ref().map(ToString::to_string)),
-        "",
-    );
-    and("requested_by =", boxed(filter.identity.clone()), "");
-    and("created_at >=", boxed(filter.since.map(At)), "");
-    and("last_attempt_at >=", boxed(filter.attempted_since.map(At)), "");
-    and("id <", boxed(filter.before.map(|id| id.0)), "");
-    if let Some(imported) = filter.imported {
-        sql.push_str(if imported {
-            " AND imported"
-        } else {
-            " AND NOT imported"
-        });
+    let mut of = Conditions::of("SELECT * FROM signer.attestations");
+    of.and("state =", filter.state.map(AttestationState::as_str), "");
+    of.and("predicate_type =", filter.predicate_type.clone(), "");
+    let subjects = "id IN (SELECT attestation_id FROM signer.attestation_subjects WHERE name =";
+    of.and(subjects, filter.subject.clone(), ")");
+    of.and("key_id =", filter.key_id.as_ref().map(ToString::to_string), "");
+    of.and("requested_by =", filter.identity.clone(), "");
+    of.and("created_at >=", filter.since.map(At), "");
+    of.and("last_attempt_at >=", filter.attempted_since.map(At), "");
+    of.and("id <", filter.before.map(|id| id.0), "");
+    match filter.imported {
+        Some(true) => of.also("imported"),
+        Some(false) => of.also("NOT imported"),
+        None => {}
     }
     if let Some(spans) = &filter.signed_in {
         let keys: Vec<_> = spans.iter().map(|span| span.key_id.to_string()).collect();
         let untils: Vec<_> = spans.iter().map(|span| span.until.map(At)).collect();
-        sql.push_str(&format!(
-            " AND EXISTS (SELECT 1 FROM unnest(${}::text[], ${}::timestamptz[]) AS span (key, until)
-                          WHERE key_id = span.key AND (span.until IS NULL OR signed_at < span.until))",
-            values.len() + 1,
-            values.len() + 2,
+        let (keys, untils) = (of.value(keys), of.value(untils));
+        of.also(&format!(
+            "EXISTS (SELECT 1 FROM unnest(${keys}::text[], ${untils}::timestamptz[]) AS span (key, until)
+                     WHERE key_id = span.key AND (span.until IS NULL OR signed_at < span.until))"
         ));
-        values.push(Box::new(keys));
-        values.push(Box::new(untils));
     }
-    values.push(Box::new(integer(filter.limit)));
-    sql.push_str(&format!(" ORDER BY id DESC LIMIT ${}", values.len()));
-    let params: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
-    select(conn, &sql, &params).await
+    let limit = of.value(integer(filter.limit));
+    of.ends(&format!(" ORDER BY id DESC LIMIT ${limit}"));
+    select(conn, of.sql(), &of.params()).await
 }
 
 async fn select(conn: &Conn, sql: &str, params: Params<'_>) -> Result<Vec<AttestationRow>> {

@@ -6,6 +6,7 @@ use stella_core::trust::Event;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use super::conditions::Conditions;
 use super::conn::Conn;
 use super::row::{At, Columns, integer, json};
 use super::writer::Commit;
@@ -91,27 +92,21 @@ impl EventStore for PostgresStore {
     }
 
     async fn audit(&self, filter: AuditFilter) -> Result<Vec<AuditRow>> {
-        let sql = "SELECT * FROM signer.key_audit_log
-                   WHERE ($1::text IS NULL OR event_type LIKE $1)
-                     AND ($2::text IS NULL OR key_id = $2)
-                     AND ($3::uuid IS NULL OR anchor_id = $3)
-                     AND ($4::text IS NULL OR actor = $4)
-                     AND ($5::timestamptz IS NULL OR timestamp >= $5)
-                     AND ($6::timestamptz IS NULL OR timestamp < $6)
-                     AND ($7::bigint IS NULL OR sequence < $7)
-                   ORDER BY sequence DESC LIMIT $8";
-        let params: [&(dyn ToSql + Sync); 8] = [
-            &filter.event_type.as_deref().map(like),
-            &filter.key_id.as_ref().map(KeyId::as_str),
-            &filter.anchor_id.map(|id| id.0),
-            &filter.actor,
-            &filter.from.map(At),
-            &filter.to.map(At),
-            &filter.before.map(integer),
-            &integer(filter.limit),
-        ];
+        let mut of = Conditions::of("SELECT * FROM signer.key_audit_log");
+        match filter.event_type {
+            Some(pattern) if pattern.contains('*') => of.and("event_type LIKE", Some(like(&pattern)), ""),
+            whole => of.and("event_type =", whole, ""),
+        }
+        of.and("key_id =", filter.key_id.map(|id| id.to_string()), "");
+        of.and("anchor_id =", filter.anchor_id.map(|id| id.0), "");
+        of.and("actor =", filter.actor, "");
+        of.and("timestamp >=", filter.from.map(At), "");
+        of.and("timestamp <", filter.to.map(At), "");
+        of.and("sequence <", filter.before.map(integer), "");
+        let limit = of.value(integer(filter.limit));
+        of.ends(&format!(" ORDER BY sequence DESC LIMIT ${limit}"));
         let conn = self.readers.reader().await?;
-        let rows = conn.all(sql, &params).await?;
+        let rows = conn.all(of.sql(), &of.params()).await?;
         rows.iter().map(audit_row).collect()
     }
 }

@@ -5,6 +5,7 @@
 
 mod attestation_rows;
 mod attestations;
+mod conditions;
 mod conn;
 mod copy;
 mod error;

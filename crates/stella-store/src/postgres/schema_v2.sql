@@ -39,3 +39,8 @@ CREATE TABLE signer.replicas (
     seen_at    TIMESTAMPTZ NOT NULL,
     url        TEXT
 );
+
+-- A rare kind of event, and what one of many did, are found without a look at
+-- all of the others.
+CREATE INDEX idx_audit_log_type ON signer.key_audit_log (event_type, sequence);
+CREATE INDEX idx_audit_log_actor ON signer.key_audit_log (actor, sequence);

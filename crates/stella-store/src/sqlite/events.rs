@@ -199,10 +199,12 @@ fn audit(conn: &Connection, filter: &AuditFilter) -> Result<Vec<AuditRow>> {
             values.push(value);
         }
     };
-    and(
-        "event_type LIKE ? ESCAPE '\\'",
-        filter.event_type.as_deref().map(|p| like(p).into()),
-    );
+    let (one, many) = match filter.event_type.as_deref() {
+        Some(pattern) if pattern.contains('*') => (None, Some(like(pattern))),
+        whole => (whole, None),
+    };
+    and("event_type = ?", one.map(|name| name.to_owned().into()));
+    and("event_type LIKE ? ESCAPE '\\'", many.map(Value::from));
     and(
         "key_id = ?",
         filter.key_id.as_ref().map(|id| id.to_string().into()),

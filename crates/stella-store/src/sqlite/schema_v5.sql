@@ -39,3 +39,8 @@ CREATE TABLE signer.replicas (
     seen_at    TEXT NOT NULL,
     url        TEXT
 ) STRICT, WITHOUT ROWID;
+
+-- A rare kind of event, and what one of many did, are found without a look at
+-- all of the others.
+CREATE INDEX signer.idx_audit_log_type ON key_audit_log (event_type);
+CREATE INDEX signer.idx_audit_log_actor ON key_audit_log (actor);

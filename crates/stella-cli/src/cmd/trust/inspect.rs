@@ -170,9 +170,9 @@ fn show_bundle(bytes: &[u8], pinned: Option<&TrustRoot>, context: &Context) -> R
         log_events: bundle.log.events,
         log_entries: bundle.log.entries,
         log_hash: bundle.log.hash.to_hex(),
-        keys: bundle.trust.keys.len(),
+        keys: bundle.trust.keys.size(),
         anchors: anchors.collect(),
-        withdrawn: bundle.trust.withdrawn.len(),
+        withdrawn: bundle.trust.withdrawn.size(),
         signed_by,
     })
 }

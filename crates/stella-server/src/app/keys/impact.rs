@@ -101,8 +101,10 @@ pub(in crate::app) fn without_end(state: &TrustState, id: &KeyId) -> TrustState 
     if let Some(key) = state.keys.get_mut(id) {
         key.end = None;
     }
-    for anchor in state.anchors.values_mut() {
-        if let Some(held) = anchor.key_mut(id) {
+    let anchors: Vec<_> = state.anchors_that_had(id).map(|anchor| anchor.id).collect();
+    for anchor in anchors {
+        let anchor = state.anchors.get_mut(&anchor);
+        if let Some(held) = anchor.and_then(|anchor| anchor.key_mut(id)) {
             held.end = None;
             held.expires_at = None;
         }

@@ -196,7 +196,7 @@ fn decide(
         Reach::Anchors(scope) => scope,
     };
     let revoked = in_anchors(state, scope, id, revocation, now)?;
-    let held = state.anchors.values().any(|a| a.key(id).is_some());
+    let held = state.anchors_that_had(id).next().is_some();
     if !held && !revocation.reason.is_compromise() {
         return Err(
             Refusal::not_found("anchor.none-holds", format!("no anchor holds or held {id}"))

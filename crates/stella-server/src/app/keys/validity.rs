@@ -19,8 +19,7 @@ impl App {
         let now = self.not_before(&state);
         let at = at_time.map_or(Ok(now), |t| values::time(t, now))?;
         let anchors: Vec<_> = state
-            .anchors
-            .values()
+            .anchors_that_had(&id)
             .filter_map(|anchor| anchor.key(&id).map(|held| row(anchor, held, at)))
             .collect();
         Ok(Answer {

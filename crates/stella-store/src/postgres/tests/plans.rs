@@ -32,6 +32,10 @@ const WHOLE: &[(&str, &str)] = &[
         "SELECT * FROM signer.attestations WHERE TRUE ORDER BY id DESC LIMIT",
         "a page",
     ),
+    (
+        "SELECT * FROM signer.key_audit_log WHERE TRUE ORDER BY sequence DESC LIMIT",
+        "a page",
+    ),
     ("SELECT 1 FROM signer.sealed_keys LIMIT 1", "one"),
     (
         "SELECT commit_id, head FROM signer.event_chain ORDER BY commit_id DESC LIMIT 1",
@@ -69,8 +73,12 @@ const WHOLE: &[(&str, &str)] = &[
         "attest list --subject",
     ),
     (
-        "SELECT * FROM signer.key_audit_log WHERE ($1::text IS NULL",
-        "audit query",
+        "SELECT * FROM signer.key_audit_log WHERE TRUE AND event_type LIKE",
+        "audit query --type KEY_*",
+    ),
+    (
+        "SELECT * FROM signer.key_audit_log WHERE TRUE AND timestamp",
+        "audit query --from, --to",
     ),
     (
         "SELECT * FROM signer.operations_log WHERE ($1::text[] IS NULL",

@@ -69,10 +69,6 @@ const WHOLE: &[(&str, &str)] = &[
         "attest list --signed-by-standby",
     ),
     (
-        "SELECT * FROM signer.key_audit_log WHERE TRUE AND actor = ?",
-        "audit query",
-    ),
-    (
         "SELECT * FROM signer.key_audit_log WHERE TRUE AND event_type LIKE ?",
         "audit query",
     ),

@@ -150,19 +150,15 @@ impl Wire {
         let mut trust = TrustState::assemble(self.number, self.issued_at, keys, anchors).map_err(invalid)?;
         for w in self.withdrawn {
             let (pae, withdrawal) = w.into_withdrawal();
-            once(
-                trust.withdrawn.insert(pae, withdrawal),
-                "a withdrawn statement",
-                pae,
-            )?;
+            let before = trust.withdrawn.get(&pae).map(drop);
+            trust.withdrawn.insert_mut(pae, withdrawal);
+            once(before, "a withdrawn statement", pae)?;
         }
         for s in self.superseded {
             let (pae, supersession) = s.into_supersession();
-            once(
-                trust.superseded.insert(pae, supersession),
-                "a superseded statement",
-                pae,
-            )?;
+            let before = trust.superseded.get(&pae).map(drop);
+            trust.superseded.insert_mut(pae, supersession);
+            once(before, "a superseded statement", pae)?;
         }
         let mut authorities = BTreeMap::new();
         for a in self.authorities {
