@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rpds::{HashTrieMapSync, RedBlackTreeMapSync};
+use rpds::{HashTrieMapSync, HashTrieSetSync, RedBlackTreeMapSync};
 
 use crate::digest::Sha256;
 use crate::id::{AnchorId, AttestationId, KeyId, ProfileName};
@@ -34,6 +34,8 @@ pub struct TrustState {
     patterns: PatternIndex<AnchorId>,
     /// The anchors that a key was ever added to.
     held_in: HashTrieMapSync<KeyId, BTreeSet<AnchorId>>,
+    /// Keys whose word ends in one anchor at least.
+    ended: HashTrieSetSync<KeyId>,
     /// Keys that were made to stand by, and when they ceased to.
     pub(super) stood_by: RedBlackTreeMapSync<KeyId, Option<Timestamp>>,
 }
@@ -186,6 +188,9 @@ impl TrustState {
             }
             state.by_material.insert_mut(material, key.id.clone());
             state.note_phase(&key);
+            if key.end.is_some() {
+                state.ended.insert_mut(key.id.clone());
+            }
             state.keys.insert_mut(key.id.clone(), key);
         }
         for anchor in anchors {
@@ -204,6 +209,9 @@ impl TrustState {
             state.patterns.insert(&anchor.pattern, anchor.id);
             for held in &anchor.keys {
                 state.note_held(&held.key_id, anchor.id);
+                if held.end.is_some() {
+                    state.ended.insert_mut(held.key_id.clone());
+                }
             }
             state.anchors.insert_mut(anchor.id, anchor);
         }
@@ -235,6 +243,32 @@ impl TrustState {
     pub fn anchors_that_had(&self, id: &KeyId) -> impl Iterator<Item = &TrustAnchor> {
         let had = self.held_in.get(id).into_iter().flatten();
         had.filter_map(|anchor| self.anchors.get(anchor))
+    }
+
+    /// Whether the key's word ends in one anchor at least.
+    pub fn has_ended(&self, id: &KeyId) -> bool {
+        self.ended.contains(id)
+    }
+
+    pub fn ended_keys(&self) -> impl Iterator<Item = &KeyRecord> {
+        self.ended.iter().filter_map(|id| self.keys.get(id))
+    }
+
+    /// The same trust, had the key never ended anywhere.
+    pub fn without_end(&self, id: &KeyId) -> Self {
+        let mut state = self.clone();
+        if let Some(key) = state.keys.get_mut(id) {
+            key.end = None;
+        }
+        for anchor in self.anchors_that_had(id) {
+            let anchor = state.anchors.get_mut(&anchor.id);
+            if let Some(held) = anchor.and_then(|anchor| anchor.key_mut(id)) {
+                held.end = None;
+                held.expires_at = None;
+            }
+        }
+        state.ended.remove_mut(id);
+        state
     }
 
     fn note_held(&mut self, key: &KeyId, anchor: AnchorId) {
@@ -491,6 +525,7 @@ impl TrustState {
                 key.end = Some(said(&key.end));
             }
         }
+        self.ended.insert_mut(id.clone());
         Ok(())
     }
 }

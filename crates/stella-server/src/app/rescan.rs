@@ -18,7 +18,6 @@ use stella_store::{AttestationRow, RescanRow, VerdictRow};
 
 use super::App;
 use super::error::Result;
-use super::keys::impact::without_end;
 use super::keys::judged::{PAGE, Walked};
 use super::verify::anchor::decides;
 use super::verify::{Judged, Question, claimed_name};
@@ -76,7 +75,7 @@ impl App {
             }
             self.judge_anew(Arc::clone(&trust), pae).await;
         }
-        for row in self.due_keys(&trust, ended_somewhere(&trust)).await? {
+        for row in self.due_keys(&trust, ended(&trust)).await? {
             if !self.rescan_key(&trust, row, pace, &mut done).await? {
                 return Ok(done);
             }
@@ -95,7 +94,7 @@ impl App {
     pub(super) async fn pending_rescans(&self, trust: &Arc<TrustState>, anchor: &TrustAnchor) -> Result<u64> {
         let mut pending = 0_u64;
         let held = anchor.keys.iter().filter_map(|held| trust.keys.get(&held.key_id));
-        let ended = held.filter(|key| has_ended(trust, key)).collect();
+        let ended = held.filter(|key| trust.has_ended(&key.id)).collect();
         for due in self.due_keys(trust, ended).await? {
             // How many imports are the key's is not known before they are read.
             pending += match due.imports {
@@ -145,7 +144,7 @@ impl App {
             return Ok(true);
         };
         let question = self.question_now(Arc::clone(trust));
-        let unended = question.under(Arc::new(without_end(trust, &key.id)));
+        let unended = question.under(Arc::new(trust.without_end(&key.id)));
         let mut at = Some(Walked {
             imports: row.imports,
             before: row.before,
@@ -279,16 +278,11 @@ impl App {
     }
 }
 
-fn ended_somewhere(trust: &TrustState) -> Vec<&KeyRecord> {
-    let mut ended: Vec<&KeyRecord> = trust.keys.values().filter(|key| has_ended(trust, key)).collect();
+/// Those that ended first, first.
+fn ended(trust: &TrustState) -> Vec<&KeyRecord> {
+    let mut ended: Vec<&KeyRecord> = trust.ended_keys().collect();
     ended.sort_by_key(|key| key.version);
     ended
-}
-
-/// Whether its word ends in one anchor at least.
-fn has_ended(trust: &TrustState, key: &KeyRecord) -> bool {
-    let held = |anchor: &TrustAnchor| anchor.key(&key.id).is_some_and(|held| held.end.is_some());
-    key.end.is_some() || trust.anchors_that_had(&key.id).any(held)
 }
 
 /// One for each anchor that decides about it: the gravest of what that anchor

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use stella_core::api::keys::{Impact, ImpactRow, Rescan};
 use stella_core::digest::Sha256;
 use stella_core::id::KeyId;
-use stella_core::trust::{KeyRecord, KeyState, TrustState};
+use stella_core::trust::{KeyRecord, KeyState};
 use stella_core::verify::{Code, Verdict};
 use stella_store::LedgerKey;
 
@@ -26,7 +26,7 @@ impl App {
         let state = self.trust_head().await?;
         let id = values::key_id(id)?;
         let key = super::known(&state, &id)?;
-        let unended = Arc::new(without_end(&state, &id));
+        let unended = Arc::new(state.without_end(&id));
         let (compared, next_page) = match (&asked.cursor, asked.limit) {
             (None, None) => (self.compare(key, unended, Arc::clone(&state)).await?, None),
             (cursor, limit) => {
@@ -94,23 +94,6 @@ fn ledger_keys(key: &KeyRecord, compared: &Compared) -> Vec<LedgerKey> {
 }
 
 const LEDGER_PAGE: usize = 500;
-
-/// The same trust, had the key never ended anywhere.
-pub(in crate::app) fn without_end(state: &TrustState, id: &KeyId) -> TrustState {
-    let mut state = state.clone();
-    if let Some(key) = state.keys.get_mut(id) {
-        key.end = None;
-    }
-    let anchors: Vec<_> = state.anchors_that_had(id).map(|anchor| anchor.id).collect();
-    for anchor in anchors {
-        let anchor = state.anchors.get_mut(&anchor);
-        if let Some(held) = anchor.and_then(|anchor| anchor.key_mut(id)) {
-            held.end = None;
-            held.expires_at = None;
-        }
-    }
-    state
-}
 
 fn row(compared: &Compared, in_ledger: bool) -> ImpactRow {
     ImpactRow {
