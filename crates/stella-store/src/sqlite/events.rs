@@ -82,7 +82,7 @@ impl EventStore for SqliteStore {
                 let sql = "INSERT INTO signer.meta (key, value) VALUES ('sealing_key', ?1)
                            ON CONFLICT (key) DO NOTHING";
                 execute(commit.conn, sql, [&id])?;
-                Ok(sealing_key(commit.conn)?.unwrap_or(id))
+                Ok(sealing_key(commit.conn)?.unwrap_or_else(|| id.clone()))
             })
             .await
     }

@@ -90,7 +90,7 @@ impl PinStore for SqliteStore {
             .write(move |commit| {
                 strike_out(commit.conn, &serial)?;
                 let sql = "DELETE FROM signer.refused_pins WHERE token_serial = ?1";
-                Ok(execute(commit.conn, sql, [serial])? as u64)
+                Ok(execute(commit.conn, sql, [&serial])? as u64)
             })
             .await
     }

@@ -32,15 +32,16 @@ impl Writer {
     }
 
     /// Runs `work` inside the next commit and answers once that is durable.
-    /// When `work` fails, what it wrote is undone and the others go on.
+    /// When `work` fails, what it wrote is undone and the others go on. It may
+    /// be run again, after what it did was undone.
     pub(super) async fn write<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Commit<'_>) -> Result<T> + Send + 'static,
+        F: Fn(&mut Commit<'_>) -> Result<T> + Send + 'static,
     {
         let (to, answer) = oneshot::channel();
         let member = Box::new(Pending {
-            work: Some(work),
+            work,
             outcome: None,
             to,
         });
@@ -125,7 +126,7 @@ trait Member: Send {
 }
 
 struct Pending<T, F> {
-    work: Option<F>,
+    work: F,
     outcome: Option<Result<T>>,
     to: oneshot::Sender<Result<T>>,
 }
@@ -133,14 +134,11 @@ struct Pending<T, F> {
 impl<T, F> Member for Pending<T, F>
 where
     T: Send,
-    F: FnOnce(&mut Commit<'_>) -> Result<T> + Send,
+    F: Fn(&mut Commit<'_>) -> Result<T> + Send,
 {
     fn run(&mut self, commit: &mut Commit<'_>) -> Result<()> {
-        let Some(work) = self.work.take() else {
-            return Ok(());
-        };
         // One caller's bug must not take the writer from all the others.
-        let outcome = catch_unwind(AssertUnwindSafe(|| work(commit)))
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)(commit)))
             .unwrap_or_else(|_| Err(StoreError::Corrupt("a write panicked and was undone".into())));
         let verdict = outcome.as_ref().map(|_| ()).map_err(StoreError::again);
         self.outcome = Some(outcome);
@@ -168,11 +166,7 @@ fn serve(conn: &Connection, mut jobs: mpsc::Receiver<Box<dyn Member>>, max_batch
             batch.push(job);
         }
         let committed = commit(conn, &mut batch);
-        if !conn.is_autocommit()
-            && let Err(error) = conn.execute_batch("ROLLBACK")
-        {
-            tracing::error!(%error, "a failed transaction could not be rolled back");
-        }
+        roll_back(conn);
         for member in batch {
             member.answer(&committed);
         }
@@ -180,6 +174,31 @@ fn serve(conn: &Connection, mut jobs: mpsc::Receiver<Box<dyn Member>>, max_batch
 }
 
 fn commit(conn: &Connection, batch: &mut [Box<dyn Member>]) -> Result<()> {
+    if let Attempt::Failed = attempt(conn, batch, Undo::All)? {
+        roll_back(conn);
+        attempt(conn, batch, Undo::Each)?;
+    }
+    Ok(())
+}
+
+/// What is undone with a member that fails.
+///
+/// For a savepoint SQLite keeps each page that changes in it as it was before,
+/// again for every member. It is cheaper to do all of them anew when one fails,
+/// which is rare.
+#[derive(Clone, Copy, PartialEq)]
+enum Undo {
+    All,
+    Each,
+}
+
+enum Attempt {
+    Committed,
+    /// By a member's fault, and all is to be undone.
+    Failed,
+}
+
+fn attempt(conn: &Connection, batch: &mut [Box<dyn Member>], undo: Undo) -> Result<Attempt> {
     // Takes the write lock at once, waiting for other processes up to the busy
     // timeout: nothing that was read in here can move before the COMMIT.
     conn.execute_batch("BEGIN IMMEDIATE")?;
@@ -190,20 +209,36 @@ fn commit(conn: &Connection, batch: &mut [Box<dyn Member>]) -> Result<()> {
     };
     for member in batch {
         let (events, entries) = (open.events.len(), open.entries.len());
-        execute(conn, "SAVEPOINT member", [])?;
+        if undo == Undo::Each {
+            execute(conn, "SAVEPOINT member", [])?;
+        }
         if let Err(error) = member.run(&mut open) {
             // A full disk may have made SQLite drop the whole transaction.
             if conn.is_autocommit() {
                 return Err(error);
             }
+            if undo == Undo::All {
+                return Ok(Attempt::Failed);
+            }
             open.events.truncate(events);
             open.entries.truncate(entries);
             execute(conn, "ROLLBACK TO member", [])?;
         }
-        execute(conn, "RELEASE member", [])?;
+        if undo == Undo::Each {
+            execute(conn, "RELEASE member", [])?;
+        }
     }
     open.seal()?;
-    conn.execute_batch("COMMIT").map_err(of_commit)
+    conn.execute_batch("COMMIT").map_err(of_commit)?;
+    Ok(Attempt::Committed)
+}
+
+fn roll_back(conn: &Connection) {
+    if !conn.is_autocommit()
+        && let Err(error) = conn.execute_batch("ROLLBACK")
+    {
+        tracing::error!(%error, "a failed transaction could not be rolled back");
+    }
 }
 
 fn stopped() -> StoreError {
