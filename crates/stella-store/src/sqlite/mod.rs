@@ -7,6 +7,7 @@
 
 mod attestation_rows;
 mod attestations;
+mod checkpoints;
 mod error;
 mod events;
 mod file;
@@ -35,6 +36,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use self::checkpoints::Checkpoints;
 use self::readers::Readers;
 use self::writer::Writer;
 use crate::{Result, StoreError};
@@ -91,9 +93,10 @@ impl SqliteStore {
     /// Blocks; nothing that cannot be read is ever replaced by an empty one.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self> {
         let path = std::path::absolute(path).map_err(|e| file::unavailable(path, &e))?;
-        let conn = open_writer(&path, options).map_err(|e| error::at(&path, e))?;
+        let mut conn = open_writer(&path, options).map_err(|e| error::at(&path, e))?;
+        let checkpoints = Checkpoints::of(&mut conn, path.clone(), options.clone())?;
         Ok(Self {
-            writer: Writer::start(conn, options.max_batch)?,
+            writer: Writer::start(conn, checkpoints, options.max_batch)?,
             readers: Readers::new(path.clone(), options.clone()),
             options: options.clone(),
             path,
@@ -117,8 +120,6 @@ fn open_writer(path: &Path, options: &OpenOptions) -> Result<Connection> {
     rows::expect_not_moved(&conn, options)?;
     let cache = i64::from(options.writer_cache_kib);
     conn.pragma_update(Some("signer"), "cache_size", -cache)?;
-    // Of the connection, and answers with what it is.
-    conn.pragma_update_and_check(None, "wal_autocheckpoint", options.checkpoint_pages, |_| Ok(()))?;
     Ok(conn)
 }
 

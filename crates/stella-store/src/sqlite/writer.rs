@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use stella_core::digest::Sha256;
 use tokio::sync::{mpsc, oneshot};
 
+use super::checkpoints::Checkpoints;
 use super::error::of_commit;
 use super::row::{execute, first, integer};
 use crate::chain::{CHAIN_START, chain_head};
@@ -19,11 +20,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(conn: Connection, max_batch: usize) -> Result<Self> {
+    pub(super) fn start(conn: Connection, checkpoints: Checkpoints, max_batch: usize) -> Result<Self> {
         let (queue, jobs) = mpsc::channel(max_batch.max(1));
         let thread = std::thread::Builder::new()
             .name("stella-sqlite-writer".into())
-            .spawn(move || serve(&conn, jobs, max_batch))
+            .spawn(move || serve(&conn, checkpoints, jobs, max_batch))
             .map_err(|e| StoreError::Unavailable(format!("the writer thread cannot start: {e}")))?;
         Ok(Self {
             queue: Some(queue),
@@ -157,7 +158,13 @@ where
     }
 }
 
-fn serve(conn: &Connection, mut jobs: mpsc::Receiver<Box<dyn Member>>, max_batch: usize) {
+/// The checkpoints end first: the last connection that closes removes the log.
+fn serve(
+    conn: &Connection,
+    mut checkpoints: Checkpoints,
+    mut jobs: mpsc::Receiver<Box<dyn Member>>,
+    max_batch: usize,
+) {
     while let Some(job) = jobs.blocking_recv() {
         let mut batch = vec![job];
         while batch.len() < max_batch
@@ -170,6 +177,7 @@ fn serve(conn: &Connection, mut jobs: mpsc::Receiver<Box<dyn Member>>, max_batch
         for member in batch {
             member.answer(&committed);
         }
+        checkpoints.after_commit(conn);
     }
 }
 

@@ -123,6 +123,41 @@ async fn a_failing_member_fails_alone() {
     assert_eq!(report.findings, Vec::<String>::new());
 }
 
+/// However much is written, and whoever reads meanwhile, the log begins anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_is_written_back_while_others_write_and_read() {
+    let place = place();
+    let options = OpenOptions {
+        checkpoint_pages: 16,
+        ..OpenOptions::default()
+    };
+    let store = Arc::new(SqliteStore::open(&place.path, &options).unwrap());
+    let mut largest = 0;
+    for round in 0..40_u64 {
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 0..20 {
+            let store = Arc::clone(&store);
+            tasks.spawn(async move {
+                let new = attestation(round * 20 + n);
+                let id = new.id;
+                store.insert_attestation(new).await.unwrap();
+                store.attestation(id).await.unwrap().unwrap();
+            });
+        }
+        tasks.join_all().await;
+        largest = largest.max(
+            std::fs::metadata(file::with_suffix(&place.path, "-wal"))
+                .unwrap()
+                .len(),
+        );
+    }
+    let database = std::fs::metadata(&place.path).unwrap().len();
+    // All of it would be several times as much, each page often.
+    assert!(largest < 1 << 20, "{largest}");
+    assert!(database > 1 << 20, "{database}");
+    assert_eq!(store.verify().await.unwrap().findings, Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn dropping_the_caller_does_not_stop_the_writer() {
     let place = place();

@@ -227,13 +227,14 @@ async fn an_upgrade_keeps_a_copy() {
 fn open_as(path: &Path, version: usize) -> SqliteStore {
     let options = OpenOptions::default();
     drop(file::create_private(path).unwrap());
-    let conn = attach(path, &options).unwrap();
+    let mut conn = attach(path, &options).unwrap();
     keep_in_wal(&conn).unwrap();
     schema::initialise(&conn, &MIGRATIONS[..version]).unwrap();
+    let checkpoints = Checkpoints::of(&mut conn, path.to_owned(), options.clone()).unwrap();
     SqliteStore {
         path: path.to_owned(),
         readers: Readers::new(path.to_owned(), options.clone()),
-        writer: Writer::start(conn, options.max_batch).unwrap(),
+        writer: Writer::start(conn, checkpoints, options.max_batch).unwrap(),
         options,
         led: Default::default(),
     }
