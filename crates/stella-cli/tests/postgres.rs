@@ -68,6 +68,12 @@ impl Shared {
         self.server.url(&self.database)
     }
 
+    /// As its owner.
+    fn sql(&self, sql: &str) -> String {
+        let said = self.server.psql(&self.database, "postgres", sql);
+        said.expect("the database takes it")
+    }
+
     fn url(&self) -> String {
         self.server.url_as("stella", &self.database)
     }
@@ -257,6 +263,58 @@ fn what_one_replica_does_the_other_knows() {
     }
     two.ok("token create --role verifier --name v --expires 1d -q");
     one.ok("token list").says("verifier");
+}
+
+/// A rolling upgrade, with a stand-in for the next release: what it does to the
+/// schema, and what its servers write. First it makes room, naming this release
+/// as one that goes on; one release later it takes away.
+#[test]
+fn servers_go_on_while_the_next_release_takes_their_place() {
+    let shared = Shared::set_up();
+    let one = shared.home();
+    let two = shared.replica(&one);
+    let _one = Serving::start(&one);
+    let before = one.ok("attest create --type test --subject test:before -o json");
+    let versions = "SELECT max(version) FROM signer.schema_versions";
+    let newest: u32 = shared.sql(versions).parse().expect("a number");
+
+    shared.sql(&format!(
+        "BEGIN;
+         ALTER TABLE signer.attestations ADD COLUMN region TEXT;
+         CREATE TABLE signer.of_the_next_release (id UUID PRIMARY KEY);
+         INSERT INTO signer.schema_versions (version, oldest_binary) VALUES ({}, '0.1.0');
+         COMMIT",
+        newest + 1
+    ));
+    // Who was there goes on, who comes may come, and each reads the other's.
+    let during = one.ok("attest create --type test --subject test:during -o json");
+    one.ok("db status")
+        .says(&(newest + 1).to_string())
+        .says("0.1.0 and later");
+    let server = Serving::start(&two);
+    for made in [&before, &during] {
+        two.ok(&format!("verify attestation --attestation {}", id(made)))
+            .says("PASS");
+    }
+    two.ok("attest create --type test --subject test:two");
+    two.ok("db verify").says("the store is whole");
+    two.run(&format!("db migrate --store {}", shared.owner()))
+        .ends(6)
+        .says("a newer release upgraded it");
+    server.end();
+    // What the next release writes into its columns is nothing to this one.
+    shared.sql("SET session_replication_role = replica; UPDATE signer.attestations SET region = 'eu'");
+    one.ok(&format!("verify attestation --attestation {}", id(&during)));
+    one.ok("db verify");
+
+    shared.sql(&format!(
+        "INSERT INTO signer.schema_versions (version, oldest_binary) VALUES ({}, '99.0.0')",
+        newest + 2
+    ));
+    two.run("serve")
+        .ends(6)
+        .says("a newer release upgraded it: use that one");
+    two.run("db status").says("99.0.0 and later");
 }
 
 /// A replica is stopped in the midst of signing, perhaps within a commit. The

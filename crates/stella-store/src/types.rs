@@ -222,6 +222,15 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    pub fn signed(&self) -> Option<&Signed> {
+        match self {
+            Self::Signed(signed) => Some(signed),
+            Self::Recorded(_) | Self::Queued { .. } => None,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Signed {
     pub envelope: Vec<u8>,

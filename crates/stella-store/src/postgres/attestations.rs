@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use stella_core::digest::Sha256;
 use stella_core::id::AttestationId;
-use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Statement};
 
 use super::conn::Conn;
 use super::row::{At, Columns, integer, json};
@@ -18,9 +18,7 @@ use crate::{
 #[async_trait]
 impl AttestationStore for PostgresStore {
     async fn insert_attestation(&self, new: NewAttestation) -> Result<Inserted> {
-        self.writer
-            .write(new, |commit, new| Box::pin(insert(commit, new)))
-            .await
+        self.writer.insert(new).await
     }
 
     async fn attestation(&self, id: AttestationId) -> Result<Option<AttestationRow>> {
@@ -79,12 +77,9 @@ impl AttestationStore for PostgresStore {
 
 /// What has to be known is asked together, and what is written is sent
 /// together: a round trip for each statement would cost more than they do.
-async fn insert(commit: &mut Commit, new: &NewAttestation) -> Result<Inserted> {
+pub(super) async fn insert(commit: &mut Commit, new: &NewAttestation) -> Result<Inserted> {
     let conn = &commit.conn;
-    let signed = match &new.outcome {
-        Outcome::Signed(signed) => Some(signed),
-        Outcome::Recorded(_) | Outcome::Queued { .. } => None,
-    };
+    let signed = new.outcome.signed();
     let earlier = async {
         match &new.idempotency {
             Some(asked) => idempotent(conn, &asked.identity, &asked.key).await,
@@ -126,29 +121,7 @@ async fn insert(commit: &mut Commit, new: &NewAttestation) -> Result<Inserted> {
         Some(signed) => ledger::Entering::new(number, new.id, signed)?,
         None => None,
     };
-    let row = conn.prepare(INSERT_ROW).await?;
-    let subjects = conn.prepare(INSERT_SUBJECTS).await?;
-    let entry = conn.prepare(ledger::Entering::SQL).await?;
-    let key = conn.prepare(INSERT_IDEMPOTENCY).await?;
-    // In this order: the others refer to the row, and what follows a failure
-    // fails for that alone.
-    tokio::try_join!(
-        biased;
-        insert_row(conn, &row, new),
-        insert_subjects(conn, &subjects, new),
-        async {
-            match &entering {
-                Some(entering) => entering.send(conn, &entry).await,
-                None => Ok(()),
-            }
-        },
-        async {
-            match &new.idempotency {
-                Some(idempotency) => insert_idempotency(conn, &key, idempotency).await,
-                None => Ok(()),
-            }
-        },
-    )?;
+    store(conn, &[new], entering.as_slice()).await?;
     if let Some(entering) = entering {
         entering.chain(commit);
     }
@@ -158,65 +131,117 @@ async fn insert(commit: &mut Commit, new: &NewAttestation) -> Result<Inserted> {
     Ok(Inserted::Done)
 }
 
-const INSERT_ROW: &str = "INSERT INTO signer.attestations
+/// Rows of as many as there are, in one round trip.
+pub(super) async fn store(
+    conn: &Conn,
+    new: &[&NewAttestation],
+    entering: &[ledger::Entering<'_>],
+) -> Result<()> {
+    let row = conn.prepare(INSERT_ROWS).await?;
+    let subjects = conn.prepare(INSERT_SUBJECTS).await?;
+    let entry = conn.prepare(ledger::INSERT).await?;
+    let key = conn.prepare(INSERT_IDEMPOTENCY).await?;
+    // In this order: the others refer to the rows, and what follows a failure
+    // fails for that alone.
+    tokio::try_join!(
+        biased;
+        insert_rows(conn, &row, new),
+        insert_subjects(conn, &subjects, new),
+        ledger::insert(conn, &entry, entering),
+        insert_idempotency(conn, &key, new),
+    )?;
+    Ok(())
+}
+
+const INSERT_ROWS: &str = "INSERT INTO signer.attestations
                (id, pae, payload_type, payload, predicate_type, profile, state,
                 requested_by, requested_token, requested_authority, created_at,
                 envelope, key_id, signed_at,
                 attempts, last_error, last_attempt_at, next_attempt_at, supersedes, imported)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-                       $19, $20)";
+               SELECT * FROM unnest(
+                $1::uuid[], $2::bytea[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::text[],
+                $8::text[], $9::uuid[], $10::json[], $11::timestamptz[],
+                $12::bytea[], $13::text[], $14::timestamptz[],
+                $15::bigint[], $16::text[], $17::timestamptz[], $18::timestamptz[], $19::uuid[], $20::boolean[])";
 
-/// All of them in one statement.
 const INSERT_SUBJECTS: &str =
     "INSERT INTO signer.attestation_subjects (attestation_id, position, name, algorithm, digest)
-               SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[])";
+               SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[])";
 
 const INSERT_IDEMPOTENCY: &str = "INSERT INTO signer.idempotency (identity, key, request, attestations, at)
-               VALUES ($1, $2, $3, $4, $5)";
+               SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::json[], $5::timestamptz[])";
 
-async fn insert_row(conn: &Conn, statement: &Statement, new: &NewAttestation) -> Result<()> {
-    let (state, signed, attempt, next_at) = match &new.outcome {
-        Outcome::Signed(signed) => (AttestationState::Signed, Some(signed), None, None),
-        Outcome::Recorded(attempt) => (unsigned(attempt)?, None, Some(attempt), attempt.next_at),
-        Outcome::Queued { next_at } => (AttestationState::Recorded, None, None, *next_at),
-    };
-    let requested = &new.requested;
+async fn insert_rows(conn: &Conn, statement: &Statement, all: &[&NewAttestation]) -> Result<()> {
+    let mut states = Vec::with_capacity(all.len());
+    for new in all {
+        states.push(match &new.outcome {
+            Outcome::Signed(_) => AttestationState::Signed,
+            Outcome::Recorded(attempt) => unsigned(attempt)?,
+            Outcome::Queued { .. } => AttestationState::Recorded,
+        });
+    }
+    fn attempt(new: &NewAttestation) -> Option<&Attempt> {
+        match &new.outcome {
+            Outcome::Recorded(attempt) => Some(attempt),
+            _ => None,
+        }
+    }
+    fn next_at(new: &NewAttestation) -> Option<At> {
+        match &new.outcome {
+            Outcome::Signed(_) => None,
+            Outcome::Recorded(attempt) => attempt.next_at.map(At),
+            Outcome::Queued { next_at } => next_at.map(At),
+        }
+    }
+    fn column<'a, T>(all: &[&'a NewAttestation], of: impl Fn(&'a NewAttestation) -> T) -> Vec<T> {
+        all.iter().map(|new| of(new)).collect()
+    }
+    let states: Vec<_> = states.iter().map(|state| state.as_str()).collect();
     let params: [&(dyn ToSql + Sync); 20] = [
-        &new.id.0,
-        &new.pae.as_bytes().as_slice(),
-        &new.payload_type,
-        &new.payload,
-        &new.predicate_type,
-        &new.profile.as_ref().map(|p| p.as_str()),
-        &state.as_str(),
-        &requested.identity,
-        &requested.token.map(|id| id.0),
-        &requested.authority,
-        &At(new.created_at),
-        &signed.map(|s| s.envelope.as_slice()),
-        &signed.and_then(|s| s.by.as_ref()).map(|by| by.key_id.as_str()),
-        &signed.map(|s| At(s.recorded_at)),
-        &i64::from(attempt.is_some()),
-        &attempt.map(|a| a.error.as_str()),
-        &attempt.map(|a| At(a.at)),
-        &next_at.map(At),
-        &new.supersedes.map(|id| id.0),
-        &new.imported,
+        &column(all, |new| new.id.0),
+        &column(all, |new| new.pae.as_bytes().as_slice()),
+        &column(all, |new| new.payload_type.as_str()),
+        &column(all, |new| new.payload.as_slice()),
+        &column(all, |new| new.predicate_type.as_str()),
+        &column(all, |new| new.profile.as_ref().map(|p| p.as_str())),
+        &states,
+        &column(all, |new| new.requested.identity.as_str()),
+        &column(all, |new| new.requested.token.map(|id| id.0)),
+        &column(all, |new| &new.requested.authority),
+        &column(all, |new| At(new.created_at)),
+        &column(all, |new| new.outcome.signed().map(|s| s.envelope.as_slice())),
+        &column(all, |new| {
+            new.outcome
+                .signed()
+                .and_then(|s| s.by.as_ref())
+                .map(|by| by.key_id.as_str())
+        }),
+        &column(all, |new| new.outcome.signed().map(|s| At(s.recorded_at))),
+        &column(all, |new| i64::from(attempt(new).is_some())),
+        &column(all, |new| attempt(new).map(|a| a.error.as_str())),
+        &column(all, |new| attempt(new).map(|a| At(a.at))),
+        &column(all, next_at),
+        &column(all, |new| new.supersedes.map(|id| id.0)),
+        &column(all, |new| new.imported),
     ];
     conn.send(statement, &params).await.map(drop)
 }
 
-async fn insert_subjects(conn: &Conn, statement: &Statement, new: &NewAttestation) -> Result<()> {
-    let (mut positions, mut names, mut algorithms, mut digests) = (vec![], vec![], vec![], vec![]);
-    for (position, subject) in new.subjects.iter().enumerate() {
-        for (algorithm, digest) in subject.digest.all() {
-            positions.push(integer(position));
-            names.push(subject.name.as_deref());
-            algorithms.push(algorithm);
-            digests.push(digest);
+async fn insert_subjects(conn: &Conn, statement: &Statement, all: &[&NewAttestation]) -> Result<()> {
+    let (mut ids, mut positions, mut names) = (vec![], vec![], vec![]);
+    let (mut algorithms, mut digests) = (vec![], vec![]);
+    for new in all {
+        for (position, subject) in new.subjects.iter().enumerate() {
+            for (algorithm, digest) in subject.digest.all() {
+                ids.push(new.id.0);
+                positions.push(integer(position));
+                names.push(subject.name.as_deref());
+                algorithms.push(algorithm);
+                digests.push(digest);
+            }
         }
     }
-    let params: [&(dyn ToSql + Sync); 5] = [&new.id.0, &positions, &names, &algorithms, &digests];
+    let params: [&(dyn ToSql + Sync); 5] = [&ids, &positions, &names, &algorithms, &digests];
     conn.send(statement, &params).await.map(drop)
 }
 
@@ -265,24 +290,38 @@ pub(super) fn unsigned(attempt: &Attempt) -> Result<AttestationState> {
     }
 }
 
-async fn insert_idempotency(conn: &Conn, statement: &Statement, row: &IdempotencyRow) -> Result<()> {
-    let (request, attestations) = (row.request.as_bytes().as_slice(), json(&row.attestations)?);
-    let params: [&(dyn ToSql + Sync); 5] = [&row.identity, &row.key, &request, &attestations, &At(row.at)];
+async fn insert_idempotency(conn: &Conn, statement: &Statement, all: &[&NewAttestation]) -> Result<()> {
+    let rows: Vec<_> = all.iter().filter_map(|new| new.idempotency.as_ref()).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let attestations = rows.iter().map(|row| json(&row.attestations));
+    let params: [&(dyn ToSql + Sync); 5] = [
+        &rows.iter().map(|row| row.identity.as_str()).collect::<Vec<_>>(),
+        &rows.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(),
+        &rows
+            .iter()
+            .map(|row| row.request.as_bytes().as_slice())
+            .collect::<Vec<_>>(),
+        &attestations.collect::<Result<Vec<_>>>()?,
+        &rows.iter().map(|row| At(row.at)).collect::<Vec<_>>(),
+    ];
     conn.send(statement, &params).await.map(drop)
 }
 
 async fn idempotent(conn: &Conn, identity: &str, key: &str) -> Result<Option<IdempotencyRow>> {
     let sql = "SELECT * FROM signer.idempotency WHERE identity = $1 AND key = $2";
     let row = conn.first(sql, &[&identity, &key]).await?;
-    row.map(|row| {
-        Ok(IdempotencyRow {
-            identity: row.column("identity")?,
-            key: row.column("key")?,
-            request: row.digest("request")?,
-            attestations: serde_json::from_value(row.json("attestations")?)
-                .map_err(|e| StoreError::Corrupt(format!("attestations: {e}")))?,
-            at: row.time("at")?,
-        })
+    row.as_ref().map(idempotency_of).transpose()
+}
+
+pub(super) fn idempotency_of(row: &Row) -> Result<IdempotencyRow> {
+    Ok(IdempotencyRow {
+        identity: row.column("identity")?,
+        key: row.column("key")?,
+        request: row.digest("request")?,
+        attestations: serde_json::from_value(row.json("attestations")?)
+            .map_err(|e| StoreError::Corrupt(format!("attestations: {e}")))?,
+        at: row.time("at")?,
     })
-    .transpose()
 }

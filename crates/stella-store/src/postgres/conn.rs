@@ -299,14 +299,34 @@ impl Conn {
 /// Nothing that PostgreSQL's text cannot hold.
 fn storable(statement: &Statement, params: Params<'_>) -> Result<()> {
     for (param, kind) in params.iter().zip(statement.params()) {
-        if *kind != Type::TEXT {
+        if ![Type::TEXT, Type::TEXT_ARRAY].contains(kind) {
             continue;
         }
-        let mut text = BytesMut::new();
-        let written = param.to_sql_checked(kind, &mut text);
-        if written.is_ok() && text.contains(&0) {
+        let mut sent = BytesMut::new();
+        if param.to_sql_checked(kind, &mut sent).is_err() {
+            continue;
+        }
+        let fits = match *kind {
+            Type::TEXT => !sent.contains(&0),
+            _ => texts(&sent).all(|text| !text.contains(&0)),
+        };
+        if !fits {
             return Err(StoreError::Unstorable("text with the character U+0000".into()));
         }
     }
     Ok(())
+}
+
+/// Of an array in one dimension, as it is sent: after its head each element's
+/// length, -1 for NULL, and the element.
+fn texts(mut array: &[u8]) -> impl Iterator<Item = &[u8]> {
+    const HEAD: usize = 20;
+    array = array.get(HEAD..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (length, rest) = array.split_first_chunk()?;
+        let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
+        let (text, rest) = rest.split_at_checked(length)?;
+        array = rest;
+        Some(text)
+    })
 }

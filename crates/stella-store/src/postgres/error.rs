@@ -63,8 +63,13 @@ pub(super) fn read_only(error: &Error) -> bool {
     error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
 }
 
-/// Whether the connection that this happened on is of no more use.
+/// Whether the connection that this happened on is of no more use. One whose
+/// statements were prepared before a column was added says that their result
+/// type must not change; on another one they are prepared anew.
 pub(super) fn lost(error: &Error) -> bool {
+    if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) {
+        return true;
+    }
     let io = error.source().is_some_and(|source| source.is::<std::io::Error>());
     let ended = error.code().is_some_and(|code| {
         let code = code.code();

@@ -17,14 +17,20 @@ pub(super) async fn next_for(conn: &Conn, signed: &Signed) -> Result<Option<u64>
     let Some(by) = &signed.by else {
         return Ok(None);
     };
-    let sql = "SELECT COALESCE(MAX(entry), 0) + 1 AS next FROM signer.ledger";
-    let (there, next) = tokio::try_join!(entry(conn, &by.ledger), conn.first(sql, &[]))?;
+    let (there, next) = tokio::try_join!(entry(conn, &by.ledger), next(conn))?;
     // A deterministic algorithm signs the same bytes to the same signature;
     // the first time it was made is the one that counts.
     if there.is_some() {
         return Ok(None);
     }
-    next.map_or(Ok(1), |row| row.count("next")).map(Some)
+    Ok(Some(next))
+}
+
+/// The number of the next signature that enters.
+pub(super) async fn next(conn: &Conn) -> Result<u64> {
+    let sql = "SELECT COALESCE(MAX(entry), 0) + 1 AS next FROM signer.ledger";
+    let next = conn.first(sql, &[]).await?;
+    next.map_or(Ok(1), |row| row.count("next"))
 }
 
 /// A signature as it enters.
@@ -37,10 +43,6 @@ pub(super) struct Entering<'a> {
 }
 
 impl<'a> Entering<'a> {
-    pub(super) const SQL: &'static str = "INSERT INTO signer.ledger
-               (entry, pae, spki, signature, signed_at, attestation_id, requested_by, bytes)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-
     pub(super) fn new(
         number: Option<u64>,
         attestation: AttestationId,
@@ -63,24 +65,34 @@ impl<'a> Entering<'a> {
         }))
     }
 
-    pub(super) async fn send(&self, conn: &Conn, statement: &Statement) -> Result<()> {
-        let key = &self.by.ledger;
-        let params: [&(dyn ToSql + Sync); 8] = [
-            &integer(self.number),
-            &key.pae.as_bytes().as_slice(),
-            &key.spki.as_bytes().as_slice(),
-            &key.signature.as_bytes().as_slice(),
-            &At(self.at),
-            &self.attestation.0,
-            &self.by.requested_by,
-            &self.bytes,
-        ];
-        conn.send(statement, &params).await.map(drop)
-    }
-
     pub(super) fn chain(&self, commit: &mut Commit) {
         commit.chain_ledger_entry(self.number, &self.bytes);
     }
+}
+
+pub(super) const INSERT: &str = "INSERT INTO signer.ledger
+               (entry, pae, spki, signature, signed_at, attestation_id, requested_by, bytes)
+               SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bytea[],
+                                    $5::timestamptz[], $6::uuid[], $7::text[], $8::bytea[])";
+
+pub(super) async fn insert(conn: &Conn, statement: &Statement, all: &[Entering<'_>]) -> Result<()> {
+    if all.is_empty() {
+        return Ok(());
+    }
+    fn column<'a, T>(all: &'a [Entering<'_>], of: impl Fn(&'a Entering<'_>) -> T) -> Vec<T> {
+        all.iter().map(of).collect()
+    }
+    let params: [&(dyn ToSql + Sync); 8] = [
+        &column(all, |e| integer(e.number)),
+        &column(all, |e| e.by.ledger.pae.as_bytes().as_slice()),
+        &column(all, |e| e.by.ledger.spki.as_bytes().as_slice()),
+        &column(all, |e| e.by.ledger.signature.as_bytes().as_slice()),
+        &column(all, |e| At(e.at)),
+        &column(all, |e| e.attestation.0),
+        &column(all, |e| e.by.requested_by.as_str()),
+        &column(all, |e| e.bytes.as_slice()),
+    ];
+    conn.send(statement, &params).await.map(drop)
 }
 
 /// By itself.
@@ -89,8 +101,8 @@ pub(super) async fn enter(commit: &mut Commit, attestation: AttestationId, signe
     let Some(entering) = Entering::new(number, attestation, signed)? else {
         return Ok(());
     };
-    let statement = commit.conn.prepare(Entering::SQL).await?;
-    entering.send(&commit.conn, &statement).await?;
+    let statement = commit.conn.prepare(INSERT).await?;
+    insert(&commit.conn, &statement, std::slice::from_ref(&entering)).await?;
     entering.chain(commit);
     Ok(())
 }

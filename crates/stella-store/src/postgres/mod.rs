@@ -24,6 +24,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod together;
 mod tokens;
 mod upkeep;
 mod url;

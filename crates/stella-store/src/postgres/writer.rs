@@ -14,8 +14,9 @@ use tokio::time::Instant;
 
 use super::conn::{Conn, OpenOptions, Target};
 use super::row::{Columns, integer};
+use super::together::{self, Insert};
 use crate::chain::{CHAIN_START, chain_head};
-use crate::{Result, StoreError};
+use crate::{Inserted, NewAttestation, Result, StoreError};
 
 pub(super) type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
@@ -47,6 +48,21 @@ impl Writer {
             outcome: None,
             to,
         });
+        self.next_commit(member, answer).await
+    }
+
+    /// The same for an attestation, which is stored with others that share its
+    /// commit.
+    pub(super) async fn insert(&self, new: NewAttestation) -> Result<Inserted> {
+        let (to, answer) = oneshot::channel();
+        self.next_commit(Box::new(Insert::new(new, to)), answer).await
+    }
+
+    async fn next_commit<T>(
+        &self,
+        member: Box<dyn Member>,
+        answer: oneshot::Receiver<Result<T>>,
+    ) -> Result<T> {
         let stopped = |_| StoreError::Unavailable("the writer has stopped".into());
         self.queue.send(member).await.map_err(stopped)?;
         answer
@@ -112,9 +128,14 @@ impl Commit {
     }
 }
 
-trait Member: Send + Sync {
+pub(super) trait Member: Send + Sync {
     fn run<'a>(&'a mut self, commit: &'a mut Commit) -> Boxed<'a, ()>;
     fn answer(self: Box<Self>, committed: &Result<()>);
+
+    /// If it is one that can be stored with others of its kind.
+    fn as_insert(&mut self) -> Option<&mut Insert> {
+        None
+    }
 }
 
 struct Pending<D, T> {
@@ -135,14 +156,18 @@ impl<D: Send + Sync, T: Send + Sync> Member for Pending<D, T> {
     }
 
     fn answer(self: Box<Self>, committed: &Result<()>) {
-        let answer = match (committed, self.outcome) {
-            (Err(shared), _) => Err(shared.again()),
-            (Ok(()), Some(own)) => own,
-            (Ok(()), None) => Err(StoreError::Unavailable("the write was never begun".into())),
-        };
-        // The caller may have gone away; what it wrote stays.
-        let _ = self.to.send(answer);
+        answer(self.outcome, committed, self.to);
     }
+}
+
+pub(super) fn answer<T>(outcome: Option<Result<T>>, committed: &Result<()>, to: oneshot::Sender<Result<T>>) {
+    let answer = match (committed, outcome) {
+        (Err(shared), _) => Err(shared.again()),
+        (Ok(()), Some(own)) => own,
+        (Ok(()), None) => Err(StoreError::Unavailable("the write was never begun".into())),
+    };
+    // The caller may have gone away; what it wrote stays.
+    let _ = to.send(answer);
 }
 
 type Batch = Vec<Box<dyn Member>>;
@@ -223,8 +248,17 @@ async fn connected(target: &Target, kept: Option<Conn>) -> Result<Conn> {
 async fn commit(open: &mut Commit, batch: &mut Batch) -> Result<()> {
     open.conn.begin_anew();
     open.conn.batch(BEGIN).await?;
-    let mut mark = "SAVEPOINT member";
-    for member in batch {
+    let together = insert_together(open, batch).await?;
+    let mut mark = if together {
+        "RELEASE member; SAVEPOINT member"
+    } else {
+        "SAVEPOINT member"
+    };
+    let rest = batch.iter_mut().filter_map(|member| match member.as_insert() {
+        Some(_) if together => None,
+        _ => Some(member),
+    });
+    for member in rest {
         let (events, entries) = (open.events.len(), open.entries.len());
         open.conn.batch(mark).await?;
         if let Err(error) = member.run(open).await {
@@ -240,6 +274,25 @@ async fn commit(open: &mut Commit, batch: &mut Batch) -> Result<()> {
     }
     open.seal().await?;
     open.conn.commit().await
+}
+
+/// Whether that is done, within a savepoint that is not released yet. When one
+/// of them fails nothing is, and each is to be run by itself.
+async fn insert_together(open: &mut Commit, batch: &mut Batch) -> Result<bool> {
+    let mut inserts: Vec<_> = batch.iter_mut().filter_map(|member| member.as_insert()).collect();
+    if !together::independent(&inserts) {
+        return Ok(false);
+    }
+    open.conn.batch("SAVEPOINT member").await?;
+    match together::insert_all(open, &mut inserts).await {
+        Ok(()) => Ok(true),
+        Err(error) if open.conn.failed_in_passing() || !open.conn.is_sound() => Err(error),
+        Err(_) => {
+            open.entries.clear();
+            open.conn.batch("ROLLBACK TO member; RELEASE member").await?;
+            Ok(false)
+        }
+    }
 }
 
 /// The lock is asked for before anything is read.
