@@ -194,6 +194,88 @@ pub(super) async fn only_one_is_the_first_of_its_statement(store: Arc<dyn Store>
     insert(&store, beside).await;
 }
 
+/// Of many that share commits, each is told of its own case.
+pub(super) async fn each_of_many_at_once_is_answered_for_itself(store: Arc<dyn Store>) {
+    let mut fixture = Fixture::with_a_key(Arc::clone(&store)).await;
+    let asked = |n: u64| IdempotencyRow {
+        identity: "token:ci".into(),
+        key: format!("build-{n}"),
+        request: Sha256::of(&n.to_be_bytes()),
+        attestations: vec![attestation_id(n)],
+        at: at(n),
+    };
+    for n in 1..=4 {
+        let earlier = NewAttestation {
+            idempotency: Some(asked(n)),
+            ..fixture.signed_attestation(n)
+        };
+        insert(&store, earlier).await;
+    }
+    let stale = fixture.signed_attestation(90);
+    fixture.append(vec![activated("key-1")]).await;
+    let head = fixture.state.head;
+
+    let mut asking = JoinSet::new();
+    for n in 100..180_u64 {
+        let fresh = NewAttestation {
+            idempotency: Some(asked(n)),
+            first: true,
+            expected_head: Some(head),
+            ..fixture.signed_attestation(n)
+        };
+        let earlier = n % 4 + 1;
+        let (new, expected) = match n % 8 {
+            0 => {
+                let repeated = NewAttestation {
+                    idempotency: Some(asked(earlier)),
+                    ..fresh
+                };
+                (repeated, Inserted::Repeated(asked(earlier)))
+            }
+            1 => {
+                let known = NewAttestation {
+                    pae: attestation(earlier).pae,
+                    ..fresh
+                };
+                (known, Inserted::Known)
+            }
+            2 => {
+                let decided_before = NewAttestation {
+                    expected_head: Some(head - 1),
+                    ..fresh
+                };
+                (decided_before, Inserted::HeadMoved)
+            }
+            3 => {
+                let moved = NewAttestation {
+                    outcome: stale.outcome.clone(),
+                    ..fresh
+                };
+                (moved, Inserted::KeyMoved)
+            }
+            // Not signed yet.
+            4 => {
+                let queued = NewAttestation {
+                    outcome: attestation(n).outcome,
+                    ..fresh
+                };
+                (queued, Inserted::Done)
+            }
+            _ => (fresh, Inserted::Done),
+        };
+        let store = Arc::clone(&store);
+        asking.spawn(async move { (new.id, expected, store.insert_attestation(new).await.unwrap()) });
+    }
+    while let Some(asked) = asking.join_next().await {
+        let (id, expected, answered) = asked.unwrap();
+        let stored = store.attestation(id).await.unwrap();
+        assert_eq!(stored.is_some(), expected == Inserted::Done, "{id}");
+        assert_eq!(answered, expected, "{id}");
+    }
+    let report = store.verify().await.unwrap();
+    assert_eq!((report.attestations, report.ledger_entries), (4 + 40, 4 + 30));
+}
+
 /// A signature and the events that go with it: both, or neither.
 pub(super) async fn events_go_with_their_signature(store: Arc<dyn Store>) {
     let mut fixture = Fixture::with_a_key(Arc::clone(&store)).await;

@@ -47,6 +47,7 @@ where
         attestations::events_go_with_their_signature,
         attestations::what_was_decided_from_memory_is_decided_anew,
         attestations::only_one_is_the_first_of_its_statement,
+        attestations::each_of_many_at_once_is_answered_for_itself,
         attestations::an_equal_signature_enters_the_ledger_once,
         attestations::an_import_enters_no_ledger,
         attestations::a_repeated_request_is_answered_from_memory,
