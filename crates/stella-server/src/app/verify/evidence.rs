@@ -1,5 +1,6 @@
 //! What this server knows about the signatures over a statement.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use stella_core::digest::Sha256;
@@ -7,7 +8,7 @@ use stella_core::dsse::{Envelope, EnvelopeSignature};
 use stella_core::evidence::{Bound, Ledger, TimeClass, TimeEvidence};
 use stella_core::id::{AttestationId, KeyId};
 use stella_core::time::Timestamp;
-use stella_core::trust::{Custody, TrustState};
+use stella_core::trust::TrustState;
 use stella_core::verify::SignatureCase;
 use stella_store::{AttestationRow, LedgerKey, STORED_ENVELOPE, Signed};
 
@@ -110,13 +111,11 @@ impl App {
         question: &Question,
         all: &mut [(Sha256, Vec<KnownSignature>)],
     ) -> Result<()> {
-        let own: Vec<Sha256> = question
-            .trust
-            .keys
-            .values()
-            .filter(|k| matches!(k.custody, Custody::Own(_)))
-            .map(|k| k.public_key.fingerprint())
-            .collect();
+        // Looked for only when somebody gives no hint.
+        let own = LazyCell::new(|| {
+            let own = question.trust.keys.values().filter(|key| key.own().is_some());
+            own.map(|key| key.public_key.fingerprint()).collect::<Vec<_>>()
+        });
         let mut asked = Vec::new();
         for (statement, (pae, signatures)) in all.iter().enumerate() {
             for (index, known) in signatures.iter().enumerate() {
@@ -124,7 +123,7 @@ impl App {
                 // A key id is a hint: without one that is known, any own key may have signed.
                 let by = match known.named(&question.trust) {
                     Some(key) => vec![key.public_key.fingerprint()],
-                    None => own.clone(),
+                    None => Vec::clone(&own),
                 };
                 for spki in by {
                     asked.push((
