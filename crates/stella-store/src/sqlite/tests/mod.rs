@@ -64,4 +64,7 @@ async fn conforms() {
         open(&folder.path().join(format!("{n}.db")))
     })
     .await;
+    // What the contract asks for has been run by now.
+    let store = open(&folder.path().join("plans.db"));
+    plans::nothing_that_grows_is_read_from_end_to_end(&store).await;
 }

@@ -88,23 +88,13 @@ const WHOLE: &[(&str, &str)] = &[
     ),
 ];
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_that_grows_is_read_from_end_to_end() {
-    let folder = tempfile::tempdir().unwrap();
-    let count = std::sync::atomic::AtomicUsize::new(0);
-    // Every statement that the contract asks for is run.
-    conformance::run(async || {
-        let n = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        open(&folder.path().join(format!("{n}.db")))
-    })
-    .await;
-    let store = open(&folder.path().join("plans.db"));
+pub(super) async fn nothing_that_grows_is_read_from_end_to_end(store: &SqliteStore) {
     let seen = plans::seen();
     assert!(seen.len() > 80, "{}: they are not noted", seen.len());
     let (mut found, mut used) = (Vec::new(), Vec::new());
     for sql in seen {
         let flat = plans::flat(&sql);
-        for step in steps(&store, sql).await {
+        for step in steps(store, sql).await {
             if !step.contains("SCAN") || SMALL.iter().any(|table| step.contains(table)) {
                 continue;
             }
