@@ -2,6 +2,7 @@
 //! acknowledged and what of that is gone.
 
 pub mod chance;
+mod hands;
 pub mod hsm;
 pub mod instance;
 pub mod kill_postgres;

@@ -6,7 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::server::{Answer, By, Signing};
-use crate::{Result, Stuck};
+use crate::Result;
+use crate::hands::{Hand, while_they_work};
 
 pub struct Load<'a> {
     signing: &'a dyn Signing,
@@ -47,23 +48,9 @@ impl<'a> Load<'a> {
     }
 
     pub fn while_it_runs<R>(&self, act: impl FnOnce(&Self) -> Result<R>) -> Result<R> {
-        /// They end however `act` does.
-        struct End<'a>(&'a AtomicBool);
-        impl Drop for End<'_> {
-            fn drop(&mut self) {
-                self.0.store(true, Ordering::SeqCst);
-            }
-        }
-        thread::scope(|scope| {
-            let end = End(&self.over);
-            let callers: Vec<_> = (0..self.callers).map(|_| scope.spawn(|| self.call())).collect();
-            let done = act(self);
-            drop(end);
-            for caller in callers {
-                caller.join().map_err(|_| Stuck("a caller panicked".to_owned()))?;
-            }
-            done
-        })
+        let call = |_| Box::new(|| self.call()) as Hand<'_>;
+        let callers = (0..self.callers).map(call).collect();
+        while_they_work(&self.over, callers, || act(self))
     }
 
     /// Counts from here on.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::bed::Bed;
+use crate::hands::{Hand, while_they_work};
 use crate::{Result, Stuck};
 
 pub struct Load<'a> {
@@ -60,25 +61,10 @@ impl<'a> Load<'a> {
     }
 
     pub fn while_it_runs<R>(&self, act: impl FnOnce(&Self) -> Result<R>) -> Result<R> {
-        /// They end however `act` does.
-        struct End<'a>(&'a AtomicBool);
-        impl Drop for End<'_> {
-            fn drop(&mut self) {
-                self.0.store(true, Ordering::SeqCst);
-            }
-        }
-        thread::scope(|scope| {
-            let end = End(&self.over);
-            let callers = (0..self.callers).map(|n| scope.spawn(move || self.call(n)));
-            let mut hands: Vec<_> = callers.collect();
-            hands.push(scope.spawn(|| self.verify()));
-            let done = act(self);
-            drop(end);
-            for hand in hands {
-                hand.join().map_err(|_| Stuck("a caller panicked".to_owned()))?;
-            }
-            done
-        })
+        let call = |n| Box::new(move || self.call(n)) as Hand<'_>;
+        let mut hands: Vec<_> = (0..self.callers).map(call).collect();
+        hands.push(Box::new(|| self.verify()));
+        while_they_work(&self.over, hands, || act(self))
     }
 
     pub fn fault_begins(&self) {
@@ -87,6 +73,11 @@ impl<'a> Load<'a> {
 
     pub fn fault_ends(&self) {
         self.faulty.store(false, Ordering::SeqCst);
+    }
+
+    /// By the fault that lasts.
+    pub fn was_refused(&self) -> bool {
+        !self.lock().errors.is_empty()
     }
 
     pub fn signed(&self) -> u64 {
