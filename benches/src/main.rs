@@ -69,6 +69,11 @@ enum Name {
         /// Only on this store
         #[arg(long, value_parser = ["sqlite", "postgres"])]
         store: Option<String>,
+        /// Connections at once
+        #[arg(long, value_delimiter = ',', default_value = "1,8,64")]
+        callers: Vec<usize>,
+        #[arg(long, value_delimiter = ',', value_parser = http::ALGORITHMS, default_value = "ecdsa-p256,ed25519")]
+        algorithms: Vec<String>,
     },
     /// The same requests to a server with little in its store and with much
     Growth {
@@ -142,8 +147,12 @@ fn main() -> ExitCode {
             statement_bytes,
             turn_ms,
             store,
+            callers,
+            algorithms,
         } => http::run(&http::Effort {
             store,
+            callers,
+            algorithms,
             rounds: bench.rounds.max(1),
             turn: Duration::from_millis(turn_ms),
             statement_bytes,
@@ -189,3 +198,6 @@ fn main() -> ExitCode {
         }
     }
 }
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -27,12 +27,14 @@ pub struct Effort {
     pub exe: PathBuf,
     /// Only this one.
     pub store: Option<String>,
+    /// So many at once, one figure each.
+    pub callers: Vec<usize>,
+    pub algorithms: Vec<String>,
 }
 
-const CONNECTIONS: [usize; 3] = [1, 8, 64];
 const MOST: usize = 64;
 /// The profiles of the server, by the algorithm's short name.
-const ALGORITHMS: [&str; 2] = ["ecdsa-p256", "ed25519"];
+pub const ALGORITHMS: [&str; 2] = ["ecdsa-p256", "ed25519"];
 
 pub fn run(effort: &Effort) -> Result<(), String> {
     let folder = tempfile::tempdir_in(".").map_err(text)?;
@@ -102,10 +104,10 @@ fn inserts(postgres: &Postgres, effort: &Effort) -> Result<f64, String> {
 
 fn beside_bare(effort: &Effort, store: &str, server: Server) -> Result<(), String> {
     let mut load = Load::new(effort.statement_bytes)?;
-    for algorithm in ALGORITHMS {
+    for algorithm in &effort.algorithms {
         let bare = bare::Bare::start(algorithm)?;
         let mut top = 0.0;
-        for connections in CONNECTIONS {
+        for &connections in &effort.callers {
             let (mut ours, mut limit, mut waited) = (Vec::new(), Vec::new(), Vec::new());
             for _ in 0..effort.rounds {
                 limit.push(load.run(&bare.target(), connections, effort.turn)?.rate);
