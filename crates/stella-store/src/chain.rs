@@ -1,7 +1,6 @@
 //! The hash chain over events and the ledger, the same in every driver.
 
 use serde::Serialize;
-use stella_core::canonical;
 use stella_core::digest::Sha256;
 use stella_core::id::AttestationId;
 use stella_core::time::Timestamp;
@@ -30,25 +29,68 @@ pub(crate) fn chain_head<'a>(
 
 /// RFC 8785 bytes: what the hash chain covers.
 pub(crate) fn ledger_bytes(number: u64, key: &LedgerKey, entry: &LedgerEntry) -> Result<Vec<u8>> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Stored<'a> {
-        entry: u64,
-        pae: Sha256,
-        spki: Sha256,
-        signature: Sha256,
-        signed_at: Timestamp,
-        attestation: AttestationId,
-        requested_by: &'a str,
+    let stored = Stored::of(number, key, entry);
+    serde_json::to_vec(&stored).map_err(|e| StoreError::Corrupt(format!("ledger entry {number}: {e}")))
+}
+
+/// The members are in RFC 8785's order, and a number of entries is far from
+/// where integers lose digits: so what serde writes is canonical already.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Stored<'a> {
+    attestation: AttestationId,
+    entry: u64,
+    pae: Sha256,
+    requested_by: &'a str,
+    signature: Sha256,
+    signed_at: Timestamp,
+    spki: Sha256,
+}
+
+impl<'a> Stored<'a> {
+    fn of(number: u64, key: &LedgerKey, entry: &'a LedgerEntry) -> Self {
+        Self {
+            attestation: entry.attestation,
+            entry: number,
+            pae: key.pae,
+            requested_by: &entry.requested_by,
+            signature: key.signature,
+            signed_at: entry.signed_at,
+            spki: key.spki,
+        }
     }
-    canonical::of(&Stored {
-        entry: number,
-        pae: key.pae,
-        spki: key.spki,
-        signature: key.signature,
-        signed_at: entry.signed_at,
-        attestation: entry.attestation,
-        requested_by: &entry.requested_by,
-    })
-    .map_err(|e| StoreError::Corrupt(format!("ledger entry {number}: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use stella_core::canonical;
+
+    use super::*;
+
+    #[test]
+    fn ledger_bytes_are_canonical_whoever_asked() {
+        let every_ascii: String = (0..=127_u8).map(char::from).collect();
+        for requested_by in [
+            "",
+            "token:ci",
+            "local:m\u{fc}ller \u{1f511} \u{2028}\u{7f}",
+            &every_ascii,
+        ] {
+            let digest = |byte| Sha256::from_bytes([byte; 32]);
+            let key = LedgerKey {
+                pae: digest(1),
+                spki: digest(2),
+                signature: digest(3),
+            };
+            let entry = LedgerEntry {
+                signed_at: "2026-03-04T05:06:07.000008Z".parse().unwrap(),
+                attestation: "0192f3a0-1234-7000-8000-000000000000".parse().unwrap(),
+                requested_by: requested_by.to_owned(),
+            };
+            let bytes = ledger_bytes(7, &key, &entry).unwrap();
+            assert_eq!(bytes, canonical::of(&Stored::of(7, &key, &entry)).unwrap());
+        }
+    }
 }

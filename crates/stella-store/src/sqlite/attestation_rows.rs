@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Params, Row, params_from_iter};
 use stella_core::digest::Sha256;
+use stella_core::dsse::Envelope;
 use stella_core::id::AttestationId;
 use stella_core::statement::{DigestSet, Subject};
 
 use super::row::{Columns, all, first, integer};
 use crate::{
-    Attempts, AttestationFilter, AttestationRow, AttestationState, Requested, Result, SignedPart, StoreError,
+    Attempts, AttestationFilter, AttestationRow, AttestationState, Requested, Result, STORED_ENVELOPE,
+    SignedPart, StoreError,
 };
 
 pub(super) fn by_id(conn: &Connection, id: AttestationId) -> Result<Option<AttestationRow>> {
@@ -25,12 +27,14 @@ pub(super) fn ids_by_prefix(conn: &Connection, prefix: &str, limit: usize) -> Re
 }
 
 pub(super) fn by_pae(conn: &Connection, pae: &Sha256) -> Result<Vec<AttestationRow>> {
-    let sql = "SELECT * FROM signer.attestations WHERE pae = ?1 ORDER BY id";
+    let sql = "SELECT * FROM signer.attestations
+               WHERE substr(pae, 1, 8) = substr(?1, 1, 8) AND pae = ?1 ORDER BY id";
     select(conn, sql, [pae.as_bytes()])
 }
 
 pub(super) fn has_pae(conn: &Connection, pae: &Sha256) -> Result<bool> {
-    let sql = "SELECT 1 FROM signer.attestations WHERE pae = ?1 LIMIT 1";
+    let sql = "SELECT 1 FROM signer.attestations
+               WHERE substr(pae, 1, 8) = substr(?1, 1, 8) AND pae = ?1 LIMIT 1";
     Ok(first(conn, sql, [pae.as_bytes()], |_| Ok(()))?.is_some())
 }
 
@@ -40,9 +44,10 @@ pub(super) fn by_digest(
     hex: &str,
     limit: usize,
 ) -> Result<Vec<AttestationRow>> {
-    let sql = "SELECT * FROM signer.attestations WHERE id IN
-               (SELECT attestation_id FROM signer.attestation_subjects
-                WHERE algorithm = ?1 AND digest IN (?2, lower(?2)))
+    let sql = "SELECT * FROM signer.attestations WHERE entry IN
+               (SELECT attestation FROM signer.subjects
+                WHERE substr(digest, 1, 16) IN (substr(?2, 1, 16), lower(substr(?2, 1, 16)))
+                  AND algorithm = ?1 AND digest IN (?2, lower(?2)))
                ORDER BY imported, id LIMIT ?3";
     select(conn, sql, (algorithm, hex, integer(limit)))
 }
@@ -58,10 +63,16 @@ pub(super) fn list(conn: &Connection, filter: &AttestationFilter) -> Result<Vec<
             values.push(value.into());
         }
     };
-    and("state = ?", filter.state.map(|s| s.as_str().to_owned()));
+    match filter.state {
+        // Nearly all are.
+        Some(AttestationState::Signed) => and("state = ?", Some("signed".to_owned())),
+        // As the index of the others has it.
+        Some(state) => and("state <> 'signed' AND state = ?", Some(state.as_str().to_owned())),
+        None => {}
+    }
     and("predicate_type = ?", filter.predicate_type.clone());
     and(
-        "id IN (SELECT attestation_id FROM signer.attestation_subjects WHERE name = ?)",
+        "entry IN (SELECT attestation FROM signer.subjects WHERE name = ?)",
         filter.subject.clone(),
     );
     and("key_id = ?", filter.key_id.as_ref().map(|id| id.to_string()));
@@ -104,13 +115,14 @@ pub(super) fn select(conn: &Connection, sql: &str, params: impl Params) -> Resul
 
 pub(super) fn attestation(conn: &Connection, row: &Row<'_>) -> Result<AttestationRow> {
     let id: AttestationId = row.parsed("id")?;
+    let signed = signed(row)?;
     Ok(AttestationRow {
         id,
         pae: row.digest("pae")?,
         payload_type: row.get("payload_type")?,
-        payload: row.get("payload")?,
+        payload: payload(row, signed.as_ref())?,
         predicate_type: row.get("predicate_type")?,
-        subjects: subjects(conn, id)?,
+        subjects: subjects(conn, row.get("entry")?, id)?,
         profile: row.parsed_or_null("profile")?,
         state: state(&row.get::<_, String>("state")?)?,
         requested: Requested {
@@ -119,7 +131,7 @@ pub(super) fn attestation(conn: &Connection, row: &Row<'_>) -> Result<Attestatio
             authority: row.json("requested_authority")?,
         },
         created_at: row.parsed("created_at")?,
-        signed: signed(row)?,
+        signed,
         attempts: Attempts {
             count: row.get("attempts")?,
             last_error: row.get("last_error")?,
@@ -148,11 +160,26 @@ fn signed(row: &Row<'_>) -> Result<Option<SignedPart>> {
         .transpose()
 }
 
-fn subjects(conn: &Connection, id: AttestationId) -> Result<Vec<Subject>> {
-    let sql = "SELECT position, name, algorithm, digest FROM signer.attestation_subjects
-               WHERE attestation_id = ?1 ORDER BY position";
+/// Its own, or what the envelope holds.
+fn payload(row: &Row<'_>, signed: Option<&SignedPart>) -> Result<Vec<u8>> {
+    match (row.get::<_, Option<Vec<u8>>>("payload")?, signed) {
+        (Some(payload), _) => Ok(payload),
+        (None, Some(signed)) => payload_of(&signed.envelope),
+        (None, None) => Err(StoreError::Corrupt("it has no payload".into())),
+    }
+}
+
+pub(crate) fn payload_of(envelope: &[u8]) -> Result<Vec<u8>> {
+    Envelope::parse(envelope, &STORED_ENVELOPE)
+        .map(|envelope| envelope.payload)
+        .map_err(|e| StoreError::Corrupt(format!("its envelope: {e}")))
+}
+
+fn subjects(conn: &Connection, entry: i64, id: AttestationId) -> Result<Vec<Subject>> {
+    let sql = "SELECT position, name, algorithm, digest FROM signer.subjects
+               WHERE attestation = ?1 ORDER BY position";
     let mut found: BTreeMap<u64, (Option<String>, BTreeMap<String, String>)> = BTreeMap::new();
-    all(conn, sql, [id.to_string()], |row| {
+    all(conn, sql, [entry], |row| {
         let (name, digests) = found.entry(row.count("position")?).or_default();
         *name = row.get("name")?;
         digests.insert(row.get("algorithm")?, row.get("digest")?);

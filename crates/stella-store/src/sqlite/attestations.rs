@@ -5,18 +5,24 @@ use rusqlite::Connection;
 use stella_core::digest::Sha256;
 use stella_core::id::AttestationId;
 
+use super::ledger::{self, Entered};
 use super::row::{Columns, execute, first, integer, json_text, text};
 use super::writer::Commit;
-use super::{SqliteStore, attestation_rows as rows, events, ledger};
+use super::{SqliteStore, attestation_rows as rows, events};
 use crate::{
     Attempt, AttestationFilter, AttestationRow, AttestationState, AttestationStore, IdempotencyRow, Inserted,
-    LedgerEntry, LedgerKey, NewAttestation, Outcome, Result, Signed, SignedHere, StoreError,
+    LedgerEntry, LedgerKey, NewAttestation, Outcome, Result, Signed, StoreError,
 };
 
 #[async_trait]
 impl AttestationStore for SqliteStore {
     async fn insert_attestation(&self, new: NewAttestation) -> Result<Inserted> {
-        self.writer.write(move |commit| insert(commit, &new)).await
+        let in_envelope = new.outcome.signed().is_some_and(|signed| {
+            rows::payload_of(&signed.envelope).is_ok_and(|payload| payload == new.payload)
+        });
+        self.writer
+            .write(move |commit| insert(commit, &new, in_envelope))
+            .await
     }
 
     async fn attestation(&self, id: AttestationId) -> Result<Option<AttestationRow>> {
@@ -76,7 +82,8 @@ impl AttestationStore for SqliteStore {
     }
 }
 
-fn insert(commit: &mut Commit<'_>, new: &NewAttestation) -> Result<Inserted> {
+/// A payload that the envelope holds as it is, is not stored beside it.
+fn insert(commit: &mut Commit<'_>, new: &NewAttestation, in_envelope: bool) -> Result<Inserted> {
     if let Some(asked) = &new.idempotency
         && let Some(earlier) = idempotent(commit.conn, &asked.identity, &asked.key)?
     {
@@ -86,21 +93,22 @@ fn insert(commit: &mut Commit<'_>, new: &NewAttestation) -> Result<Inserted> {
         return Ok(Inserted::Known);
     }
     if let Some(expected) = new.expected_head
-        && events::head(commit.conn)? != expected
+        && commit.head()? != expected
     {
         return Ok(Inserted::HeadMoved);
     }
     if let Outcome::Signed(signed) = &new.outcome {
-        match moved(commit.conn, signed)? {
+        match moved(commit, signed)? {
             Moved::Nothing => {}
             Moved::Key => return Ok(Inserted::KeyMoved),
             Moved::Head => return Ok(Inserted::HeadMoved),
         }
     }
-    insert_row(commit.conn, new)?;
-    insert_subjects(commit.conn, new)?;
+    let entry = insert_row(commit.conn, new, in_envelope)?;
+    insert_subjects(commit.conn, entry, new)?;
     if let Outcome::Signed(signed) = &new.outcome {
-        enter(commit, new.id, signed)?;
+        let (id, first) = (new.id, new.first);
+        enter(commit, &Entered { id, entry, first }, signed)?;
     }
     if let Some(idempotency) = &new.idempotency {
         insert_idempotency(commit.conn, idempotency)?;
@@ -108,7 +116,8 @@ fn insert(commit: &mut Commit<'_>, new: &NewAttestation) -> Result<Inserted> {
     Ok(Inserted::Done)
 }
 
-fn insert_row(conn: &Connection, new: &NewAttestation) -> Result<()> {
+/// The number that it gets.
+fn insert_row(conn: &Connection, new: &NewAttestation, in_envelope: bool) -> Result<i64> {
     let (state, signed, attempt, next_at) = match &new.outcome {
         Outcome::Signed(signed) => (AttestationState::Signed, Some(signed), None, None),
         Outcome::Recorded(attempt) => (unsigned(attempt)?, None, Some(attempt), attempt.next_at),
@@ -119,7 +128,7 @@ fn insert_row(conn: &Connection, new: &NewAttestation) -> Result<()> {
         (":id", &new.id.to_string()),
         (":pae", new.pae.as_bytes()),
         (":payload_type", &new.payload_type),
-        (":payload", &new.payload),
+        (":payload", &(!in_envelope).then_some(new.payload.as_slice())),
         (":predicate_type", &new.predicate_type),
         (":profile", &new.profile.as_ref().map(|p| p.as_str())),
         (":state", &state.as_str()),
@@ -142,7 +151,7 @@ fn insert_row(conn: &Connection, new: &NewAttestation) -> Result<()> {
     ];
     execute(
         conn,
-        "INSERT INTO signer.attestations
+        "INSERT OR FAIL INTO signer.attestations
          (id, pae, payload_type, payload, predicate_type, profile, state,
           requested_by, requested_token, requested_authority, created_at,
           envelope, key_id, signed_at,
@@ -154,18 +163,17 @@ fn insert_row(conn: &Connection, new: &NewAttestation) -> Result<()> {
           :attempts, :last_error, :last_attempt_at, :next_attempt_at, :supersedes, :imported)",
         &values,
     )?;
-    Ok(())
+    Ok(conn.last_insert_rowid())
 }
 
-fn insert_subjects(conn: &Connection, new: &NewAttestation) -> Result<()> {
-    let id = new.id.to_string();
+fn insert_subjects(conn: &Connection, entry: i64, new: &NewAttestation) -> Result<()> {
     for (position, subject) in new.subjects.iter().enumerate() {
         for (algorithm, digest) in subject.digest.all() {
             execute(
                 conn,
-                "INSERT INTO signer.attestation_subjects (attestation_id, position, name, algorithm, digest)
+                "INSERT INTO signer.subjects (attestation, position, name, algorithm, digest)
                  VALUES (?1, ?2, ?3, ?4, ?5)",
-                (&id, integer(position), &subject.name, algorithm, digest),
+                (entry, integer(position), &subject.name, algorithm, digest),
             )?;
         }
     }
@@ -173,8 +181,8 @@ fn insert_subjects(conn: &Connection, new: &NewAttestation) -> Result<()> {
 }
 
 /// What goes with every new signature.
-pub(super) fn enter(commit: &mut Commit<'_>, id: AttestationId, signed: &Signed) -> Result<()> {
-    ledger::enter(commit, id, signed)?;
+pub(super) fn enter(commit: &mut Commit<'_>, of: &Entered, signed: &Signed) -> Result<()> {
+    ledger::enter(commit, of, signed)?;
     match &signed.events {
         Some(append) => events::write(commit, append),
         None => Ok(()),
@@ -188,23 +196,17 @@ pub(super) enum Moved {
     Head,
 }
 
-pub(super) fn moved(conn: &Connection, signed: &Signed) -> Result<Moved> {
+pub(super) fn moved(commit: &mut Commit<'_>, signed: &Signed) -> Result<Moved> {
+    // Any event about a key since it was chosen may have ended its right to sign.
     if let Some(by) = &signed.by
-        && key_moved(conn, by)?
+        && commit.key_version(&by.key_id)? != Some(by.key_version)
     {
         return Ok(Moved::Key);
     }
     match &signed.events {
-        Some(append) if events::head(conn)? != append.expected_head => Ok(Moved::Head),
+        Some(append) if commit.head()? != append.expected_head => Ok(Moved::Head),
         _ => Ok(Moved::Nothing),
     }
-}
-
-/// Any event about a key since it was chosen may have ended its right to sign.
-fn key_moved(conn: &Connection, by: &SignedHere) -> Result<bool> {
-    let sql = "SELECT version FROM signer.signing_keys WHERE key_id = ?1";
-    let version = first(conn, sql, [by.key_id.as_str()], |row| row.count("version"))?;
-    Ok(version != Some(by.key_version))
 }
 
 pub(super) fn unsigned(attempt: &Attempt) -> Result<AttestationState> {

@@ -30,7 +30,7 @@ impl EventStore for SqliteStore {
     ) -> Result<Appended> {
         self.writer
             .write(move |commit| {
-                let head = head(commit.conn)?;
+                let head = commit.head()?;
                 if head != append.expected_head {
                     return Ok(Appended::HeadMoved { head });
                 }
@@ -186,7 +186,14 @@ pub(super) fn write(commit: &mut Commit<'_>, append: &Append) -> Result<()> {
         )?;
         commit.chain_event(sequence, &bytes);
     }
+    commit.forget();
     projections::write_touched(commit.conn, &append.events, &append.state)
+}
+
+/// How often an event has been about this key.
+pub(super) fn key_version(conn: &Connection, key: &KeyId) -> Result<Option<u64>> {
+    let sql = "SELECT version FROM signer.signing_keys WHERE key_id = ?1";
+    first(conn, sql, [key.as_str()], |row| row.count("version"))
 }
 
 fn audit(conn: &Connection, filter: &AuditFilter) -> Result<Vec<AuditRow>> {

@@ -8,39 +8,52 @@ use super::writer::Commit;
 use crate::chain::ledger_bytes;
 use crate::{LedgerEntry, LedgerKey, Result, Signed};
 
+/// Which attestation a signature is of.
+pub(super) struct Entered {
+    pub(super) id: AttestationId,
+    /// Its number.
+    pub(super) entry: i64,
+    /// Nothing else is stored about the same statement, and so no signature.
+    pub(super) first: bool,
+}
+
+/// The number of the next entry.
+pub(super) fn next(conn: &Connection) -> Result<u64> {
+    let sql = "SELECT COALESCE(MAX(entry), 0) + 1 AS next FROM signer.ledger_entries";
+    Ok(first(conn, sql, [], |row| row.count("next"))?.unwrap_or(1))
+}
+
 /// An import has no signer here and enters nothing.
-pub(super) fn enter(commit: &mut Commit<'_>, attestation: AttestationId, signed: &Signed) -> Result<()> {
+pub(super) fn enter(commit: &mut Commit<'_>, of: &Entered, signed: &Signed) -> Result<()> {
     let Some(by) = &signed.by else {
         return Ok(());
     };
     // A deterministic algorithm signs the same bytes to the same signature;
     // the first time it was made is the one that counts.
-    if entry(commit.conn, &by.ledger)?.is_some() {
+    if !of.first && entry(commit.conn, &by.ledger)?.is_some() {
         return Ok(());
     }
-    let sql = "SELECT COALESCE(MAX(entry), 0) + 1 AS next FROM signer.ledger";
-    let number = first(commit.conn, sql, [], |row| row.count("next"))?.unwrap_or(1);
+    let number = commit.next_ledger_entry()?;
     let bytes = ledger_bytes(
         number,
         &by.ledger,
         &LedgerEntry {
             signed_at: signed.recorded_at,
-            attestation,
+            attestation: of.id,
             requested_by: by.requested_by.clone(),
         },
     )?;
     execute(
         commit.conn,
-        "INSERT INTO signer.ledger
-         (entry, pae, spki, signature, signed_at, attestation_id, requested_by, bytes)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT OR FAIL INTO signer.ledger_entries
+         (entry, attestation, spki, signature, signed_at, requested_by, bytes)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         (
             integer(number),
-            by.ledger.pae.as_bytes(),
+            of.entry,
             by.ledger.spki.as_bytes(),
             by.ledger.signature.as_bytes(),
             signed.recorded_at.fixed_width(),
-            attestation.to_string(),
             &by.requested_by,
             &bytes,
         ),
@@ -51,7 +64,7 @@ pub(super) fn enter(commit: &mut Commit<'_>, attestation: AttestationId, signed:
 
 pub(super) fn entry(conn: &Connection, key: &LedgerKey) -> Result<Option<LedgerEntry>> {
     let sql = "SELECT signed_at, attestation_id, requested_by FROM signer.ledger
-               WHERE pae = ?1 AND spki = ?2 AND signature = ?3";
+               WHERE substr(pae, 1, 8) = substr(?1, 1, 8) AND pae = ?1 AND spki = ?2 AND signature = ?3";
     let params = (key.pae.as_bytes(), key.spki.as_bytes(), key.signature.as_bytes());
     first(conn, sql, params, entry_of)
 }

@@ -82,7 +82,7 @@ impl Default for OpenOptions {
             max_batch: 256,
             max_pages: None,
             leaving_for: None,
-            writer_cache_kib: 64 << 10,
+            writer_cache_kib: 16 << 10,
             checkpoint_pages: 8 << 10,
         }
     }

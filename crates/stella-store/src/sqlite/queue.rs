@@ -5,6 +5,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::attestations::{Moved, enter, moved, unsigned};
+use super::ledger::Entered;
 use super::row::{Columns, all, execute, first, integer, text};
 use super::writer::Commit;
 use super::{SqliteStore, attestation_rows as rows};
@@ -48,9 +49,9 @@ impl QueueStore for SqliteStore {
     }
 
     async fn newest_signatures(&self, limit: usize) -> Result<Vec<SignedLater>> {
-        let sql = "SELECT created_at, ledger.signed_at AS made_at
-               FROM signer.ledger JOIN signer.attestations ON id = attestation_id
-               ORDER BY entry DESC LIMIT ?1";
+        let sql = "SELECT a.created_at, l.signed_at AS made_at
+               FROM signer.ledger_entries l JOIN signer.attestations a ON a.entry = l.attestation
+               ORDER BY l.entry DESC LIMIT ?1";
         let read = move |conn: &Connection| {
             all(conn, sql, [integer(limit)], |row| {
                 Ok(SignedLater {
@@ -141,19 +142,19 @@ fn in_states<'a>(sql: &mut String, values: &mut Vec<Value>, these: impl ExactSiz
 }
 
 fn store_signature(commit: &mut Commit<'_>, claim: Claim, signed: &Signed) -> Result<SignatureStored> {
-    let sql = "SELECT state FROM signer.attestations WHERE id = ?1";
-    let state: Option<String> = first(commit.conn, sql, [claim.attestation.to_string()], |row| {
-        Ok(row.get("state")?)
+    let sql = "SELECT entry, state FROM signer.attestations WHERE id = ?1";
+    let found: Option<(i64, String)> = first(commit.conn, sql, [claim.attestation.to_string()], |row| {
+        Ok((row.get("entry")?, row.get("state")?))
     })?;
-    match state.as_deref() {
+    let entry = match found {
         None => return Ok(SignatureStored::NotFound),
-        Some("signed") => return Ok(SignatureStored::AlreadySigned),
-        Some(_) => {}
-    }
+        Some((_, state)) if state == "signed" => return Ok(SignatureStored::AlreadySigned),
+        Some((entry, _)) => entry,
+    };
     if !stands(commit.conn, claim)? {
         return Ok(SignatureStored::ClaimLost);
     }
-    match moved(commit.conn, signed)? {
+    match moved(commit, signed)? {
         Moved::Nothing => {}
         Moved::Key => return Ok(SignatureStored::KeyMoved),
         Moved::Head => return Ok(SignatureStored::HeadMoved),
@@ -170,7 +171,12 @@ fn store_signature(commit: &mut Commit<'_>, claim: Claim, signed: &Signed) -> Re
             signed.recorded_at.fixed_width(),
         ),
     )?;
-    enter(commit, claim.attestation, signed)?;
+    let of = Entered {
+        id: claim.attestation,
+        entry,
+        first: false,
+    };
+    enter(commit, &of, signed)?;
     give_back(commit.conn, claim)?;
     Ok(SignatureStored::Done)
 }
@@ -213,16 +219,19 @@ fn give_back(conn: &Connection, claim: Claim) -> Result<()> {
 
 fn queue(conn: &Connection) -> Result<QueueFigures> {
     let mut figures = QueueFigures::default();
+    // None is ever deleted, so the last number says how many there are.
+    let sql = "SELECT COALESCE(MAX(entry), 0) AS number FROM signer.attestations";
+    figures.signed = first(conn, sql, [], |row| row.count("number"))?.unwrap_or(0);
     let sql = "SELECT state, COUNT(*) AS number, MIN(created_at) AS oldest
-               FROM signer.attestations GROUP BY state";
+               FROM signer.attestations WHERE state <> 'signed' GROUP BY state";
     all(conn, sql, [], |row| {
         let number = row.count("number")?;
+        figures.signed = figures.signed.saturating_sub(number);
         match row.get::<_, String>("state")?.as_str() {
             "recorded" => {
                 figures.recorded = number;
                 figures.oldest_unsigned = row.parsed_or_null("oldest")?;
             }
-            "signed" => figures.signed = number,
             "failed" => figures.failed = number,
             _ => figures.held = number,
         }

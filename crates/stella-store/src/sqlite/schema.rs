@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::file::{Draft, exists, with_suffix};
-use super::row::execute;
+use super::row::{execute, first};
 use crate::{Result, StoreError};
 
 pub(super) struct Migration {
@@ -42,6 +42,11 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         version: 5,
         oldest_binary: "0.1.0",
         sql: include_str!("schema_v5.sql"),
+    },
+    Migration {
+        version: 6,
+        oldest_binary: "0.1.0",
+        sql: include_str!("schema_v6.sql"),
     },
 ];
 
@@ -100,13 +105,31 @@ fn unknown(found: u32, newest: u32) -> StoreError {
 }
 
 /// All in one transaction. Whoever comes second finds nothing left to do.
+///
+/// References are looked at when all is done, not while a table that others
+/// refer to is made anew (SQLite, ALTER TABLE, section 7).
 fn migrate(conn: &Connection, migrations: &[Migration]) -> Result<()> {
-    conn.execute_batch("BEGIN IMMEDIATE")?;
-    let done = apply(conn, migrations).and_then(|()| Ok(conn.execute_batch("COMMIT")?));
+    conn.execute_batch("PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE")?;
+    let done = apply(conn, migrations)
+        .and_then(|()| expect_whole(conn))
+        .and_then(|()| Ok(conn.execute_batch("COMMIT")?));
     if done.is_err() && !conn.is_autocommit() {
         conn.execute_batch("ROLLBACK")?;
     }
+    conn.execute_batch("PRAGMA foreign_keys = ON")?;
     done
+}
+
+fn expect_whole(conn: &Connection) -> Result<()> {
+    let orphan = first(conn, "PRAGMA signer.foreign_key_check", [], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(2)?))
+    })?;
+    match orphan {
+        None => Ok(()),
+        Some((from, to)) => Err(StoreError::Corrupt(format!(
+            "a row of {from} refers to a row of {to} that does not exist"
+        ))),
+    }
 }
 
 fn apply(conn: &Connection, migrations: &[Migration]) -> Result<()> {

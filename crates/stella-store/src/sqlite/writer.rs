@@ -1,16 +1,19 @@
 //! One thread that writes: whoever waits while a commit is on its way to the
 //! disk shares the next one.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 use stella_core::digest::Sha256;
+use stella_core::id::KeyId;
 use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoints::Checkpoints;
 use super::error::of_commit;
 use super::row::{execute, first, integer};
+use super::{events, ledger};
 use crate::chain::{CHAIN_START, chain_head};
 use crate::{Result, StoreError};
 
@@ -70,9 +73,52 @@ pub(super) struct Commit<'c> {
     pub(super) conn: &'c Connection,
     events: Vec<(u64, Sha256)>,
     entries: Vec<(u64, Sha256)>,
+    known: Known,
 }
 
-impl Commit<'_> {
+/// What was read in this commit and is still so: nobody else writes meanwhile.
+#[derive(Default)]
+struct Known {
+    head: Option<u64>,
+    next_ledger_entry: Option<u64>,
+    keys: HashMap<KeyId, Option<u64>>,
+}
+
+impl<'c> Commit<'c> {
+    fn of(conn: &'c Connection) -> Self {
+        Self {
+            conn,
+            events: Vec::new(),
+            entries: Vec::new(),
+            known: Known::default(),
+        }
+    }
+
+    pub(super) fn head(&mut self) -> Result<u64> {
+        known(&mut self.known.head, || events::head(self.conn))
+    }
+
+    pub(super) fn key_version(&mut self, key: &KeyId) -> Result<Option<u64>> {
+        if let Some(version) = self.known.keys.get(key) {
+            return Ok(*version);
+        }
+        let version = events::key_version(self.conn, key)?;
+        self.known.keys.insert(key.clone(), version);
+        Ok(version)
+    }
+
+    /// Whoever asks enters it.
+    pub(super) fn next_ledger_entry(&mut self) -> Result<u64> {
+        let next = known(&mut self.known.next_ledger_entry, || ledger::next(self.conn))?;
+        self.known.next_ledger_entry = Some(next + 1);
+        Ok(next)
+    }
+
+    /// Something of it is not so any more.
+    pub(super) fn forget(&mut self) {
+        self.known = Known::default();
+    }
+
     pub(super) fn chain_event(&mut self, sequence: u64, bytes: &[u8]) {
         self.events.push((sequence, Sha256::of(bytes)));
     }
@@ -119,6 +165,13 @@ impl Commit<'_> {
         )?;
         Ok(())
     }
+}
+
+fn known(memory: &mut Option<u64>, read: impl FnOnce() -> Result<u64>) -> Result<u64> {
+    if let Some(number) = *memory {
+        return Ok(number);
+    }
+    read().inspect(|number| *memory = Some(*number))
 }
 
 trait Member: Send {
@@ -210,11 +263,7 @@ fn attempt(conn: &Connection, batch: &mut [Box<dyn Member>], undo: Undo) -> Resu
     // Takes the write lock at once, waiting for other processes up to the busy
     // timeout: nothing that was read in here can move before the COMMIT.
     conn.execute_batch("BEGIN IMMEDIATE")?;
-    let mut open = Commit {
-        conn,
-        events: Vec::new(),
-        entries: Vec::new(),
-    };
+    let mut open = Commit::of(conn);
     for member in batch {
         let (events, entries) = (open.events.len(), open.entries.len());
         if undo == Undo::Each {
@@ -230,6 +279,7 @@ fn attempt(conn: &Connection, batch: &mut [Box<dyn Member>], undo: Undo) -> Resu
             }
             open.events.truncate(events);
             open.entries.truncate(entries);
+            open.forget();
             execute(conn, "ROLLBACK TO member", [])?;
         }
         if undo == Undo::Each {

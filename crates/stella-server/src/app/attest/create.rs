@@ -324,7 +324,7 @@ impl App {
         let Outcome::Signed(signed) = &new.outcome else {
             return Err(Error::internal("what was signed has no signature"));
         };
-        let known = KnownSignature::made_here(signed, &new.requested.identity)?;
+        let known = vec![KnownSignature::made_here(signed, &seen, &new.requested.identity)];
         let row = AttestationRow {
             signed: Some(SignedPart {
                 envelope: signed.envelope.clone(),
@@ -553,7 +553,7 @@ fn row(order: &Order<'_>, now: Timestamp, outcome: Outcome) -> NewAttestation {
         payload_type: IN_TOTO_PAYLOAD_TYPE.to_owned(),
         payload: order.draft.payload.clone(),
         predicate_type: order.draft.kind.as_uri().to_owned(),
-        subjects: order.draft.subjects(),
+        subjects: order.draft.subjects.clone(),
         profile: Some(order.profile.clone()),
         requested: Requested {
             identity: order.caller.identity.clone(),

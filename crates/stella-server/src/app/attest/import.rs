@@ -50,7 +50,7 @@ impl App {
             id,
             pae: draft.pae,
             payload_type: IN_TOTO_PAYLOAD_TYPE.to_owned(),
-            subjects: draft.subjects(),
+            subjects: draft.subjects.clone(),
             predicate_type: draft.kind.as_uri().to_owned(),
             payload: draft.payload,
             profile: None,

@@ -19,28 +19,31 @@ pub(super) struct Draft {
     pub pae: Sha256,
     pub statement: Statement,
     pub kind: PredicateType,
+    /// By their canonical names, as they are looked up.
+    pub subjects: Vec<Subject>,
 }
 
 impl Draft {
     /// Of a payload whose package names are package URLs.
     pub fn of(app: &App, payload: Vec<u8>) -> Result<Self> {
         let statement = statement_of(app, &payload)?;
-        for subject in statement.subjects() {
-            if let Some(name) = &subject.name {
-                parse_name(name)?;
-            }
-        }
+        let subjects = statement.subjects().iter().map(canonical);
         Ok(Self {
+            subjects: subjects.collect::<Result<_>>()?,
             pae: dsse::pae_digest(IN_TOTO_PAYLOAD_TYPE, &payload),
             kind: PredicateType::from_wire(statement.predicate_type()),
             statement,
             payload,
         })
     }
+}
 
-    pub fn subjects(&self) -> Vec<Subject> {
-        stella_store::subjects_of(&self.statement)
-    }
+fn canonical(subject: &Subject) -> Result<Subject> {
+    let name = subject.name.as_deref().map(parse_name).transpose()?;
+    Ok(Subject {
+        name: name.map(|name| name.to_string()),
+        digest: subject.digest.clone(),
+    })
 }
 
 impl App {

@@ -2,10 +2,12 @@
 //! was revoked since.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use stella_core::digest::Sha256;
 use stella_store::TokenRow;
+
+use crate::app::Caller;
 
 /// By the hash of the secret, as the store keeps it.
 #[derive(Default)]
@@ -15,12 +17,18 @@ pub struct KnownTokens(Mutex<Known>);
 struct Known {
     /// Of the event log, when they were looked up.
     head: u64,
-    tokens: HashMap<Sha256, TokenRow>,
+    tokens: HashMap<Sha256, Arc<Token>>,
+}
+
+pub(super) struct Token {
+    pub(super) row: TokenRow,
+    /// As it was read from the row.
+    pub(super) authority: Caller,
 }
 
 impl KnownTokens {
     /// A token that was good at this head.
-    pub(super) fn at(&self, head: u64, hash: &Sha256) -> Option<TokenRow> {
+    pub(super) fn at(&self, head: u64, hash: &Sha256) -> Option<Arc<Token>> {
         let known = self.known();
         if known.head == head {
             known.tokens.get(hash).cloned()
@@ -30,13 +38,13 @@ impl KnownTokens {
     }
 
     /// `head` was seen before the token was looked up.
-    pub(super) fn keep(&self, head: u64, row: TokenRow) {
+    pub(super) fn keep(&self, head: u64, token: Token) {
         let mut known = self.known();
         if known.head != head || known.tokens.len() >= MOST {
             known.tokens.clear();
             known.head = head;
         }
-        known.tokens.insert(row.hash, row);
+        known.tokens.insert(token.row.hash, Arc::new(token));
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

@@ -36,25 +36,28 @@ impl App {
         let head = self.trust.last_known().head;
         let known = self.known_tokens.at(head, &hash);
         // Whose use is to be noted again is looked up again.
-        match known.filter(|row| !use_is_stale(row, self.now())) {
-            Some(row) => Ok((caller_of(&row, self.now())?, head)),
+        match known.filter(|token| !use_is_stale(&token.row, self.now())) {
+            Some(token) => Ok((caller_of(&token, self.now())?, head)),
             None => Ok((self.look_up(&hash, head).await?, head)),
         }
     }
 
     async fn look_up(&self, hash: &Sha256, head: u64) -> Result<Caller> {
         let now = self.now();
-        let mut row = self.store.token_by_hash(hash).await?.ok_or_else(refused)?;
-        let caller = caller_of(&row, now)?;
+        let row = self.store.token_by_hash(hash).await?.ok_or_else(refused)?;
+        let authority = authority(&row)?;
+        let mut token = memory::Token { row, authority };
+        let caller = caller_of(&token, now)?;
         // Each note is a durable write, so not one a request; and a full disk
         // must not keep a verifier from verifying.
-        if use_is_stale(&row, now) {
-            if let Err(e) = self.store.note_token_used(row.id, now).await {
-                tracing::warn!(token = %row.id, "the use of a token could not be noted: {e}");
+        if use_is_stale(&token.row, now) {
+            let id = token.row.id;
+            if let Err(e) = self.store.note_token_used(id, now).await {
+                tracing::warn!(token = %id, "the use of a token could not be noted: {e}");
             }
-            row.last_used_at = Some(now);
+            token.row.last_used_at = Some(now);
         }
-        self.known_tokens.keep(head, row);
+        self.known_tokens.keep(head, token);
         Ok(caller)
     }
 
@@ -73,11 +76,12 @@ impl App {
     }
 }
 
-fn caller_of(row: &TokenRow, now: Timestamp) -> Result<Caller> {
+fn caller_of(token: &memory::Token, now: Timestamp) -> Result<Caller> {
+    let row = &token.row;
     if row.revoked_at.is_some() || row.expires_at <= now {
         return Err(refused());
     }
-    let mut caller = authority(row)?;
+    let mut caller = token.authority.clone();
     caller.identity = format!("token:{}", row.name);
     caller.token = Some(row.id);
     caller.remote = true;

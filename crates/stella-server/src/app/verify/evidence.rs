@@ -3,6 +3,7 @@
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use stella_core::alg::Seen;
 use stella_core::digest::Sha256;
 use stella_core::dsse::{Envelope, EnvelopeSignature};
 use stella_core::evidence::{Bound, Ledger, TimeClass, TimeEvidence};
@@ -46,19 +47,16 @@ impl KnownSignature {
     }
 
     /// One that was just made over a statement that nobody signed before.
-    pub fn made_here(signed: &Signed, requested_by: &str) -> Result<Vec<Self>> {
-        let envelope = Envelope::parse(&signed.envelope, &STORED_ENVELOPE)
-            .map_err(|e| Error::internal(format!("what was signed cannot be read: {e}")))?;
-        let known = envelope.signatures.into_iter().map(|signature| Self {
-            keyid: signature.keyid,
-            sig: signature.sig,
+    pub fn made_here(signed: &Signed, seen: &Seen, requested_by: &str) -> Self {
+        Self {
+            keyid: signed.by.as_ref().map(|by| by.key_id.to_string()),
+            sig: seen.signature().to_vec(),
             requested_by: BTreeSet::from([requested_by.to_owned()]),
             recorded_at: Some(signed.recorded_at),
             ledger: Ledger::Signed {
                 at: signed.recorded_at,
             },
-        });
-        Ok(known.collect())
+        }
     }
 
     fn named<'a>(&self, trust: &'a TrustState) -> Option<&'a stella_core::trust::KeyRecord> {

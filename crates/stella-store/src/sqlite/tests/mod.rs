@@ -37,7 +37,7 @@ async fn filled(path: &Path) -> Fixture {
     fixture
 }
 
-/// What every version of the schema has room for.
+/// What the first version of the schema had room for.
 async fn fill(store: SqliteStore) -> Fixture {
     let store: Arc<dyn Store> = Arc::new(store);
     let fixture = Fixture::with_a_key(Arc::clone(&store)).await;

@@ -27,7 +27,10 @@ const WHOLE: &[(&str, &str)] = &[
         "SELECT a.*, k.fingerprint FROM signer.attestations a",
         "db verify",
     ),
-    ("SELECT l.*, a.pae AS attested FROM signer.ledger l", "db verify"),
+    (
+        "SELECT l.*, a.pae, a.id AS attestation_id FROM signer.ledger_entries l",
+        "db verify",
+    ),
     // In the order of the table or of an index, up to the limit.
     (
         "SELECT * FROM signer.attestations WHERE TRUE ORDER BY id DESC LIMIT ?",
@@ -42,7 +45,7 @@ const WHOLE: &[(&str, &str)] = &[
         "a page",
     ),
     (
-        "SELECT created_at, ledger.signed_at AS made_at FROM signer.ledger",
+        "SELECT a.created_at, l.signed_at AS made_at FROM signer.ledger_entries l",
         "the newest",
     ),
     (
@@ -81,7 +84,15 @@ const WHOLE: &[(&str, &str)] = &[
         "attest logs; kept as long as logRetention",
     ),
     ("SELECT p.* FROM signer.proofs p", "proof list"),
+    (
+        "SELECT * FROM signer.attestations WHERE TRUE AND state = ?",
+        "attest list --state signed",
+    ),
     // Over an index that holds nothing else.
+    (
+        "SELECT id, pae, profile, created_at, last_attempt_at FROM signer.attestations",
+        "the queue",
+    ),
     (
         "SELECT state, COUNT(*) AS number, MIN(created_at) AS oldest",
         "attest status",
