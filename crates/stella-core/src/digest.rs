@@ -21,13 +21,11 @@ impl Sha256 {
 
     /// The digest of the parts one after another, without joining them first.
     pub fn of_parts(parts: &[&[u8]]) -> Self {
-        let mut context = digest::Context::new(&digest::SHA256);
+        let mut stream = Sha256Stream::new();
         for part in parts {
-            context.update(part);
+            stream.update(part);
         }
-        let mut out = [0; 32];
-        out.copy_from_slice(context.finish().as_ref());
-        Self(out)
+        stream.finish()
     }
 
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
@@ -40,6 +38,29 @@ impl Sha256 {
 
     pub fn to_hex(&self) -> String {
         hex::encode(self.0)
+    }
+}
+
+/// Bytes with their digest. One is made of the other here and nowhere else, so
+/// whoever rests on the digest rests on these bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hashed {
+    bytes: Vec<u8>,
+    sha256: Sha256,
+}
+
+impl Hashed {
+    pub fn of(bytes: Vec<u8>) -> Self {
+        let sha256 = Sha256::of(&bytes);
+        Self { bytes, sha256 }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub fn sha256(&self) -> Sha256 {
+        self.sha256
     }
 }
 

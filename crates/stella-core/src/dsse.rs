@@ -5,7 +5,6 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use serde::Serialize;
-use serde::de::MapAccess;
 
 use crate::digest::Sha256;
 use crate::json::{self, JsonError, JsonLimits, List, Members, Value};
@@ -127,6 +126,7 @@ pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
 }
 
 /// An envelope as it stands in its document, alone or inside another.
+#[derive(Clone)]
 pub(crate) struct WireIn<'a> {
     payload: Option<Cow<'a, str>>,
     payload_type: Option<Cow<'a, str>>,
@@ -184,7 +184,7 @@ impl WireIn<'_> {
 impl<'de> Members<'de> for WireIn<'de> {
     const NAMES: &'static [&'static str] = &["payload", "payloadType", "signatures"];
 
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, value: Value<'_, 'de, A>) -> Result<(), A::Error> {
+    fn member<V: Value<'de>>(&mut self, name: &str, value: V) -> Result<(), V::Error> {
         match name {
             "payload" => self.payload = Some(value.text()?),
             "payloadType" => self.payload_type = Some(value.text()?),
@@ -197,7 +197,7 @@ impl<'de> Members<'de> for WireIn<'de> {
     }
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct WireSignatureIn<'a> {
     keyid: Option<Cow<'a, str>>,
     sig: Option<Cow<'a, str>>,
@@ -206,7 +206,7 @@ struct WireSignatureIn<'a> {
 impl<'de> Members<'de> for WireSignatureIn<'de> {
     const NAMES: &'static [&'static str] = &["keyid", "sig"];
 
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, value: Value<'_, 'de, A>) -> Result<(), A::Error> {
+    fn member<V: Value<'de>>(&mut self, name: &str, value: V) -> Result<(), V::Error> {
         match name {
             "keyid" => self.keyid = value.text_or_null()?,
             _ => self.sig = Some(value.text()?),

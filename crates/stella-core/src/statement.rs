@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
-use serde::de::MapAccess;
 use serde_json::value::RawValue;
 
 use crate::json::{self, JsonError, JsonLimits, List, Members, Value};
@@ -242,6 +241,7 @@ impl fmt::Display for DigestSet {
     }
 }
 
+#[derive(Clone)]
 struct Wire<'a> {
     kind: Cow<'a, str>,
     subjects: List<WireSubject<'a>>,
@@ -251,7 +251,7 @@ struct Wire<'a> {
 impl<'de> Members<'de> for Wire<'de> {
     const NAMES: &'static [&'static str] = &["_type", "subject", "predicateType", "predicate"];
 
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, value: Value<'_, 'de, A>) -> Result<(), A::Error> {
+    fn member<V: Value<'de>>(&mut self, name: &str, value: V) -> Result<(), V::Error> {
         match name {
             "_type" => self.kind = value.text()?,
             "subject" => value.list(&mut self.subjects)?,
@@ -262,7 +262,7 @@ impl<'de> Members<'de> for Wire<'de> {
     }
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct WireSubject<'a> {
     name: Option<Cow<'a, str>>,
     digest: BTreeMap<String, String>,
@@ -271,7 +271,7 @@ struct WireSubject<'a> {
 impl<'de> Members<'de> for WireSubject<'de> {
     const NAMES: &'static [&'static str] = &["name", "digest"];
 
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, value: Value<'_, 'de, A>) -> Result<(), A::Error> {
+    fn member<V: Value<'de>>(&mut self, name: &str, value: V) -> Result<(), V::Error> {
         match name {
             "name" => self.name = value.text_or_null()?,
             _ => self.digest = value.texts()?,

@@ -51,13 +51,18 @@ impl<R: Read> Lines<R> {
         }
     }
 
-    pub fn next_block(&mut self) -> io::Result<Option<Block>> {
-        let mut bytes = std::mem::take(&mut self.rest);
+    /// `spare`: memory to read into, of a block that is done with.
+    pub fn next_block(&mut self, spare: Vec<u8>) -> io::Result<Option<Block>> {
+        let mut bytes = spare;
+        bytes.clear();
+        bytes.append(&mut self.rest);
         let mut searched = 0;
         loop {
             let new = bytes.get(searched..).unwrap_or_default();
             if let Some(at) = memrchr(b'\n', new) {
-                self.rest = bytes.split_off(searched + at + 1);
+                let end = searched + at + 1;
+                self.rest.extend_from_slice(bytes.get(end..).unwrap_or_default());
+                bytes.truncate(end);
                 return Ok(Some(self.block(bytes, None)));
             }
             if bytes.len() > self.max_line {
@@ -111,6 +116,11 @@ impl<R: Read> Lines<R> {
 }
 
 impl Block {
+    /// For the next one.
+    pub fn into_spare(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// Blank ones are counted and left out.
     pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         let mut number = self.lines_before;
@@ -157,7 +167,7 @@ mod tests {
     fn read(text: &[u8], max: usize, lines: u64, offset: u64) -> Vec<(u64, u64, Vec<u8>)> {
         let mut reader = Lines::new(Slow(text, 7), max, lines, offset);
         let mut out = Vec::new();
-        while let Some(block) = reader.next_block().expect("read") {
+        while let Some(block) = reader.next_block(Vec::new()).expect("read") {
             out.extend(block.lines().map(|l| (l.number, l.end, l.bytes.to_vec())));
         }
         out

@@ -35,10 +35,10 @@ where
         }),
         moved: Condvar::new(),
     };
-    let turn = || -> Option<()> {
+    let turn = |spare: &mut Vec<u8>| -> Option<()> {
         let (number, block) = {
             let mut input = lock(&input);
-            let block = match input.1.next_block() {
+            let block = match input.1.next_block(std::mem::take(spare)) {
                 Ok(block) => block?,
                 Err(e) => return shared.end(failed(e)),
             };
@@ -47,14 +47,18 @@ where
             (number, block)
         };
         let made = work(&block);
-        drop(block);
+        *spare = block.into_spare();
         shared.hand_over(number, made)
+    };
+    let turns = || {
+        let mut spare = Vec::new();
+        while turn(&mut spare).is_some() {}
     };
     thread::scope(|scope| {
         for _ in 1..threads {
-            scope.spawn(|| while turn().is_some() {});
+            scope.spawn(turns);
         }
-        while turn().is_some() {}
+        turns();
     });
     shared
         .output

@@ -1,11 +1,13 @@
 //! ECDSA over NIST P-256 with SHA-256, signatures in DER.
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
+use aws_lc_rs::digest::{Digest, SHA256};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ParsedPublicKey, UnparsedPublicKey};
 use der::Encode;
 use der::asn1::{AnyRef, BitStringRef};
 use spki::{AlgorithmIdentifierRef, ObjectIdentifier, SubjectPublicKeyInfoRef};
 
-use super::{KeyRefusal, Scheme, SpkiParts, Verify, aws_lc_verifier};
+use super::{BadSignature, KeyRefusal, Scheme, SpkiParts, Verify};
+use crate::digest::Hashed;
 
 /// Signatures are malleable: with (r, s) also (r, n - s) verifies, and both
 /// are in use (OpenSSL and most tokens do not reduce s). A signature is
@@ -81,7 +83,26 @@ impl Scheme for EcdsaP256 {
     }
 
     fn verifier(&self, raw: &[u8]) -> Option<Box<dyn Verify>> {
-        aws_lc_verifier(&ECDSA_P256_SHA256_ASN1, raw)
+        let parsed = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, raw)
+            .parse()
+            .ok()?;
+        Some(Box::new(Parsed(parsed)))
+    }
+}
+
+struct Parsed(ParsedPublicKey);
+
+impl Verify for Parsed {
+    fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+        self.0.verify(message, signature)
+    }
+
+    fn verify_hashed(&self, message: &Hashed, signature: &[u8]) -> Result<(), BadSignature> {
+        let digest =
+            Digest::import_less_safe(message.sha256().as_bytes(), &SHA256).map_err(|_| BadSignature)?;
+        self.0
+            .verify_digest_sig(&digest, signature)
+            .map_err(|_| BadSignature)
     }
 }
 
@@ -91,6 +112,7 @@ mod tests {
     use der::{Decode, Encode, Reader, SliceReader};
 
     use crate::alg::{Algorithm, KeyError, PublicKey};
+    use crate::digest::Hashed;
 
     /// RFC 6979 appendix A.2.5, SHA-256, message "sample".
     const X: &str = "60fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb6";
@@ -105,6 +127,9 @@ mod tests {
         let signature = signature(&bytes(R), &bytes(S));
         assert_eq!(key.verify(b"sample", &signature), Ok(()));
         assert!(key.verify(b"test", &signature).is_err());
+        let hashed = |text: &[u8]| Hashed::of(text.to_vec());
+        assert_eq!(key.verify_hashed(&hashed(b"sample"), &signature), Ok(()));
+        assert!(key.verify_hashed(&hashed(b"test"), &signature).is_err());
         let mut longer = signature.clone();
         longer.push(0);
         assert!(key.verify(b"sample", &longer).is_err(), "trailing byte");

@@ -21,6 +21,8 @@ use aws_lc_rs::signature::{ParsedPublicKey, UnparsedPublicKey, VerificationAlgor
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use spki::{AlgorithmIdentifierRef, ObjectIdentifier};
 
+use crate::digest::Hashed;
+
 pub use public_key::{KeyError, PublicKey, Seen};
 
 /// Every algorithm of this build, in the order in which messages list them.
@@ -95,6 +97,11 @@ pub trait Scheme: Sync {
 /// A key whose preparation, the same for each signature, is done.
 pub trait Verify: Send + Sync {
     fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature>;
+
+    /// The same, for schemes that begin with the SHA-256 of the message.
+    fn verify_hashed(&self, message: &Hashed, signature: &[u8]) -> Result<(), BadSignature> {
+        self.verify(message.bytes(), signature)
+    }
 }
 
 impl Verify for ParsedPublicKey {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use spki::SubjectPublicKeyInfoRef;
 
 use super::{Algorithm, BadSignature, KeyRefusal, SpkiParts, Verify, known};
-use crate::digest::Sha256;
+use crate::digest::{Hashed, Sha256};
 
 /// A public key, identified by its one canonical DER `SubjectPublicKeyInfo`.
 ///
@@ -179,11 +179,18 @@ impl PublicKey {
     }
 
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+        self.ready()?.verify(message, signature)
+    }
+
+    /// The same answer, without a second pass over a message that some
+    /// algorithms begin to read by its digest.
+    pub fn verify_hashed(&self, message: &Hashed, signature: &[u8]) -> Result<(), BadSignature> {
+        self.ready()?.verify_hashed(message, signature)
+    }
+
+    fn ready(&self) -> Result<&dyn Verify, BadSignature> {
         let ready = || self.algorithm.scheme().verifier(&self.raw);
-        match self.verifier.get_or_init(ready) {
-            Some(verifier) => verifier.verify(message, signature),
-            None => Err(BadSignature),
-        }
+        self.verifier.get_or_init(ready).as_deref().ok_or(BadSignature)
     }
 
     /// As [`verify`](Self::verify), for who passes on that it did.

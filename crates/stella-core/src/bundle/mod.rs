@@ -8,7 +8,6 @@ pub mod trust;
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde::de::MapAccess;
 use serde_json::value::RawValue;
 
 use crate::dsse::{Envelope, EnvelopeError, EnvelopeLimits, WireIn};
@@ -178,6 +177,7 @@ fn is_v0_3(media_type: &str) -> bool {
     media_type == MEDIA_TYPE || media_type == "application/vnd.dev.sigstore.bundle+json;version=0.3"
 }
 
+#[derive(Clone)]
 struct Wire<'a> {
     media_type: Option<Cow<'a, str>>,
     envelope: Option<Found<'a>>,
@@ -186,6 +186,7 @@ struct Wire<'a> {
     at_once: bool,
 }
 
+#[derive(Clone)]
 enum Found<'a> {
     Read(WireIn<'a>),
     /// Not checked yet.
@@ -214,7 +215,7 @@ impl<'a> Wire<'a> {
 impl<'de> Members<'de> for Wire<'de> {
     const NAMES: &'static [&'static str] = &["mediaType", "dsseEnvelope"];
 
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, value: Value<'_, 'de, A>) -> Result<(), A::Error> {
+    fn member<V: Value<'de>>(&mut self, name: &str, value: V) -> Result<(), V::Error> {
         if name == "mediaType" {
             self.media_type = value.text_or_null()?;
             return Ok(());
@@ -227,7 +228,7 @@ impl<'de> Members<'de> for Wire<'de> {
             self.envelope = Some(Found::Read(envelope));
             return read;
         }
-        self.envelope = Some(Found::Bytes(value.unchecked()?.get()));
+        self.envelope = Some(Found::Bytes(value.unchecked()?));
         Ok(())
     }
 }

@@ -7,15 +7,39 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{JsonError, JsonLimits, Keys, MAX_DEPTH, Strict, Text, check, object, shape};
+use super::{JsonError, JsonLimits, Keys, MAX_DEPTH, Strict, Text, check, object, quick, shape};
 
 /// Reads the members of an object, one by one, into itself.
-pub(crate) trait Members<'de> {
+pub(crate) trait Members<'de>: Clone {
     /// What they are called, in this case of the letters and no other (see
     /// [`super::Object`]). Others are checked and skipped.
     const NAMES: &'static [&'static str];
 
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, value: Value<'_, 'de, A>) -> Result<(), A::Error>;
+    fn member<V: Value<'de>>(&mut self, name: &str, value: V) -> Result<(), V::Error>;
+}
+
+/// The value of one member, not read yet.
+pub(crate) trait Value<'de>: Sized {
+    type Error;
+
+    fn text(self) -> Result<Cow<'de, str>, Self::Error>;
+
+    fn text_or_null(self) -> Result<Option<Cow<'de, str>>, Self::Error>;
+
+    /// The value's own bytes. They are not checked: read them with [`members`].
+    fn unchecked(self) -> Result<&'de str, Self::Error>;
+
+    /// An object, into `into`.
+    fn object<T: Members<'de>>(self, into: &mut T) -> Result<(), Self::Error>;
+
+    /// An object of texts.
+    fn texts(self) -> Result<BTreeMap<String, String>, Self::Error>;
+
+    /// Objects, up to the list's bound; what follows costs neither time nor
+    /// memory, and the list remembers that there was more.
+    fn list<T: Members<'de> + Default>(self, into: &mut List<T>) -> Result<(), Self::Error>;
+
+    fn skip(self) -> Result<(), Self::Error>;
 }
 
 /// Reads one object; refuses whatever [`check`] refuses, for the same reason,
@@ -27,17 +51,24 @@ pub(crate) fn members<'de, T: Members<'de>>(
 ) -> Result<&'de str, JsonError> {
     // A document in order is read once; the reason for a refusal may cost more.
     let refused = match std::str::from_utf8(bytes) {
-        Ok(text) if text.len() <= limits.max_bytes => match read(text, limits, into) {
-            Ok(()) => return Ok(text),
-            Err(e) => shape(&e),
-        },
+        Ok(text) if text.len() <= limits.max_bytes => {
+            let untouched = into.clone();
+            if quick::read(text, limits, into).is_ok() {
+                return Ok(text);
+            }
+            *into = untouched;
+            match read(text, limits, into) {
+                Ok(()) => return Ok(text),
+                Err(e) => shape(&e),
+            }
+        }
         _ => shape(&serde_json::Error::custom("not a text within its bounds")),
     };
     check(bytes, limits)?;
     Err(refused)
 }
 
-fn read<'de, T: Members<'de>>(
+pub(super) fn read<'de, T: Members<'de>>(
     text: &'de str,
     limits: &JsonLimits,
     into: &mut T,
@@ -53,56 +84,52 @@ fn read<'de, T: Members<'de>>(
     deserializer.end()
 }
 
-/// The value of one member, not read yet.
-pub(crate) struct Value<'a, 'de, A> {
+struct Unread<'a, 'de, A> {
     map: &'a mut A,
     strict: Strict<'a, 'de>,
 }
 
-impl<'de, A: MapAccess<'de>> Value<'_, 'de, A> {
-    pub fn text(self) -> Result<Cow<'de, str>, A::Error> {
+impl<'de, A: MapAccess<'de>> Value<'de> for Unread<'_, 'de, A> {
+    type Error = A::Error;
+
+    fn text(self) -> Result<Cow<'de, str>, A::Error> {
         self.map.next_value().map(|Text(text)| text)
     }
 
-    pub fn text_or_null(self) -> Result<Option<Cow<'de, str>>, A::Error> {
+    fn text_or_null(self) -> Result<Option<Cow<'de, str>>, A::Error> {
         let text: Option<Text<'de>> = self.map.next_value()?;
         Ok(text.map(|Text(text)| text))
     }
 
-    /// The value's own bytes. They are not checked: read them with [`members`].
-    pub fn unchecked(self) -> Result<&'de RawValue, A::Error> {
-        self.map.next_value()
+    fn unchecked(self) -> Result<&'de str, A::Error> {
+        self.map.next_value().map(RawValue::get)
     }
 
-    /// An object, into `into`.
-    pub fn object<T: Members<'de>>(self, into: &mut T) -> Result<(), A::Error> {
+    fn object<T: Members<'de>>(self, into: &mut T) -> Result<(), A::Error> {
         let strict = self.strict;
         self.map.next_value_seed(Of { into, strict })
     }
 
-    /// An object of texts.
-    pub fn texts(self) -> Result<BTreeMap<String, String>, A::Error> {
+    fn texts(self) -> Result<BTreeMap<String, String>, A::Error> {
         let strict = self.strict;
         self.map.next_value_seed(Texts { strict })
     }
 
-    /// Objects, up to the list's bound; what follows costs neither time nor
-    /// memory, and the list remembers that there was more.
-    pub fn list<T: Members<'de> + Default>(self, into: &mut List<T>) -> Result<(), A::Error> {
+    fn list<T: Members<'de> + Default>(self, into: &mut List<T>) -> Result<(), A::Error> {
         let strict = self.strict;
         self.map.next_value_seed(Items { into, strict })
     }
 
-    pub fn skip(self) -> Result<(), A::Error> {
+    fn skip(self) -> Result<(), A::Error> {
         self.map.next_value_seed(self.strict)
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct List<T> {
     pub items: Vec<T>,
     pub exceeded: bool,
-    max: usize,
+    pub(super) max: usize,
 }
 
 impl<T> List<T> {
@@ -133,7 +160,7 @@ impl<'de, T: Members<'de>> Visitor<'de> for Of<'_, 'de, T> {
         while let Some(Text(key)) = map.next_key()? {
             let name = object::named(T::NAMES, &key)?;
             keys.enter(&mut self.strict, key)?;
-            let value = Value {
+            let value = Unread {
                 map: &mut map,
                 strict: self.strict.within(left),
             };
@@ -231,20 +258,20 @@ impl<'de> Visitor<'de> for Texts<'_, 'de> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    #[derive(Debug)]
-    struct Doc<'de> {
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Doc<'de> {
         name: Option<Cow<'de, str>>,
         tags: BTreeMap<String, String>,
         items: List<Item<'de>>,
     }
 
     impl Doc<'_> {
-        fn new() -> Self {
+        pub fn new() -> Self {
             Self {
                 name: None,
                 tags: BTreeMap::new(),
@@ -253,17 +280,13 @@ mod tests {
         }
     }
 
-    #[derive(Debug, Default)]
-    struct Item<'de>(Option<Cow<'de, str>>);
+    #[derive(Debug, Clone, Default, PartialEq)]
+    pub struct Item<'de>(Option<Cow<'de, str>>);
 
     impl<'de> Members<'de> for Doc<'de> {
         const NAMES: &'static [&'static str] = &["name", "tags", "items"];
 
-        fn member<A: MapAccess<'de>>(
-            &mut self,
-            name: &str,
-            value: Value<'_, 'de, A>,
-        ) -> Result<(), A::Error> {
+        fn member<V: Value<'de>>(&mut self, name: &str, value: V) -> Result<(), V::Error> {
             match name {
                 "name" => self.name = value.text_or_null()?,
                 "tags" => self.tags = value.texts()?,
@@ -276,13 +299,13 @@ mod tests {
     impl<'de> Members<'de> for Item<'de> {
         const NAMES: &'static [&'static str] = &["id"];
 
-        fn member<A: MapAccess<'de>>(&mut self, _: &str, value: Value<'_, 'de, A>) -> Result<(), A::Error> {
+        fn member<V: Value<'de>>(&mut self, _: &str, value: V) -> Result<(), V::Error> {
             self.0 = Some(value.text()?);
             Ok(())
         }
     }
 
-    const LIMITS: JsonLimits = JsonLimits {
+    pub const LIMITS: JsonLimits = JsonLimits {
         max_bytes: 200,
         max_depth: 4,
     };
@@ -336,7 +359,7 @@ mod tests {
     }
 
     /// Pieces that make documents which are nearly right.
-    fn piece() -> impl Strategy<Value = &'static str> {
+    pub fn piece() -> impl Strategy<Value = &'static str> {
         proptest::sample::select(vec![
             "{",
             "}",
@@ -358,6 +381,14 @@ mod tests {
             "\"items\":[{\"id\":\"a\"}]",
             "{\"a\":{}}",
             "\"\\u0061\":1",
+            "\"c\":\"\\u0009\\n\"",
+            "\"c\":\"\\ud800\"",
+            "\"c\":\"\\u00zz\"",
+            "\"c\":\"\t\"",
+            "\"c\":01",
+            "\"c\":-0.5",
+            "\"c\":1.",
+            "\"c\":1e999",
         ])
     }
 

@@ -3,6 +3,7 @@
 mod bounded;
 mod members;
 mod object;
+mod quick;
 
 use std::borrow::Cow;
 use std::collections::HashSet;

@@ -100,6 +100,10 @@ pub(super) fn named<E: serde::de::Error>(
 
 /// Also the long s and the Kelvin sign, which fold to ASCII letters.
 fn caseless_eq(a: &str, b: &str) -> bool {
+    // Most keys; the rest of this costs as much as reading a whole document.
+    if a.is_ascii() && b.is_ascii() {
+        return a.eq_ignore_ascii_case(b);
+    }
     fn folded(text: &str) -> impl Iterator<Item = char> {
         let upper = text.chars().flat_map(char::to_uppercase);
         upper.flat_map(char::to_lowercase)

@@ -89,12 +89,19 @@ pub fn claimed_name(subject: &Subject) -> Result<SubjectName, String> {
 
 /// Every subject under its own claimed name.
 pub fn judge_subjects(v: Verifier<'_>, statement: &SignedStatement, budget: &mut Budget) -> Vec<Judgement> {
+    each_subject(statement, |name| statement.judge(v, name, budget))
+}
+
+fn each_subject(
+    statement: &SignedStatement,
+    mut judge: impl FnMut(&SubjectName) -> Judgement,
+) -> Vec<Judgement> {
     statement
         .statement
         .subjects()
         .iter()
         .map(|subject| match claimed_name(subject) {
-            Ok(name) => statement.judge(v, &name, budget),
+            Ok(name) => judge(&name),
             Err(why) => Judgement {
                 verdict: Code::SubjectName.verdict(),
                 code: Code::SubjectName,
@@ -172,7 +179,13 @@ pub fn judge_briefly(
         Ok(statement) if wanted.artifact.is_none() && wanted.name.is_none() => statement,
         opened => return judge(v, wanted, opened, budget),
     };
-    let judged = Judged::of(judge_subjects(v, &statement, budget));
+    let silently = each_subject(&statement, |name| statement.judge_silently(v, name, budget));
+    let mut judged = Judged::of(silently);
+    if judged.verdict != Verdict::Pass {
+        // Every signature that was checked is known by now: the answer is the
+        // same, and now it is told.
+        judged = Judged::of(judge_subjects(v, &statement, budget));
+    }
     let mut answer = match judged.parts.first() {
         Some(first) if judged.verdict == Verdict::Pass => VerdictReport {
             verdict: judged.verdict.to_string(),

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::alg::Seen;
-use crate::digest::Sha256;
+use crate::digest::{Hashed, Sha256};
 use crate::evidence::{Ledger, TimeEvidence};
 use crate::id::KeyId;
 use crate::trust::anchor::{AnchorKey, TrustAnchor};
@@ -12,7 +12,7 @@ use crate::trust::key::{KeyRecord, KeyType};
 use crate::trust::reason::EndKind;
 use crate::verify::code::Code;
 use crate::verify::time::{self, Bounds};
-use crate::verify::trace::Check;
+use crate::verify::trace::{Check, Trace};
 use crate::verify::{Verdict, Verifier};
 
 /// A signature with everything known about its time.
@@ -54,26 +54,19 @@ impl Budget {
     }
 
     /// `None` when the budget is spent.
-    fn verifies(&mut self, key: &KeyRecord, pae: Pae<'_>, sig: &[u8]) -> Option<bool> {
+    fn verifies(&mut self, key: &KeyRecord, pae: &Hashed, sig: &[u8]) -> Option<bool> {
         let tried = self
             .known
-            .entry((key.public_key.fingerprint(), pae.digest))
+            .entry((key.public_key.fingerprint(), pae.sha256()))
             .or_default();
         if let Some((_, answer)) = tried.iter().find(|(known, _)| known == sig) {
             return Some(*answer);
         }
         self.left = self.left.checked_sub(1)?;
-        let answer = key.public_key.verify(pae.bytes, sig).is_ok();
+        let answer = key.public_key.verify_hashed(pae, sig).is_ok();
         tried.push((sig.to_vec(), answer));
         Some(answer)
     }
-}
-
-/// What is signed, and its digest, computed once.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Pae<'a> {
-    pub bytes: &'a [u8],
-    pub digest: Sha256,
 }
 
 /// What one signature is worth to one anchor.
@@ -82,7 +75,7 @@ pub(super) struct Worth {
     pub code: Code,
     /// The public key, once it is known which one verifies.
     pub fingerprint: Option<Sha256>,
-    pub checks: Vec<Check>,
+    pub checks: Trace,
 }
 
 impl Worth {
@@ -94,24 +87,26 @@ impl Worth {
 pub(super) fn weigh(
     v: Verifier<'_>,
     anchor: &TrustAnchor,
-    pae: Pae<'_>,
+    pae: &Hashed,
     case: &SignatureCase,
     budget: &mut Budget,
+    mut checks: Trace,
 ) -> Worth {
     let (key, anchor_key) = match made_by(v, anchor, pae, case, budget) {
         Ok(found) => found,
         Err((code, detail)) => {
+            checks.push(|| Check::stop("signature", code, detail));
             return Worth {
                 code,
                 fingerprint: None,
-                checks: vec![Check::stop("signature", code, detail)],
+                checks,
             };
         }
     };
-    let mut checks = vec![Check::pass(
-        "signature",
-        format!("{} by {}", key.public_key.algorithm(), key.id),
-    )];
+    checks.push(|| {
+        let made = format!("{} by {}", key.public_key.algorithm(), key.id);
+        Check::pass("signature", made)
+    });
     let floor = time::floor(
         &anchor.policy,
         v.min_time_evidence,
@@ -121,17 +116,17 @@ pub(super) fn weigh(
     let accepting = time::accepting(floor, &anchor.policy, key, v.authorities, &v.policy.own_operator);
     let ledger = case.ledger.known_at(v.moment.now);
     let bounds = time::bounds(&case.evidence, ledger, v.moment.now, accepting);
-    checks.push(Check::pass("time", describe_bounds(&bounds, ledger)));
+    checks.push(|| Check::pass("time", describe_bounds(&bounds, ledger)));
     let mut code = Code::Ok;
     match time::judge_key(anchor_key, &anchor.policy, &bounds, v.moment) {
-        Ok(()) => checks.push(Check::pass("key", describe_key(anchor_key))),
+        Ok(()) => checks.push(|| Check::pass("key", describe_key(anchor_key))),
         Err(why) => {
             code = why;
-            checks.push(Check::stop("key", why, describe_end(anchor_key, &bounds, v, why)));
+            checks.push(|| Check::stop("key", why, describe_end(anchor_key, &bounds, v, why)));
         }
     }
     if let Some((worse, check)) = ledger_check(v, anchor, key, ledger, code) {
-        checks.push(check);
+        checks.push(|| check);
         code = worse.unwrap_or(code);
     }
     Worth {
@@ -145,7 +140,7 @@ pub(super) fn weigh(
 fn made_by<'a>(
     v: Verifier<'a>,
     anchor: &'a TrustAnchor,
-    pae: Pae<'_>,
+    pae: &Hashed,
     case: &SignatureCase,
     budget: &mut Budget,
 ) -> Result<(&'a KeyRecord, &'a AnchorKey), (Code, String)> {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use crate::digest::Hashed;
 use crate::dsse;
 use crate::id::AnchorId;
 use crate::predicate::PredicateType;
@@ -11,8 +12,8 @@ use crate::purl::SubjectName;
 use crate::statement::{Statement, StatementLimits};
 use crate::trust::anchor::{AnchorStatus, TrustAnchor};
 use crate::verify::code::Code;
-use crate::verify::signature::{Budget, Pae, SignatureCase, Worth, weigh};
-use crate::verify::trace::Check;
+use crate::verify::signature::{Budget, SignatureCase, Worth, weigh};
+use crate::verify::trace::{Check, Trace};
 use crate::verify::{Verdict, Verifier, best, short_id};
 
 /// A payload that parsed, with every signature over its PAE, from however
@@ -23,7 +24,7 @@ pub struct SignedStatement {
     pub predicate_type: PredicateType,
     pub pae: crate::digest::Sha256,
     pub signatures: Vec<SignatureCase>,
-    pae_bytes: Vec<u8>,
+    signed: Hashed,
     payload_len: usize,
 }
 
@@ -68,10 +69,11 @@ impl SignedStatement {
             )
         })?;
         let predicate_type = PredicateType::from_wire(statement.predicate_type());
+        let signed = Hashed::of(dsse::pae(payload_type, payload));
         Ok(Self {
             predicate_type,
-            pae: dsse::pae_digest(payload_type, payload),
-            pae_bytes: dsse::pae(payload_type, payload),
+            pae: signed.sha256(),
+            signed,
             payload_len: payload.len(),
             statement,
             signatures,
@@ -92,33 +94,56 @@ impl SignedStatement {
         deciding: Vec<&TrustAnchor>,
         budget: &mut Budget,
     ) -> Judgement {
-        let mut trace = self.opening();
+        self.judge_telling(v, name, deciding, budget, Trace::whole())
+    }
+
+    /// As [`judge`](Self::judge), without a trace. What it finds out about
+    /// signatures is in the budget, for whoever has to ask again.
+    pub(super) fn judge_silently(
+        &self,
+        v: Verifier<'_>,
+        name: &SubjectName,
+        budget: &mut Budget,
+    ) -> Judgement {
+        self.judge_telling(v, name, v.trust.deciding(name), budget, Trace::untold())
+    }
+
+    fn judge_telling(
+        &self,
+        v: Verifier<'_>,
+        name: &SubjectName,
+        deciding: Vec<&TrustAnchor>,
+        budget: &mut Budget,
+        mut trace: Trace,
+    ) -> Judgement {
+        self.opening(&mut trace);
         if self.signatures.len() > v.policy.limits.max_signatures {
-            let detail = format!(
-                "{} signatures, {} allowed",
-                self.signatures.len(),
-                v.policy.limits.max_signatures
-            );
-            trace.push(Check::stop("envelope", Code::EnvelopeTooManySignatures, detail));
+            trace.push(|| {
+                let max = v.policy.limits.max_signatures;
+                let detail = format!("{} signatures, {max} allowed", self.signatures.len());
+                Check::stop("envelope", Code::EnvelopeTooManySignatures, detail)
+            });
             return self.ends(Code::EnvelopeTooManySignatures, name, None, trace);
         }
         if let Some(withdrawal) = v.trust.withdrawn.get(&self.pae) {
-            let detail = format!(
-                "withdrawn {} by {} ({})",
-                withdrawal.at, withdrawal.actor, withdrawal.reason
-            );
-            trace.push(Check::stop("withdrawal", Code::AttestationWithdrawn, detail));
+            trace.push(|| {
+                let detail = format!(
+                    "withdrawn {} by {} ({})",
+                    withdrawal.at, withdrawal.actor, withdrawal.reason
+                );
+                Check::stop("withdrawal", Code::AttestationWithdrawn, detail)
+            });
             return self.ends(Code::AttestationWithdrawn, name, None, trace);
         }
-        let matching = v
-            .trust
-            .anchors
-            .values()
-            .filter(|a| a.pattern.matches(name))
-            .count();
+        // Only told of, and many may match.
+        let matching = if trace.is_told() {
+            v.trust.matching(name).len()
+        } else {
+            1
+        };
         let answers: Vec<_> = deciding
             .into_iter()
-            .map(|anchor| self.under(v, anchor, matching, budget))
+            .map(|anchor| self.under(v, anchor, matching, budget, trace.alike()))
             .collect();
         match best(answers, |(code, ..)| code.verdict()) {
             Some((code, anchor, checks)) => {
@@ -126,34 +151,31 @@ impl SignedStatement {
                 self.ends(code, name, Some(anchor), trace)
             }
             None => {
-                trace.push(Check::stop(
-                    "anchor",
-                    Code::AnchorNone,
-                    format!("trust anchor not found for {name}"),
-                ));
+                trace.push(|| {
+                    let detail = format!("trust anchor not found for {name}");
+                    Check::stop("anchor", Code::AnchorNone, detail)
+                });
                 self.ends(Code::AnchorNone, name, None, trace)
             }
         }
     }
 
-    fn opening(&self) -> Vec<Check> {
+    fn opening(&self, trace: &mut Trace) {
         let n = self.signatures.len();
         let subjects = self.statement.subjects().len();
-        vec![
-            Check::pass(
-                "envelope",
-                format!(
-                    "{n} signature{} over {} bytes of {}",
-                    plural(n),
-                    self.payload_len,
-                    dsse::IN_TOTO_PAYLOAD_TYPE
-                ),
-            ),
-            Check::pass(
-                "statement",
-                format!("in-toto v1, {subjects} subject{}", plural(subjects)),
-            ),
-        ]
+        trace.push(|| {
+            let detail = format!(
+                "{n} signature{} over {} bytes of {}",
+                plural(n),
+                self.payload_len,
+                dsse::IN_TOTO_PAYLOAD_TYPE
+            );
+            Check::pass("envelope", detail)
+        });
+        trace.push(|| {
+            let detail = format!("in-toto v1, {subjects} subject{}", plural(subjects));
+            Check::pass("statement", detail)
+        });
     }
 
     fn under(
@@ -162,39 +184,27 @@ impl SignedStatement {
         anchor: &TrustAnchor,
         matching: usize,
         budget: &mut Budget,
-    ) -> (Code, AnchorId, Vec<Check>) {
-        let named = match matching {
-            1 => format!(
-                "{} {}, policy {}",
-                short_id(anchor.id),
-                anchor.pattern,
-                anchor.policy_version
-            ),
-            n => format!(
-                "{} {} (most specific of {n} that match), policy {}",
-                short_id(anchor.id),
-                anchor.pattern,
-                anchor.policy_version
-            ),
-        };
+        mut checks: Trace,
+    ) -> (Code, AnchorId, Trace) {
+        let named = || named(anchor, matching);
         if anchor.status == AnchorStatus::Disabled {
-            let check = Check::stop("anchor", Code::AnchorDisabled, format!("{named}: disabled"));
-            return (Code::AnchorDisabled, anchor.id, vec![check]);
+            let code = Code::AnchorDisabled;
+            checks.push(|| Check::stop("anchor", code, format!("{}: disabled", named())));
+            return (code, anchor.id, checks);
         }
-        let mut checks = vec![Check::pass("anchor", named)];
+        checks.push(|| Check::pass("anchor", named()));
         if !anchor.policy.allows(&self.predicate_type) {
-            let detail = format!("{} is not allowed by this anchor", self.predicate_type.short());
-            checks.push(Check::stop("predicate", Code::PredicateNotAllowed, detail));
-            return (Code::PredicateNotAllowed, anchor.id, checks);
+            let code = Code::PredicateNotAllowed;
+            checks.push(|| {
+                let detail = format!("{} is not allowed by this anchor", self.predicate_type.short());
+                Check::stop("predicate", code, detail)
+            });
+            return (code, anchor.id, checks);
         }
-        let pae = Pae {
-            bytes: &self.pae_bytes,
-            digest: self.pae,
-        };
         let weighed: Vec<Worth> = self
             .signatures
             .iter()
-            .map(|s| weigh(v, anchor, pae, s, budget))
+            .map(|s| weigh(v, anchor, &self.signed, s, budget, checks.alike()))
             .collect();
         let (code, extra) = count(&weighed, anchor.policy.threshold);
         let single = weighed.len() == 1;
@@ -202,34 +212,41 @@ impl SignedStatement {
             if single {
                 checks.extend(worth.checks);
             } else {
-                let detail = format!("signature {} of {}", i + 1, self.signatures.len());
-                let parent = match worth.code {
-                    Code::Ok => Check::pass("signature", detail),
-                    code => Check::stop("signature", code, detail),
-                };
-                checks.push(parent.with(worth.checks));
+                checks.push(|| {
+                    let detail = format!("signature {} of {}", i + 1, self.signatures.len());
+                    let parent = match worth.code {
+                        Code::Ok => Check::pass("signature", detail),
+                        code => Check::stop("signature", code, detail),
+                    };
+                    parent.with(worth.checks.into_checks())
+                });
             }
         }
-        checks.extend(extra);
+        if let Some(extra) = extra {
+            checks.push(|| extra);
+        }
         (code, anchor.id, checks)
     }
 
-    fn ends(
-        &self,
-        code: Code,
-        name: &SubjectName,
-        anchor_id: Option<AnchorId>,
-        trace: Vec<Check>,
-    ) -> Judgement {
+    fn ends(&self, code: Code, name: &SubjectName, anchor_id: Option<AnchorId>, trace: Trace) -> Judgement {
         Judgement {
             verdict: code.verdict(),
             code,
             subject: name.to_string(),
             predicate_type: self.predicate_type.short().into_owned(),
             anchor_id,
-            trace,
+            trace: trace.into_checks(),
         }
     }
+}
+
+fn named(anchor: &TrustAnchor, matching: usize) -> String {
+    let of_many = match matching {
+        1 => String::new(),
+        n => format!(" (most specific of {n} that match)"),
+    };
+    let (id, pattern, policy) = (short_id(anchor.id), &anchor.pattern, anchor.policy_version);
+    format!("{id} {pattern}{of_many}, policy {policy}")
 }
 
 /// Distinct public keys count, not signatures.

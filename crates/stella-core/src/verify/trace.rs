@@ -90,6 +90,46 @@ impl Check {
     }
 }
 
+/// What is told of a verdict while it is reached: every check, or nothing to
+/// whoever will ask again if it is no PASS.
+#[derive(Debug)]
+pub(super) struct Trace(Option<Vec<Check>>);
+
+impl Trace {
+    pub fn whole() -> Self {
+        Self(Some(Vec::new()))
+    }
+
+    pub fn untold() -> Self {
+        Self(None)
+    }
+
+    /// An empty one, told as this is.
+    pub fn alike(&self) -> Self {
+        Self(self.0.as_ref().map(|_| Vec::new()))
+    }
+
+    pub fn is_told(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub fn push(&mut self, check: impl FnOnce() -> Check) {
+        if let Some(checks) = &mut self.0 {
+            checks.push(check());
+        }
+    }
+
+    pub fn extend(&mut self, more: Self) {
+        if let Some(checks) = &mut self.0 {
+            checks.extend(more.into_checks());
+        }
+    }
+
+    pub fn into_checks(self) -> Vec<Check> {
+        self.0.unwrap_or_default()
+    }
+}
+
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {:<11} {}", self.status.symbol(), self.name, self.detail)

@@ -97,6 +97,49 @@ fn of_several_subjects_the_gravest_speaks_for_the_document() {
 }
 
 #[test]
+fn among_very_many_the_answer_is_the_same_and_a_pass_is_told_briefly() {
+    let two = AnchorPolicy {
+        threshold: 2,
+        ..AnchorPolicy::default()
+    };
+    let mut seen = BTreeMap::new();
+    for policy in [AnchorPolicy::default(), two] {
+        let bench = bench(policy);
+        for names in [&[PURL][..], &[PURL, "pkg:pypi/a@1"], &[PURL, "pkg:", "b"], &["b"]] {
+            for makers in [&[0][..], &[2], &[3], &[5, 1], &[0, 2]] {
+                let shown = envelope(&about(names), makers);
+                for (checks, types) in (0..8).flat_map(|n| [(n, &[][..]), (n, &["cyclonedx"][..])]) {
+                    let question = wanted(None, None, types);
+                    let opened = || document::open(&shown, &DocumentLimits::default());
+                    let v = bench.at(at(NOW));
+                    let whole = document::judge(v, &question, opened(), &mut Budget::new(checks));
+                    let brief = document::judge_briefly(v, &question, opened(), &mut Budget::new(checks));
+                    *seen.entry(whole.code.clone()).or_insert(0) += 1;
+                    let expected = match whole.code.as_str() {
+                        "ok" => VerdictReport {
+                            trace: Vec::new(),
+                            parts: Vec::new(),
+                            ..whole
+                        },
+                        // It would have passed, and is told as far as that.
+                        "attestation.missing" => VerdictReport {
+                            trace: brief.trace.clone(),
+                            parts: Vec::new(),
+                            ..whole
+                        },
+                        _ => whole,
+                    };
+                    assert_eq!(brief, expected, "{names:?} {makers:?} {checks}");
+                }
+            }
+        }
+    }
+    for code in ["ok", "attestation.missing", "key.not-allowed", "budget.exhausted"] {
+        assert!(seen.contains_key(code), "{seen:?}");
+    }
+}
+
+#[test]
 fn a_bundle_and_its_envelope_are_answered_alike() {
     let bench = bench(AnchorPolicy::default());
     for maker in [0, 3] {

@@ -81,7 +81,9 @@ impl Bundles {
         });
         let mut flying = VecDeque::new();
         loop {
-            let block = lines.next_block().map_err(|e| CliError::file(&self.file, &e))?;
+            let block = lines
+                .next_block(Vec::new())
+                .map_err(|e| CliError::file(&self.file, &e))?;
             let ended = block.is_none();
             if let Some(block) = block {
                 let asked = Arc::clone(&asked);

@@ -154,7 +154,7 @@ impl Open {
             if let Some(entry) = self.block.pop() {
                 return Ok(Some(entry));
             }
-            let block = self.lines.next_block();
+            let block = self.lines.next_block(Vec::new());
             let Some(block) = block.map_err(|e| CliError::file(&self.path, &e))? else {
                 return Ok(None);
             };

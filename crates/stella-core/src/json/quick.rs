@@ -1,0 +1,532 @@
+//! JSON in its plain form, read at the speed of the wire. What is not plain
+//! (an escape in what is kept, an exponent, any fault) is left to the other
+//! reader: this one takes nothing that [`check`](super::check) refuses, and
+//! never has to say why.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
+
+use super::members::{List, Members, Value};
+use super::{JsonLimits, LINEAR_KEYS, MAX_DEPTH, object};
+
+/// The other reader must look.
+#[derive(Debug)]
+pub(super) struct Unsure;
+
+type Sure<T> = Result<T, Unsure>;
+
+/// One object and nothing beside it.
+pub(super) fn read<'de, T: Members<'de>>(text: &'de str, limits: &JsonLimits, into: &mut T) -> Sure<()> {
+    let mut scanner = Scanner {
+        text,
+        at: 0,
+        open: Vec::with_capacity(2 * LINEAR_KEYS),
+    };
+    scanner.space();
+    scanner.object_into(limits.max_depth.min(MAX_DEPTH), into)?;
+    scanner.space();
+    (scanner.at == text.len()).then_some(()).ok_or(Unsure)
+}
+
+struct Scanner<'de> {
+    text: &'de str,
+    at: usize,
+    /// The keys of each open object behind those of the one around it.
+    open: Vec<Key<'de>>,
+}
+
+/// With its first bytes, which tell most keys apart.
+#[derive(Clone, Copy)]
+struct Key<'de> {
+    begin: u64,
+    text: &'de str,
+}
+
+impl<'de> Key<'de> {
+    /// `at`: where it stands in the document, of which more may follow.
+    fn of(text: &'de str, document: &[u8], at: usize) -> Self {
+        let word = document.get(at..).and_then(<[u8]>::first_chunk);
+        let word = word.copied().unwrap_or_else(|| {
+            let mut word = [0; 8];
+            for (to, from) in word.iter_mut().zip(text.bytes()) {
+                *to = from;
+            }
+            word
+        });
+        // What follows the key goes out at the top.
+        let beyond = 8_u32.saturating_sub(u32::try_from(text.len()).unwrap_or(8)) * 8;
+        let begin = u64::from_le_bytes(word).checked_shl(beyond).unwrap_or(0);
+        Self { begin, text }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        self.begin == other.begin && self.text == other.text
+    }
+}
+
+impl<'de> Scanner<'de> {
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn take(&mut self, byte: u8) -> Sure<()> {
+        if self.peek() != Some(byte) {
+            return Err(Unsure);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    /// A comma, and another item follows; or the end.
+    fn goes_on(&mut self, end: u8) -> Sure<bool> {
+        self.space();
+        match self.peek() {
+            Some(b',') => {
+                self.at += 1;
+                self.space();
+                Ok(true)
+            }
+            Some(byte) if byte == end => {
+                self.at += 1;
+                Ok(false)
+            }
+            _ => Err(Unsure),
+        }
+    }
+
+    /// One without escapes.
+    fn text(&mut self) -> Sure<&'de str> {
+        self.take(b'"')?;
+        let begin = self.at;
+        self.at = plain(self.text.as_bytes(), begin);
+        let text = self.text.get(begin..self.at).ok_or(Unsure)?;
+        self.take(b'"')?;
+        Ok(text)
+    }
+
+    fn skip_text(&mut self) -> Sure<()> {
+        self.take(b'"')?;
+        loop {
+            self.at = plain(self.text.as_bytes(), self.at);
+            match self.text.as_bytes().get(self.at..).unwrap_or_default() {
+                [b'"', ..] => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => self.at += 2,
+                [b'\\', b'u', code @ ..] => {
+                    // Half a surrogate pair is for the other reader to judge.
+                    let (Some(code), false) =
+                        (code.get(..4), code.first().is_some_and(|d| b"dD".contains(d)))
+                    else {
+                        return Err(Unsure);
+                    };
+                    if !code.iter().all(u8::is_ascii_hexdigit) {
+                        return Err(Unsure);
+                    }
+                    self.at += 6;
+                }
+                _ => return Err(Unsure),
+            }
+        }
+    }
+
+    fn members(
+        &mut self,
+        left: usize,
+        mut member: impl FnMut(&mut Self, usize, &'de str) -> Sure<()>,
+    ) -> Sure<()> {
+        self.take(b'{')?;
+        let left = left.checked_sub(1).ok_or(Unsure)?;
+        self.space();
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(());
+        }
+        let first = self.open.len();
+        let mut many = None;
+        loop {
+            let key = self.text()?;
+            self.enter(first, &mut many, key)?;
+            self.space();
+            self.take(b':')?;
+            self.space();
+            member(self, left, key)?;
+            if !self.goes_on(b'}')? {
+                self.open.truncate(first);
+                return Ok(());
+            }
+        }
+    }
+
+    /// `key` was just read.
+    fn enter(&mut self, first: usize, many: &mut Option<HashSet<&'de str>>, key: &'de str) -> Sure<()> {
+        let few = self.open.get(first..).unwrap_or_default();
+        let at = self.at.saturating_sub(key.len() + 1);
+        let new = Key::of(key, self.text.as_bytes(), at);
+        if few.iter().any(|known| known.is(&new)) {
+            return Err(Unsure);
+        }
+        if few.len() < LINEAR_KEYS {
+            self.open.push(new);
+        } else if !many.get_or_insert_default().insert(key) {
+            return Err(Unsure);
+        }
+        Ok(())
+    }
+
+    fn items(&mut self, left: usize, mut item: impl FnMut(&mut Self, usize) -> Sure<()>) -> Sure<()> {
+        self.take(b'[')?;
+        let left = left.checked_sub(1).ok_or(Unsure)?;
+        self.space();
+        if self.peek() == Some(b']') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            item(self, left)?;
+            if !self.goes_on(b']')? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn object_into<T: Members<'de>>(&mut self, left: usize, into: &mut T) -> Sure<()> {
+        self.members(left, |scanner, left, key| {
+            match object::named::<serde_json::Error>(T::NAMES, key).map_err(|_| Unsure)? {
+                Some(name) => into.member(name, Plain { scanner, left }),
+                None => scanner.skip(left),
+            }
+        })
+    }
+
+    fn skip(&mut self, left: usize) -> Sure<()> {
+        match self.peek() {
+            Some(b'"') => self.skip_text(),
+            Some(b'{') => self.members(left, |scanner, left, _| scanner.skip(left)),
+            Some(b'[') => self.items(left, Self::skip),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b't') => self.word("true"),
+            Some(b'f') => self.word("false"),
+            Some(b'n') => self.word("null"),
+            _ => Err(Unsure),
+        }
+    }
+
+    fn word(&mut self, word: &str) -> Sure<()> {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        if !rest.starts_with(word.as_bytes()) {
+            return Err(Unsure);
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    /// Without an exponent, and short enough to be in every reader's range.
+    fn number(&mut self) -> Sure<()> {
+        let begin = self.at;
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        match self.digits() {
+            0 => return Err(Unsure),
+            1 => {}
+            n if self.text.as_bytes().get(self.at - n) == Some(&b'0') => return Err(Unsure),
+            _ => {}
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            if self.digits() == 0 {
+                return Err(Unsure);
+            }
+        }
+        (self.at - begin <= 100).then_some(()).ok_or(Unsure)
+    }
+
+    fn digits(&mut self) -> usize {
+        let begin = self.at;
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+        self.at - begin
+    }
+}
+
+/// The value of one member, not read yet.
+struct Plain<'a, 'de> {
+    scanner: &'a mut Scanner<'de>,
+    left: usize,
+}
+
+impl<'de> Value<'de> for Plain<'_, 'de> {
+    type Error = Unsure;
+
+    fn text(self) -> Sure<Cow<'de, str>> {
+        self.scanner.text().map(Cow::Borrowed)
+    }
+
+    fn text_or_null(self) -> Sure<Option<Cow<'de, str>>> {
+        match self.scanner.peek() {
+            Some(b'n') => self.scanner.word("null").map(|()| None),
+            _ => self.text().map(Some),
+        }
+    }
+
+    fn unchecked(self) -> Sure<&'de str> {
+        let begin = self.scanner.at;
+        self.scanner.skip(self.left)?;
+        self.scanner.text.get(begin..self.scanner.at).ok_or(Unsure)
+    }
+
+    fn object<T: Members<'de>>(self, into: &mut T) -> Sure<()> {
+        self.scanner.object_into(self.left, into)
+    }
+
+    fn texts(self) -> Sure<BTreeMap<String, String>> {
+        let mut texts = BTreeMap::new();
+        self.scanner.members(self.left, |scanner, _, key| {
+            let text = scanner.text()?;
+            texts.insert(key.to_owned(), text.to_owned());
+            Ok(())
+        })?;
+        Ok(texts)
+    }
+
+    fn list<T: Members<'de> + Default>(self, into: &mut List<T>) -> Sure<()> {
+        self.scanner.items(self.left, |scanner, left| {
+            // What is too much is the other reader's to tell.
+            if into.items.len() >= into.max {
+                return Err(Unsure);
+            }
+            let mut item = T::default();
+            scanner.object_into(left, &mut item)?;
+            into.items.push(item);
+            Ok(())
+        })
+    }
+
+    fn skip(self) -> Sure<()> {
+        self.scanner.skip(self.left)
+    }
+}
+
+/// Where a text that is plain so far ends, or is plain no longer.
+fn plain(bytes: &[u8], mut at: usize) -> usize {
+    // Most texts are short, and a few are nearly the whole document.
+    for _ in 0..4 {
+        let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) else {
+            return at + tail(bytes.get(at..).unwrap_or_default());
+        };
+        let found = telling(u64::from_le_bytes(*word));
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<64>) {
+        // No way out of the middle: that makes it a few vector instructions.
+        let any = chunk.iter().fold(false, |any, byte| any | is_telling(*byte));
+        if any {
+            break;
+        }
+        at += chunk.len();
+    }
+    at + tail(bytes.get(at..).unwrap_or_default())
+}
+
+fn tail(bytes: &[u8]) -> usize {
+    let found = bytes.iter().position(|byte| is_telling(*byte));
+    found.unwrap_or(bytes.len())
+}
+
+fn is_telling(byte: u8) -> bool {
+    (byte == b'"') | (byte == b'\\') | (byte < 0x20)
+}
+
+/// The same of eight bytes at once. The lowest bit that is set is right; a
+/// borrow may have set others above it.
+fn telling(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 0xff;
+    const HIGH: u64 = ONES << 7;
+    let below = |x: u64, bound: u64| x.wrapping_sub(ONES * bound) & !x;
+    // With this bit the other way the quote comes right after the controls,
+    // and the blank and its neighbour behind it.
+    let quote_or_control = below(word ^ (ONES * 2), 0x21);
+    let escape = below(word ^ (ONES * b'\\' as u64), 1);
+    (quote_or_control | escape) & HIGH
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::members::tests::{Doc, LIMITS, piece};
+    use super::super::{check, members};
+    use super::*;
+
+    fn takes(text: &str) -> bool {
+        read(text, &LIMITS, &mut Doc::new()).is_ok()
+    }
+
+    #[test]
+    fn what_is_plain_is_taken() {
+        let many = (0..20)
+            .map(|n| format!("\"{n}\":{n}"))
+            .collect::<Vec<_>>()
+            .join(",");
+        for text in [
+            "{}",
+            " { \"name\" : null , \"tags\" : { } , \"items\" : [ ] }\n",
+            r#"{"x":[0,-1,1.50,true,false,null,"",[[]]],"name":"é"}"#,
+            r#"{"x":"\"\\\/\b\f\n\r\t\u00e9\uffff","items":[{"id":"1"},{"y":{}}],"tags":{"a":"b"}}"#,
+            &format!("{{\"x\":{{{many}}}}}"),
+        ] {
+            assert!(takes(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_plain_or_not_allowed_is_left() {
+        let many = (0..20)
+            .map(|n| format!("\"{n}\":{n}"))
+            .collect::<Vec<_>>()
+            .join(",");
+        for text in [
+            "",
+            "[]",
+            "{} {}",
+            "{\"a\":1,}",
+            "{,\"a\":1}",
+            "{\"a\" 1}",
+            "{\"a\":[1 2]}",
+            "{\"a\":[1,]}",
+            r#"{"name":"a\n"}"#,
+            r#"{"\u0061":1}"#,
+            r#"{"a":1,"a":2}"#,
+            r#"{"longer than a word":1,"longer than a word":2}"#,
+            r#"{"x":{"a":{},"b":1,"a":1}}"#,
+            r#"{"tags":{"a":"b","a":"c"}}"#,
+            r#"{"Name":"a"}"#,
+            r#"{"name":1}"#,
+            r#"{"items":[{},{},{}]}"#,
+            r#"{"a":[[[[]]]]}"#,
+            r#"{"a":{"b":{"c":{"d":{}}}}}"#,
+            r#"{"a":01}"#,
+            r#"{"a":-}"#,
+            r#"{"a":1.}"#,
+            r#"{"a":1e5}"#,
+            r#"{"a":+1}"#,
+            r#"{"a":truE}"#,
+            r#"{"a":"\x"}"#,
+            r#"{"a":"\u12g4"}"#,
+            r#"{"a":"\ud800"}"#,
+            "{\"a\":\"\u{1f}\"}",
+            "{\"a\":\"",
+            &format!("{{\"x\":{{{many},\"19\":0}}}}"),
+            &format!("{{\"a\":{}}}", "1".repeat(101)),
+        ] {
+            assert!(!takes(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_ends_where_it_does_whatever_its_length() {
+        for length in 0..200 {
+            let plain_text = "ab !\u{e9}#".repeat(30);
+            let bytes = &plain_text.as_bytes()[..length];
+            for end in 0..=u8::MAX {
+                let text = [bytes, &[end], b"rest of it, long enough to be read by words"].concat();
+                let found = plain(&text, 0);
+                assert_eq!(found == length, is_telling(end), "{length} {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn keys_that_begin_alike_are_told_apart() {
+        let document = br#"{"componenta":1,"componentb":2,"component":3,"comp":4,"":5}"#;
+        let text = std::str::from_utf8(document).expect("text");
+        assert!(takes(text));
+        assert!(!takes(&text.replace("componentb", "componenta")));
+        assert!(!takes(&text.replace("\"comp\"", "\"component\"")));
+        // Wherever they stand: the last ones have less than a word behind them.
+        for key in ["", "a", "abcdefg", "abcdefgh", "abcdefghi"] {
+            for after in ["", " ", "  ", "          "] {
+                assert!(
+                    !takes(&format!("{{\"{key}\":1,\"b\":{{}},\"{key}\":2{after}}}")),
+                    "{key}"
+                );
+            }
+        }
+    }
+
+    /// Nothing but plain values, in objects whose keys are often the same.
+    fn plain_json() -> impl Strategy<Value = String> {
+        let leaf = proptest::sample::select(vec!["0", "\"x\"", "null", "[]", "{}", "\" \""]);
+        leaf.prop_map(str::to_owned).prop_recursive(5, 60, 20, |inner| {
+            let key = proptest::sample::select(vec![
+                "",
+                "a",
+                "b",
+                "ab",
+                "abcdefg",
+                "abcdefgh",
+                "abcdefghi",
+                "abcdefghj",
+                "é",
+                "id",
+                "tag",
+            ]);
+            let array = proptest::collection::vec(inner.clone(), 0..4);
+            let object = proptest::collection::vec((key, inner), 0..4);
+            prop_oneof![
+                array.prop_map(|items| format!("[{}]", items.join(","))),
+                object.prop_map(|members| {
+                    let members = members.iter().map(|(key, value)| format!("\"{key}\":{value}"));
+                    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        /// Of what is plain no more and no less than the check takes.
+        #[test]
+        fn plain_documents_are_taken_as_the_check_takes_them(value in plain_json(), padding in " {0,9}") {
+            let limits = JsonLimits { max_bytes: 1 << 20, max_depth: 5 };
+            let text = format!("{{\"x\":{value}{padding}}}");
+            let taken = read(&text, &limits, &mut Doc::new()).is_ok();
+            prop_assert_eq!(taken, check(text.as_bytes(), &limits).is_ok(), "{}", text);
+        }
+
+        /// What is taken is what the other reader takes, and read as it reads it.
+        #[test]
+        fn nothing_is_taken_that_the_other_reader_refuses_or_reads_otherwise(
+            pieces in proptest::collection::vec(piece(), 0..8),
+            between in proptest::sample::select(vec!["", ",", " , "]),
+        ) {
+            let inner = pieces.join(between);
+            for text in [inner.clone(), format!("{{{inner}}}")] {
+                let (mut quick, mut other) = (Doc::new(), Doc::new());
+                if read(&text, &LIMITS, &mut quick).is_ok() {
+                    prop_assert!(check(text.as_bytes(), &LIMITS).is_ok(), "{}", text);
+                    prop_assert!(members::read(&text, &LIMITS, &mut other).is_ok(), "{}", text);
+                    prop_assert_eq!(quick, other, "{}", text);
+                }
+            }
+        }
+
+        #[test]
+        fn a_number_is_taken_only_where_it_is_one(number in "-?[0-9]{0,4}\\.?[0-9]{0,3}") {
+            let text = format!("{{\"x\":{number}}}");
+            let other = members::read(&text, &LIMITS, &mut Doc::new()).is_ok();
+            prop_assert_eq!(takes(&text), other, "{}", text);
+        }
+    }
+}
