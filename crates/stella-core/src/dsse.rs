@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
 use serde::Serialize;
 
 use crate::digest::Sha256;
@@ -85,7 +84,7 @@ impl Envelope {
     }
 
     pub fn to_json(&self) -> Vec<u8> {
-        let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
+        let encode = |bytes: &[u8]| base64_simd::STANDARD.encode_to_string(bytes);
         let wire = WireOut {
             payload: encode(&self.payload),
             payload_type: &self.payload_type,
@@ -252,8 +251,10 @@ fn pae_parts<'a>(payload_type: &'a str, payload: &'a [u8], head: &'a (String, St
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use base64::Engine as _;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn envelope() -> Envelope {
         Envelope {

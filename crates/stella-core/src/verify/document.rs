@@ -92,6 +92,15 @@ pub fn judge_subjects(v: Verifier<'_>, statement: &SignedStatement, budget: &mut
     each_subject(statement, |name| statement.judge(v, name, budget))
 }
 
+/// The same without traces, for whoever only asks how it ends.
+pub fn judge_subjects_silently(
+    v: Verifier<'_>,
+    statement: &SignedStatement,
+    budget: &mut Budget,
+) -> Vec<Judgement> {
+    each_subject(statement, |name| statement.judge_silently(v, name, budget))
+}
+
 fn each_subject(
     statement: &SignedStatement,
     mut judge: impl FnMut(&SubjectName) -> Judgement,
@@ -179,8 +188,7 @@ pub fn judge_briefly(
         Ok(statement) if wanted.artifact.is_none() && wanted.name.is_none() => statement,
         opened => return judge(v, wanted, opened, budget),
     };
-    let silently = each_subject(&statement, |name| statement.judge_silently(v, name, budget));
-    let mut judged = Judged::of(silently);
+    let mut judged = Judged::of(judge_subjects_silently(v, &statement, budget));
     if judged.verdict != Verdict::Pass {
         // Every signature that was checked is known by now: the answer is the
         // same, and now it is told.

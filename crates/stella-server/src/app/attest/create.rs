@@ -21,7 +21,7 @@ use super::statement::Draft;
 use super::view;
 use crate::app::error::{Error, ErrorKind, Result};
 use crate::app::verify::evidence::KnownSignature;
-use crate::app::verify::{Judged, judge_within};
+use crate::app::verify::{Judged, judge_silently};
 use crate::app::{App, Caller, signers, values};
 use crate::entropy;
 
@@ -347,7 +347,7 @@ impl App {
         };
         let mut answer = view(&row, &trust);
         let question = self.question_now(trust);
-        let judged = judge_within(&question, &row, known, &mut question.budget().having(&seen));
+        let judged = judge_silently(&question, &row, known, &mut question.budget().having(&seen));
         add_verdict(&mut answer, &row, &judged);
         Ok(answer)
     }

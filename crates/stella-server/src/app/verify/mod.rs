@@ -89,21 +89,35 @@ pub(in crate::app) fn judge_known(
     row: &AttestationRow,
     known: Vec<KnownSignature>,
 ) -> Judged {
-    judge_within(question, row, known, &mut question.budget())
+    let budget = &mut question.budget();
+    judge_opened(question, row, known, |statement| {
+        document::judge_subjects(question.verifier(), statement, budget)
+    })
 }
 
-/// The same, at the cost of this budget.
-pub(in crate::app) fn judge_within(
+/// The same at the cost of this budget, and without traces.
+pub(in crate::app) fn judge_silently(
     question: &Question,
     row: &AttestationRow,
     known: Vec<KnownSignature>,
     budget: &mut Budget,
 ) -> Judged {
+    judge_opened(question, row, known, |statement| {
+        document::judge_subjects_silently(question.verifier(), statement, budget)
+    })
+}
+
+fn judge_opened(
+    question: &Question,
+    row: &AttestationRow,
+    known: Vec<KnownSignature>,
+    judge: impl FnOnce(&SignedStatement) -> Vec<Judgement>,
+) -> Judged {
     if !is_signed(row, question) {
         return Judged::of(vec![unsigned(row)]);
     }
     match open_stored(question, row, known) {
-        Ok(statement) => Judged::of(document::judge_subjects(question.verifier(), &statement, budget)),
+        Ok(statement) => Judged::of(judge(&statement)),
         Err(check) => Judged::of(vec![unreadable(row, check)]),
     }
 }
