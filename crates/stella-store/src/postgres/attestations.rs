@@ -121,7 +121,7 @@ pub(super) async fn insert(commit: &mut Commit, new: &NewAttestation) -> Result<
         Some(signed) => ledger::Entering::new(number, new.id, signed)?,
         None => None,
     };
-    store(conn, &[new], entering.as_slice()).await?;
+    store(conn, &[new], entering.as_slice(), async { Ok(()) }).await?;
     if let Some(entering) = entering {
         entering.chain(commit);
     }
@@ -131,11 +131,13 @@ pub(super) async fn insert(commit: &mut Commit, new: &NewAttestation) -> Result<
     Ok(Inserted::Done)
 }
 
-/// Rows of as many as there are, in one round trip.
+/// Rows of as many as there are, and what else there is to write, in one round
+/// trip.
 pub(super) async fn store(
     conn: &Conn,
     new: &[&NewAttestation],
     entering: &[ledger::Entering<'_>],
+    more: impl Future<Output = Result<()>>,
 ) -> Result<()> {
     let row = conn.prepare(INSERT_ROWS).await?;
     let subjects = conn.prepare(INSERT_SUBJECTS).await?;
@@ -149,6 +151,7 @@ pub(super) async fn store(
         insert_subjects(conn, &subjects, new),
         ledger::insert(conn, &entry, entering),
         insert_idempotency(conn, &key, new),
+        more,
     )?;
     Ok(())
 }
