@@ -204,7 +204,7 @@ async fn insert_rows(conn: &Conn, statement: &Statement, all: &[&NewAttestation]
         &column(all, |new| new.id.0),
         &column(all, |new| new.pae.as_bytes().as_slice()),
         &column(all, |new| new.payload_type.as_str()),
-        &column(all, |new| new.payload.as_slice()),
+        &column(all, rows::payload_beside_envelope),
         &column(all, |new| new.predicate_type.as_str()),
         &column(all, |new| new.profile.as_ref().map(|p| p.as_str())),
         &states,

@@ -30,6 +30,10 @@ const WHOLE: &[(&str, &str)] = &[
         "SELECT a.*, k.fingerprint FROM signer.attestations a",
         "db verify, in pages",
     ),
+    (
+        "SELECT attestation_id FROM signer.attestation_subjects AS s WHERE (SELECT id",
+        "db verify",
+    ),
     // In the order of an index, up to the limit.
     (
         "SELECT * FROM signer.attestations WHERE TRUE ORDER BY id DESC LIMIT",
@@ -69,11 +73,6 @@ const WHOLE: &[(&str, &str)] = &[
     (
         "SELECT * FROM signer.attestations WHERE TRUE AND EXISTS (SELECT 1 FROM unnest(",
         "attest list --signed-by-standby",
-    ),
-    // Planned for the values that are asked for; here there are none.
-    (
-        "SELECT * FROM signer.attestations WHERE TRUE AND id IN (SELECT attestation_id",
-        "attest list --subject",
     ),
     (
         "SELECT * FROM signer.key_audit_log WHERE TRUE AND event_type LIKE",
