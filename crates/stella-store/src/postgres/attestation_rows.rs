@@ -60,7 +60,7 @@ pub(super) async fn by_digest(
     let sql = "SELECT * FROM signer.attestations WHERE id = ANY (ARRAY
                (SELECT attestation_id FROM signer.attestation_subjects
                 WHERE algorithm = $1 AND digest IN ($2, $3)
-                  AND left(digest, 16) IN (left($2, 16), left($3, 16))))
+                  AND right(digest, 16) IN (right($2, 16), right($3, 16))))
                ORDER BY imported, id LIMIT $4";
     let lower = hex.to_ascii_lowercase();
     select(conn, sql, &[&algorithm, &hex, &lower, &integer(limit)]).await

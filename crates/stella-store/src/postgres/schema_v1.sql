@@ -137,7 +137,7 @@ CREATE TABLE signer.attestation_subjects (
 );
 -- Of a digest this much tells it from others, and a name may be longer than a
 -- B-tree takes.
-CREATE INDEX idx_subjects_digest ON signer.attestation_subjects (left(digest, 16));
+CREATE INDEX idx_subjects_digest ON signer.attestation_subjects (right(digest, 16));
 CREATE INDEX idx_subjects_name ON signer.attestation_subjects (left(name, 200));
 
 CREATE TABLE signer.ledger (
