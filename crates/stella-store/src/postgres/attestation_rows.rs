@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use stella_core::digest::Sha256;
+use stella_core::dsse::Envelope;
 use stella_core::id::AttestationId;
 use stella_core::statement::{DigestSet, Subject};
 use tokio_postgres::Row;
@@ -12,7 +13,8 @@ use super::conditions::Conditions;
 use super::conn::{Conn, Params};
 use super::row::{At, Columns, integer};
 use crate::{
-    Attempts, AttestationFilter, AttestationRow, AttestationState, Requested, Result, SignedPart, StoreError,
+    Attempts, AttestationFilter, AttestationRow, AttestationState, NewAttestation, Requested, Result,
+    STORED_ENVELOPE, SignedPart, StoreError,
 };
 
 pub(super) async fn by_id(conn: &Conn, id: AttestationId) -> Result<Option<AttestationRow>> {
@@ -54,9 +56,11 @@ pub(super) async fn by_digest(
     hex: &str,
     limit: usize,
 ) -> Result<Vec<AttestationRow>> {
-    let sql = "SELECT * FROM signer.attestations WHERE id IN
+    // As an array: a join could be done by reading all attestations.
+    let sql = "SELECT * FROM signer.attestations WHERE id = ANY (ARRAY
                (SELECT attestation_id FROM signer.attestation_subjects
-                WHERE algorithm = $1 AND digest IN ($2, $3))
+                WHERE algorithm = $1 AND digest IN ($2, $3)
+                  AND right(digest, 16) IN (right($2, 16), right($3, 16))))
                ORDER BY imported, id LIMIT $4";
     let lower = hex.to_ascii_lowercase();
     select(conn, sql, &[&algorithm, &hex, &lower, &integer(limit)]).await
@@ -67,8 +71,13 @@ pub(super) async fn list(conn: &Conn, filter: &AttestationFilter) -> Result<Vec<
     let mut of = Conditions::of("SELECT * FROM signer.attestations");
     of.and("state =", filter.state.map(AttestationState::as_str), "");
     of.and("predicate_type =", filter.predicate_type.clone(), "");
-    let subjects = "id IN (SELECT attestation_id FROM signer.attestation_subjects WHERE name =";
-    of.and(subjects, filter.subject.clone(), ")");
+    if let Some(subject) = filter.subject.clone() {
+        let n = of.value(subject);
+        of.also(&format!(
+            "id IN (SELECT attestation_id FROM signer.attestation_subjects
+                    WHERE name = ${n} AND left(name, 200) = left(${n}, 200))"
+        ));
+    }
     of.and("key_id =", filter.key_id.as_ref().map(ToString::to_string), "");
     of.and("requested_by =", filter.identity.clone(), "");
     of.and("created_at >=", filter.since.map(At), "");
@@ -110,11 +119,12 @@ pub(super) async fn read(conn: &Conn, rows: &[Row]) -> Result<Vec<Result<Attesta
 }
 
 fn attestation(row: &Row, id: AttestationId, subjects: Subjects) -> Result<AttestationRow> {
+    let signed = signed(row)?;
     Ok(AttestationRow {
         id,
         pae: row.digest("pae")?,
         payload_type: row.column("payload_type")?,
-        payload: row.column("payload")?,
+        payload: payload(row, signed.as_ref())?,
         predicate_type: row.column("predicate_type")?,
         subjects: in_order(id, subjects)?,
         profile: row.parsed_or_null("profile")?,
@@ -127,7 +137,7 @@ fn attestation(row: &Row, id: AttestationId, subjects: Subjects) -> Result<Attes
             authority: row.json("requested_authority")?,
         },
         created_at: row.time("created_at")?,
-        signed: signed(row)?,
+        signed,
         attempts: Attempts {
             count: u32::try_from(row.count("attempts")?).unwrap_or(u32::MAX),
             last_error: row.column("last_error")?,
@@ -137,6 +147,25 @@ fn attestation(row: &Row, id: AttestationId, subjects: Subjects) -> Result<Attes
         supersedes: row.column::<Option<_>>("supersedes")?.map(AttestationId),
         imported: row.column("imported")?,
     })
+}
+
+/// By itself, or in the envelope. Of one that is damaged nothing is left, and no
+/// digest fits that: the row is still read, so that it can be said of which.
+fn payload(row: &Row, signed: Option<&SignedPart>) -> Result<Vec<u8>> {
+    if let Some(payload) = row.column("payload")? {
+        return Ok(payload);
+    }
+    let held = signed.and_then(|signed| Envelope::parse(&signed.envelope, &STORED_ENVELOPE).ok());
+    Ok(held.map(|envelope| envelope.payload).unwrap_or_default())
+}
+
+/// What its envelope does not give back.
+pub(super) fn payload_beside_envelope(new: &NewAttestation) -> Option<&[u8]> {
+    let held = new.outcome.signed().and_then(|signed| {
+        let envelope = Envelope::parse(&signed.envelope, &STORED_ENVELOPE).ok()?;
+        (envelope.payload == new.payload).then_some(())
+    });
+    held.is_none().then_some(new.payload.as_slice())
 }
 
 fn state(text: &str) -> Result<AttestationState> {

@@ -121,7 +121,7 @@ pub(super) async fn insert(commit: &mut Commit, new: &NewAttestation) -> Result<
         Some(signed) => ledger::Entering::new(number, new.id, signed)?,
         None => None,
     };
-    store(conn, &[new], entering.as_slice()).await?;
+    store(conn, &[new], entering.as_slice(), async { Ok(()) }).await?;
     if let Some(entering) = entering {
         entering.chain(commit);
     }
@@ -131,11 +131,13 @@ pub(super) async fn insert(commit: &mut Commit, new: &NewAttestation) -> Result<
     Ok(Inserted::Done)
 }
 
-/// Rows of as many as there are, in one round trip.
+/// Rows of as many as there are, and what else there is to write, in one round
+/// trip.
 pub(super) async fn store(
     conn: &Conn,
     new: &[&NewAttestation],
     entering: &[ledger::Entering<'_>],
+    more: impl Future<Output = Result<()>>,
 ) -> Result<()> {
     let row = conn.prepare(INSERT_ROWS).await?;
     let subjects = conn.prepare(INSERT_SUBJECTS).await?;
@@ -149,6 +151,7 @@ pub(super) async fn store(
         insert_subjects(conn, &subjects, new),
         ledger::insert(conn, &entry, entering),
         insert_idempotency(conn, &key, new),
+        more,
     )?;
     Ok(())
 }
@@ -201,7 +204,7 @@ async fn insert_rows(conn: &Conn, statement: &Statement, all: &[&NewAttestation]
         &column(all, |new| new.id.0),
         &column(all, |new| new.pae.as_bytes().as_slice()),
         &column(all, |new| new.payload_type.as_str()),
-        &column(all, |new| new.payload.as_slice()),
+        &column(all, rows::payload_beside_envelope),
         &column(all, |new| new.predicate_type.as_str()),
         &column(all, |new| new.profile.as_ref().map(|p| p.as_str())),
         &states,

@@ -68,7 +68,7 @@ impl Target {
         let millis = |timeout: Duration| timeout.as_millis();
         let mut config = url.config.clone();
         config.connect_timeout(options.connect_timeout).options(format!(
-            "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={}",
+            "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={} {PLANS}",
             millis(options.statement_timeout),
             millis(options.lock_timeout),
             millis(options.idle_in_transaction_timeout),
@@ -96,6 +96,13 @@ impl Target {
         Ok(config)
     }
 }
+
+/// Each statement has an index that it is meant to take. Of a table that grew
+/// since it was last looked at PostgreSQL believes that it is small, and reads
+/// all of it for each request, as long as the connection lasts. With whole
+/// tables as dear as this, the few statements that want one would be compiled
+/// first.
+pub(super) const PLANS: &str = "-c enable_seqscan=off -c plan_cache_mode=force_generic_plan -c jit=off";
 
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 

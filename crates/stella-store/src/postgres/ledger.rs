@@ -108,8 +108,11 @@ pub(super) async fn enter(commit: &mut Commit, attestation: AttestationId, signe
 }
 
 pub(super) async fn entry(conn: &Conn, key: &LedgerKey) -> Result<Option<LedgerEntry>> {
+    // By the attestations of the statement: what a signature is told by is
+    // too much of chance for an index of its own.
     let sql = "SELECT signed_at, attestation_id, requested_by FROM signer.ledger
-               WHERE pae = $1 AND spki = $2 AND signature = $3";
+               WHERE attestation_id = ANY (ARRAY(SELECT id FROM signer.attestations WHERE pae = $1))
+                 AND pae = $1 AND spki = $2 AND signature = $3";
     let (pae, spki, signature) = (key.pae.as_bytes(), key.spki.as_bytes(), key.signature.as_bytes());
     let row = conn
         .first(sql, &[&pae.as_slice(), &spki.as_slice(), &signature.as_slice()])

@@ -94,7 +94,8 @@ CREATE TABLE signer.attestations (
     id                  UUID PRIMARY KEY,
     pae                 BYTEA NOT NULL CHECK (length(pae) = 32),
     payload_type        TEXT NOT NULL,
-    payload             BYTEA NOT NULL,
+    -- absent where the envelope came with the row: it is in there
+    payload             BYTEA,
     predicate_type      TEXT NOT NULL,
     profile             TEXT,
     state               TEXT NOT NULL CHECK (state IN ('recorded', 'signed', 'failed', 'held')),
@@ -113,8 +114,12 @@ CREATE TABLE signer.attestations (
     imported            BOOLEAN NOT NULL,
     CHECK ((state = 'signed') = (envelope IS NOT NULL)),
     CHECK ((state = 'signed') = (signed_at IS NOT NULL)),
-    CHECK (key_id IS NULL OR state = 'signed')
+    CHECK (key_id IS NULL OR state = 'signed'),
+    CHECK (payload IS NOT NULL OR envelope IS NOT NULL)
 );
+-- A row stays in one piece up to a page: pieces are written and indexed one by
+-- one, and base64 is hardly worth compressing.
+ALTER TABLE signer.attestations SET (toast_tuple_target = 8160);
 CREATE INDEX idx_attestations_pae ON signer.attestations (pae);
 CREATE INDEX idx_attestations_state ON signer.attestations (state, created_at);
 CREATE INDEX idx_attestations_identity ON signer.attestations (requested_by, id);
@@ -123,16 +128,17 @@ CREATE INDEX idx_attestations_type ON signer.attestations (predicate_type, id);
 CREATE INDEX idx_attestations_due ON signer.attestations (next_attempt_at, id) WHERE state = 'recorded';
 
 CREATE TABLE signer.attestation_subjects (
-    attestation_id UUID NOT NULL REFERENCES signer.attestations(id),
+    attestation_id UUID NOT NULL,
     position       BIGINT NOT NULL,
     name           TEXT,
     algorithm      TEXT NOT NULL,
     digest         TEXT NOT NULL,
     PRIMARY KEY (attestation_id, position, algorithm)
 );
-CREATE INDEX idx_subjects_digest ON signer.attestation_subjects (algorithm, digest, attestation_id);
--- A name may be longer than a B-tree takes.
-CREATE INDEX idx_subjects_name ON signer.attestation_subjects USING hash (name);
+-- Of a digest this much tells it from others, and a name may be longer than a
+-- B-tree takes.
+CREATE INDEX idx_subjects_digest ON signer.attestation_subjects (right(digest, 16));
+CREATE INDEX idx_subjects_name ON signer.attestation_subjects (left(name, 200));
 
 CREATE TABLE signer.ledger (
     entry          BIGINT PRIMARY KEY CHECK (entry > 0),
@@ -140,12 +146,10 @@ CREATE TABLE signer.ledger (
     spki           BYTEA NOT NULL CHECK (length(spki) = 32),
     signature      BYTEA NOT NULL CHECK (length(signature) = 32),
     signed_at      TIMESTAMPTZ NOT NULL,
-    attestation_id UUID NOT NULL REFERENCES signer.attestations(id),
+    attestation_id UUID NOT NULL UNIQUE,
     requested_by   TEXT NOT NULL,
-    bytes          BYTEA NOT NULL,
-    UNIQUE (pae, spki, signature)
+    bytes          BYTEA NOT NULL
 );
-CREATE INDEX idx_ledger_attestation ON signer.ledger (attestation_id);
 
 CREATE TABLE signer.idempotency (
     identity     TEXT NOT NULL,
@@ -270,3 +274,20 @@ BEGIN
 END $$;
 CREATE TRIGGER attestations_content BEFORE UPDATE ON signer.attestations
     FOR EACH ROW EXECUTE FUNCTION signer.guard_attestation();
+
+-- That what speaks about an attestation has one: for all rows of a statement at
+-- once, where a foreign key asks and locks row by row. None is ever deleted.
+CREATE FUNCTION signer.refuse_strangers() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM added
+               WHERE (SELECT id FROM signer.attestations WHERE id = added.attestation_id) IS NULL)
+    THEN
+        RAISE EXCEPTION '% speaks about no attestation that there is', TG_TABLE_NAME
+            USING ERRCODE = 'foreign_key_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER ledger_of_attestations AFTER INSERT ON signer.ledger
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION signer.refuse_strangers();
+CREATE TRIGGER subjects_of_attestations AFTER INSERT ON signer.attestation_subjects
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION signer.refuse_strangers();

@@ -10,7 +10,7 @@ use tokio_postgres::types::ToSql;
 use super::conn::Conn;
 use super::ledger::{self, Entering};
 use super::row::Columns;
-use super::writer::{Boxed, Commit, Member};
+use super::writer::{self, Boxed, Commit, Member, Tail};
 use super::{attestations, events};
 use crate::{IdempotencyRow, Inserted, LedgerKey, NewAttestation, Result, Signed, StoreError};
 
@@ -54,7 +54,7 @@ impl Member for Insert {
 /// it did, and none moves what the others rest on.
 pub(super) fn independent(inserts: &[&mut Insert]) -> bool {
     let (mut paes, mut keys) = (HashSet::new(), HashSet::new());
-    inserts.len() > 1
+    !inserts.is_empty()
         && inserts.iter().all(|insert| {
             let new = &insert.new;
             let asked = new.idempotency.as_ref();
@@ -63,9 +63,14 @@ pub(super) fn independent(inserts: &[&mut Insert]) -> bool {
         })
 }
 
-/// All of them, or an error and some of them.
-pub(super) async fn insert_all(commit: &mut Commit, inserts: &mut [&mut Insert]) -> Result<()> {
-    let known = Known::ask(&commit.conn, inserts.iter().map(|insert| &insert.new)).await?;
+/// All of them, or an error and some of them; with `sealing`, the hash chain
+/// as well.
+pub(super) async fn insert_all(
+    commit: &mut Commit,
+    inserts: &mut [&mut Insert],
+    known: Known,
+    sealing: bool,
+) -> Result<()> {
     let mut next = known.next_entry;
     let (mut stored, mut entering) = (Vec::new(), Vec::new());
     let mut outcomes = Vec::with_capacity(inserts.len());
@@ -76,16 +81,20 @@ pub(super) async fn insert_all(commit: &mut Commit, inserts: &mut [&mut Insert])
                 && let Some(entry) = Entering::new(Some(next), new.id, signed)?
             {
                 next += 1;
+                entry.chain(commit);
                 entering.push(entry);
             }
             stored.push(new);
         }
         outcomes.push(outcome);
     }
-    attestations::store(&commit.conn, &stored, &entering).await?;
-    for entry in entering {
-        entry.chain(commit);
-    }
+    let seal = async {
+        match sealing {
+            true => commit.seal_after(known.tail).await,
+            false => Ok(()),
+        }
+    };
+    attestations::store(&commit.conn, &stored, &entering, seal).await?;
     for (insert, outcome) in inserts.iter_mut().zip(outcomes) {
         insert.outcome = Some(Ok(outcome));
     }
@@ -94,50 +103,47 @@ pub(super) async fn insert_all(commit: &mut Commit, inserts: &mut [&mut Insert])
 
 /// What has to be known of all of them, asked at once. Nothing of it can move
 /// before the commit.
-struct Known {
+pub(super) struct Known {
     earlier: HashMap<(String, String), IdempotencyRow>,
     paes: HashSet<Sha256>,
     versions: HashMap<String, u64>,
     entered: HashSet<LedgerKey>,
     head: u64,
     next_entry: u64,
+    tail: Tail,
 }
 
 impl Known {
-    async fn ask<'a>(conn: &Conn, all: impl Iterator<Item = &'a NewAttestation>) -> Result<Self> {
-        let (mut identities, mut keys) = (vec![], vec![]);
-        let (mut first, mut signing, mut made) = (vec![], HashSet::new(), vec![]);
-        for new in all {
+    pub(super) async fn ask(conn: &Conn, all: &[&mut Insert]) -> Result<Self> {
+        let (mut identities, mut keys, mut paes) = (vec![], vec![], vec![]);
+        let mut signing = HashSet::new();
+        for new in all.iter().map(|insert| &insert.new) {
             if let Some(asked) = &new.idempotency {
                 identities.push(asked.identity.as_str());
                 keys.push(asked.key.as_str());
             }
-            if new.first {
-                first.push(new.pae.as_bytes().as_slice());
-            }
+            paes.push(new.pae.as_bytes().as_slice());
             if let Some(by) = new.outcome.signed().and_then(|signed| signed.by.as_ref()) {
                 signing.insert(by.key_id.as_str());
-                made.push(by.ledger.pae.as_bytes().as_slice());
             }
         }
         let signing: Vec<_> = signing.into_iter().collect();
-        let earlier = "SELECT i.* FROM signer.idempotency i
-                       JOIN unnest($1::text[], $2::text[]) AS asked (identity, key) USING (identity, key)";
-        let paes = "SELECT DISTINCT pae FROM signer.attestations WHERE pae = ANY($1)";
-        let versions = "SELECT key_id, version FROM signer.signing_keys WHERE key_id = ANY($1)";
-        let entered = "SELECT pae, spki, signature FROM signer.ledger WHERE pae = ANY($1)";
         let (earlier_of, paes_of): ([&(dyn ToSql + Sync); 2], [&(dyn ToSql + Sync); 1]) =
-            ([&identities, &keys], [&first]);
-        let (versions_of, entered_of): ([&(dyn ToSql + Sync); 1], [&(dyn ToSql + Sync); 1]) =
-            ([&signing], [&made]);
-        let (earlier, paes, versions, entered, head, next_entry) = tokio::try_join!(
-            conn.all(earlier, &earlier_of),
-            conn.all(paes, &paes_of),
-            conn.all(versions, &versions_of),
-            conn.all(entered, &entered_of),
-            events::head(conn),
-            ledger::next(conn),
+            ([&identities, &keys], [&paes]);
+        let versions_of: [&(dyn ToSql + Sync); 1] = [&signing];
+        let (ends, rows, versions, earlier) = tokio::try_join!(
+            biased;
+            ends(conn),
+            conn.all(SAME_STATEMENT, &paes_of),
+            conn.all(VERSIONS, &versions_of),
+            async {
+                match identities.is_empty() {
+                    true => Ok(Vec::new()),
+                    false => conn.all(EARLIER, &earlier_of).await,
+                }
+            },
         )?;
+        let (head, next_entry, tail) = ends;
         let earlier = earlier.iter().map(|row| {
             let row = attestations::idempotency_of(row)?;
             Ok(((row.identity.clone(), row.key.clone()), row))
@@ -145,13 +151,17 @@ impl Known {
         let versions = versions
             .iter()
             .map(|row| Ok((row.column("key_id")?, row.count("version")?)));
+        let entered = rows
+            .iter()
+            .filter(|row| !matches!(row.column("spki"), Ok(None::<&[u8]>)));
         Ok(Self {
             earlier: earlier.collect::<Result<_>>()?,
-            paes: paes.iter().map(|row| row.digest("pae")).collect::<Result<_>>()?,
+            paes: rows.iter().map(|row| row.digest("pae")).collect::<Result<_>>()?,
             versions: versions.collect::<Result<_>>()?,
-            entered: entered.iter().map(ledger::key_of).collect::<Result<_>>()?,
+            entered: entered.map(ledger::key_of).collect::<Result<_>>()?,
             head,
             next_entry,
+            tail,
         })
     }
 
@@ -178,3 +188,20 @@ impl Known {
         by.is_some_and(|by| !self.entered.contains(&by.ledger))
     }
 }
+
+/// The head of the events, the ledger's next number, and the chain's end.
+async fn ends(conn: &Conn) -> Result<(u64, u64, Tail)> {
+    tokio::try_join!(biased; events::head(conn), ledger::next(conn), writer::tail(conn))
+}
+
+const EARLIER: &str = "SELECT i.* FROM signer.idempotency i
+                       JOIN unnest($1::text[], $2::text[]) AS asked (identity, key) USING (identity, key)";
+
+const VERSIONS: &str = "SELECT key_id, version FROM signer.signing_keys WHERE key_id = ANY($1)";
+
+/// With what was signed of them, one by one: a join could be done by reading
+/// the whole ledger.
+const SAME_STATEMENT: &str = "SELECT a.pae, made.spki, made.signature FROM signer.attestations a
+                       LEFT JOIN LATERAL (SELECT spki, signature FROM signer.ledger
+                                          WHERE attestation_id = a.id OFFSET 0) AS made ON TRUE
+                       WHERE a.pae = ANY($1)";

@@ -14,8 +14,8 @@ use super::row::{Columns, integer};
 use super::{attestation_rows, events, ledger, projections, proofs};
 use crate::chain::{CHAIN_START, chain_head, ledger_bytes};
 use crate::{
-    AttestationRow, LedgerKey, ProofRow, Result, STORED_ENVELOPE, STORED_STATEMENT, StoreError, VerifyReport,
-    subjects_of,
+    AttestationRow, LedgerKey, ProofRow, Result, STORED_ENVELOPE, STORED_STATEMENT, SignedPart, StoreError,
+    VerifyReport, subjects_of,
 };
 
 /// Damage that stops one check is a finding like any other.
@@ -116,9 +116,12 @@ async fn compare_projections(conn: &Conn, state: &TrustState, report: &mut Verif
 async fn ledger_entries(conn: &Conn, report: &mut VerifyReport) -> Result<()> {
     let mut expected: u64 = 1;
     loop {
-        let sql = "SELECT l.*, a.pae AS attested FROM signer.ledger l
-                   LEFT JOIN signer.attestations a ON a.id = l.attestation_id
-                   WHERE l.entry >= $1 ORDER BY l.entry LIMIT $2";
+        let sql = "SELECT l.*, (SELECT pae FROM signer.attestations WHERE id = l.attestation_id) AS attested,
+                     EXISTS (SELECT FROM signer.ledger AS earlier WHERE earlier.attestation_id = ANY (ARRAY
+                               (SELECT id FROM signer.attestations WHERE pae = l.pae))
+                             AND earlier.entry < l.entry AND earlier.pae = l.pae
+                             AND earlier.spki = l.spki AND earlier.signature = l.signature) AS again
+                   FROM signer.ledger l WHERE l.entry >= $1 ORDER BY l.entry LIMIT $2";
         let rows = conn.all(sql, &[&integer(expected), &PAGE]).await?;
         for row in &rows {
             report.ledger_entries += 1;
@@ -144,6 +147,11 @@ fn ledger_entry(row: &Row, number: u64) -> Result<Vec<String>> {
     if ledger_bytes(number, &key, &entry)? != row.column::<&[u8]>("bytes")? {
         wrong.push(format!(
             "ledger entry {number}: its columns differ from its bytes"
+        ));
+    }
+    if row.column("again")? {
+        wrong.push(format!(
+            "ledger entry {number} is about a signature that entered before"
         ));
     }
     if row.column::<Option<&[u8]>>("attested")? != Some(key.pae.as_bytes().as_slice()) {
@@ -243,6 +251,14 @@ async fn digests(conn: &Conn, table: &str, column: &str, span: Span) -> Result<V
 }
 
 async fn attestations(conn: &Conn, report: &mut VerifyReport) -> Result<()> {
+    let sql = "SELECT attestation_id FROM signer.attestation_subjects AS s
+               WHERE (SELECT id FROM signer.attestations WHERE id = s.attestation_id) IS NULL LIMIT $1";
+    for row in conn.all(sql, &[&integer(MAX_FINDINGS)]).await? {
+        let id = row.id("attestation_id")?;
+        report
+            .findings
+            .push(format!("attestation {id} has a subject and is not there"));
+    }
     let mut after: Option<Uuid> = None;
     loop {
         let sql = "SELECT a.*, k.fingerprint FROM signer.attestations a
@@ -270,6 +286,12 @@ async fn attestations(conn: &Conn, report: &mut VerifyReport) -> Result<()> {
 
 async fn attestation(conn: &Conn, found: &AttestationRow, spki: Option<&[u8]>) -> Result<Option<String>> {
     let wrong = |why: &str| Ok(Some(why.to_owned()));
+    let parse = |signed: &SignedPart| Envelope::parse(&signed.envelope, &STORED_ENVELOPE);
+    // First: the payload may be in it alone.
+    let envelope = match found.signed.as_ref().map(parse).transpose() {
+        Ok(envelope) => envelope,
+        Err(error) => return Ok(Some(format!("its envelope: {error}"))),
+    };
     if pae_digest(&found.payload_type, &found.payload) != found.pae {
         return wrong("its payload does not have its digest");
     }
@@ -283,12 +305,8 @@ async fn attestation(conn: &Conn, found: &AttestationRow, spki: Option<&[u8]>) -
     if subjects_of(&statement) != found.subjects {
         return wrong("its subjects are not those of its payload");
     }
-    let Some(signed) = &found.signed else {
+    let Some((signed, envelope)) = found.signed.as_ref().zip(envelope) else {
         return Ok(None);
-    };
-    let envelope = match Envelope::parse(&signed.envelope, &STORED_ENVELOPE) {
-        Ok(envelope) => envelope,
-        Err(error) => return Ok(Some(format!("its envelope: {error}"))),
     };
     if envelope.pae_digest() != found.pae {
         return wrong("its envelope holds something else than its payload");

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::conn::{Conn, OpenOptions, Target};
 use super::row::{Columns, integer};
-use super::together::{self, Insert};
+use super::together::{self, Insert, Known};
 use crate::chain::{CHAIN_START, chain_head};
 use crate::{Inserted, NewAttestation, Result, StoreError};
 
@@ -78,7 +78,27 @@ pub(super) struct Commit {
     entries: Vec<(u64, Sha256)>,
 }
 
+/// The end of the hash chain before this commit: its number and its hash.
+pub(super) type Tail = (u64, Sha256);
+
+/// The end of the hash chain.
+pub(super) async fn tail(conn: &Conn) -> Result<Tail> {
+    let sql = "SELECT commit_id, head FROM signer.event_chain ORDER BY commit_id DESC LIMIT 1";
+    match conn.first(sql, &[]).await? {
+        Some(row) => Ok((row.count("commit_id")?, row.digest("head")?)),
+        None => Ok((0, CHAIN_START)),
+    }
+}
+
 impl Commit {
+    fn new(conn: Conn) -> Self {
+        Self {
+            conn,
+            events: Vec::new(),
+            entries: Vec::new(),
+        }
+    }
+
     pub(super) fn chain_event(&mut self, sequence: u64, bytes: &[u8]) {
         self.events.push((sequence, Sha256::of(bytes)));
     }
@@ -91,11 +111,14 @@ impl Commit {
         if self.events.is_empty() && self.entries.is_empty() {
             return Ok(());
         }
-        let sql = "SELECT commit_id, head FROM signer.event_chain ORDER BY commit_id DESC LIMIT 1";
-        let (last, before) = match self.conn.first(sql, &[]).await? {
-            Some(row) => (row.count("commit_id")?, row.digest("head")?),
-            None => (0, CHAIN_START),
-        };
+        self.seal_after(tail(&self.conn).await?).await
+    }
+
+    /// The same where it is known what the chain ends with.
+    pub(super) async fn seal_after(&self, (last, before): Tail) -> Result<()> {
+        if self.events.is_empty() && self.entries.is_empty() {
+            return Ok(());
+        }
         let head = chain_head(
             &before,
             self.events.iter().map(|(_, digest)| digest),
@@ -121,9 +144,13 @@ impl Commit {
     }
 
     /// Whatever happened in it is undone.
-    async fn abandon(mut self) -> Option<Self> {
+    async fn roll_back(&mut self) -> Result<()> {
         (self.events, self.entries) = (Vec::new(), Vec::new());
-        self.conn.batch("ROLLBACK").await.ok()?;
+        self.conn.batch("ROLLBACK").await
+    }
+
+    async fn abandon(mut self) -> Option<Self> {
+        self.roll_back().await.ok()?;
         self.conn.is_worth_keeping().then_some(self)
     }
 }
@@ -209,11 +236,7 @@ async fn write_batch(
         let (committed, again) = match connected(&target, kept.take()).await {
             Err(error) => (Err(error), false),
             Ok(conn) => {
-                let mut open = Commit {
-                    conn,
-                    events: Vec::new(),
-                    entries: Vec::new(),
-                };
+                let mut open = Commit::new(conn);
                 let committed = commit(&mut open, &mut batch).await;
                 let passing = open.conn.failed_in_passing() || !open.conn.is_sound();
                 if committed.is_ok() {
@@ -247,15 +270,13 @@ async fn connected(target: &Target, kept: Option<Conn>) -> Result<Conn> {
 
 async fn commit(open: &mut Commit, batch: &mut Batch) -> Result<()> {
     open.conn.begin_anew();
-    open.conn.batch(BEGIN).await?;
     let together = insert_together(open, batch).await?;
-    let mut mark = if together {
-        "RELEASE member; SAVEPOINT member"
-    } else {
-        "SAVEPOINT member"
-    };
+    if let Together::Nothing = together {
+        open.conn.batch(BEGIN).await?;
+    }
+    let mut mark = "SAVEPOINT member";
     let rest = batch.iter_mut().filter_map(|member| match member.as_insert() {
-        Some(_) if together => None,
+        Some(_) if !matches!(together, Together::Nothing) => None,
         _ => Some(member),
     });
     for member in rest {
@@ -272,25 +293,47 @@ async fn commit(open: &mut Commit, batch: &mut Batch) -> Result<()> {
         // The one before is settled with the next; the last by the commit.
         mark = "RELEASE member; SAVEPOINT member";
     }
-    open.seal().await?;
+    if !matches!(together, Together::All) {
+        open.seal().await?;
+    }
     open.conn.commit().await
 }
 
-/// Whether that is done, within a savepoint that is not released yet. When one
-/// of them fails nothing is, and each is to be run by itself.
-async fn insert_together(open: &mut Commit, batch: &mut Batch) -> Result<bool> {
+/// What is done of a commit, and that it is open.
+enum Together {
+    /// It is not begun: each is to be run by itself.
+    Nothing,
+    Inserts,
+    /// There was nothing else, and the chain is sealed.
+    All,
+}
+
+/// When one of them fails, nothing is done of any.
+async fn insert_together(open: &mut Commit, batch: &mut Batch) -> Result<Together> {
+    let members = batch.len();
     let mut inserts: Vec<_> = batch.iter_mut().filter_map(|member| member.as_insert()).collect();
     if !together::independent(&inserts) {
-        return Ok(false);
+        return Ok(Together::Nothing);
     }
-    open.conn.batch("SAVEPOINT member").await?;
-    match together::insert_all(open, &mut inserts).await {
-        Ok(()) => Ok(true),
+    let all = inserts.len() == members;
+    // Asked in the same breath: nothing is read before the lock is there.
+    let (begun, known) = tokio::join!(
+        biased;
+        open.conn.batch(BEGIN),
+        Known::ask(&open.conn, &inserts),
+    );
+    begun?;
+    let done = match known {
+        Ok(known) => together::insert_all(open, &mut inserts, known, all).await,
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(()) if all => Ok(Together::All),
+        Ok(()) => Ok(Together::Inserts),
         Err(error) if open.conn.failed_in_passing() || !open.conn.is_sound() => Err(error),
         Err(_) => {
-            open.entries.clear();
-            open.conn.batch("ROLLBACK TO member; RELEASE member").await?;
-            Ok(false)
+            open.roll_back().await?;
+            Ok(Together::Nothing)
         }
     }
 }
