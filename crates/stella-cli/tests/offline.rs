@@ -726,14 +726,20 @@ fn path_of(call: &str) -> &str {
     call.split('"').nth(1).expect("a path")
 }
 
-/// Where the loader and the C library look at every start.
+/// Where the loader, the C library and the allocator look at every start.
 fn loads(path: &Path) -> bool {
     let library = ["/lib", "/lib64", "/usr/lib"]
         .iter()
         .any(|dir| path.starts_with(dir))
         && path.to_string_lossy().contains(".so");
-    library
-        || ["/etc/ld.so.cache", "/etc/ld.so.preload", "/proc/self/maps"]
-            .iter()
-            .any(|file| path == Path::new(file))
+    library || START.iter().any(|file| path == Path::new(file))
 }
+
+/// The last two are how the kernel gives memory, which the allocator asks.
+const START: [&str; 5] = [
+    "/etc/ld.so.cache",
+    "/etc/ld.so.preload",
+    "/proc/self/maps",
+    "/proc/sys/vm/overcommit_memory",
+    "/sys/kernel/mm/transparent_hugepage/enabled",
+];

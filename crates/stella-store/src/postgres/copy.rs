@@ -163,32 +163,16 @@ async fn copy(conn: &Conn, from: &Path, table: &'static str, columns: &[Column])
         read.join(", ")
     );
     let order = (table == LOG).then_some("line");
-    let mut source: mpsc::Receiver<Result<Vec<Value>>> = rows::stream(from, table, names.clone(), order);
+    let mut source: mpsc::Receiver<Result<Vec<Value>>> = rows::stream(from, table, names, order);
     let mut copied = 0;
     while let Some(row) = source.recv().await {
-        let mut row = row?;
-        complete(&names, &mut row).map_err(|e| at(table, copied + 1, e))?;
+        let row = row?;
         insert(conn, &sql, columns, &row)
             .await
             .map_err(|e| at(table, copied + 1, e))?;
         copied += 1;
     }
     Ok(copied)
-}
-
-/// SQLite does not store a payload beside the envelope that holds it.
-fn complete(names: &[String], row: &mut [Value]) -> Result<()> {
-    let place = |wanted: &str| names.iter().position(|name| name == wanted);
-    let (Some(payload), Some(envelope)) = (place("payload"), place("envelope")) else {
-        return Ok(());
-    };
-    if let (Some(Value::Null), Some(Value::Blob(bytes))) = (row.get(payload), row.get(envelope)) {
-        let bytes = rows::payload_of(bytes)?;
-        if let Some(value) = row.get_mut(payload) {
-            *value = Value::Blob(bytes);
-        }
-    }
-    Ok(())
 }
 
 async fn insert(conn: &Conn, sql: &str, columns: &[Column], row: &[Value]) -> Result<()> {

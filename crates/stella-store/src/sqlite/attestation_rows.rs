@@ -169,7 +169,7 @@ fn payload(row: &Row<'_>, signed: Option<&SignedPart>) -> Result<Vec<u8>> {
     }
 }
 
-pub(crate) fn payload_of(envelope: &[u8]) -> Result<Vec<u8>> {
+pub(super) fn payload_of(envelope: &[u8]) -> Result<Vec<u8>> {
     Envelope::parse(envelope, &STORED_ENVELOPE)
         .map(|envelope| envelope.payload)
         .map_err(|e| StoreError::Corrupt(format!("its envelope: {e}")))

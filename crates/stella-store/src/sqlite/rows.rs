@@ -6,7 +6,6 @@ use rusqlite::Connection;
 pub(crate) use rusqlite::types::Value;
 use tokio::sync::mpsc;
 
-pub(crate) use super::attestation_rows::payload_of;
 use super::row::{execute, first};
 use super::{OpenOptions, SqliteStore, attach};
 use crate::{Result, StoreError};
