@@ -27,10 +27,6 @@ const WHOLE: &[(&str, &str)] = &[
     // Everything is what `db verify` and a new projection are about.
     ("SELECT * FROM signer.proofs ORDER BY entry", "db verify"),
     (
-        "SELECT a.*, k.fingerprint FROM signer.attestations a",
-        "db verify, in pages",
-    ),
-    (
         "SELECT attestation_id FROM signer.attestation_subjects AS s WHERE (SELECT id",
         "db verify",
     ),
