@@ -46,7 +46,7 @@ pub(super) fn by_digest(
 ) -> Result<Vec<AttestationRow>> {
     let sql = "SELECT * FROM signer.attestations WHERE entry IN
                (SELECT attestation FROM signer.subjects
-                WHERE substr(digest, 1, 16) IN (substr(?2, 1, 16), lower(substr(?2, 1, 16)))
+                WHERE substr(digest, -16) IN (substr(?2, -16), lower(substr(?2, -16)))
                   AND algorithm = ?1 AND digest IN (?2, lower(?2)))
                ORDER BY imported, id LIMIT ?3";
     select(conn, sql, (algorithm, hex, integer(limit)))

@@ -1,7 +1,8 @@
 -- Attestations are numbered as they come in, without a gap, and what belongs to
 -- one refers to it by that number: an id as text stood in a dozen places. What
--- a digest is found by is its beginning, which is enough to tell a few rows
--- from millions; the whole digest is compared with what is found.
+-- a digest is found by is a part of it, which is enough to tell a few rows from
+-- millions; the whole digest is compared with what is found. Of a subject's it is
+-- the end: digests that somebody counts up, as tests do, begin alike.
 
 CREATE TABLE signer.attestations_v6 (
     entry               INTEGER PRIMARY KEY CHECK (entry > 0),
@@ -80,7 +81,7 @@ CREATE INDEX signer.idx_attestations_key ON attestations (key_id, id);
 CREATE INDEX signer.idx_attestations_type ON attestations (predicate_type, id);
 CREATE INDEX signer.idx_attestations_unsigned ON attestations (id) WHERE state <> 'signed';
 CREATE INDEX signer.idx_attestations_imported ON attestations (id) WHERE imported <> 0;
-CREATE INDEX signer.idx_subjects_digest ON subjects (substr(digest, 1, 16));
+CREATE INDEX signer.idx_subjects_digest ON subjects (substr(digest, -16));
 CREATE INDEX signer.idx_subjects_name ON subjects (name);
 CREATE INDEX signer.idx_ledger_attestation ON ledger_entries (attestation);
 
