@@ -53,9 +53,13 @@ impl<'de> Key<'de> {
             }
             word
         });
+        let word = u64::from_le_bytes(word);
         // What follows the key goes out at the top.
-        let beyond = 8_u32.saturating_sub(u32::try_from(text.len()).unwrap_or(8)) * 8;
-        let begin = u64::from_le_bytes(word).checked_shl(beyond).unwrap_or(0);
+        let begin = match text.len() {
+            0 => 0,
+            few @ 1..8 => word << (64 - 8 * few),
+            _ => word,
+        };
         Self { begin, text }
     }
 
@@ -110,8 +114,8 @@ impl<'de> Scanner<'de> {
         Ok(text)
     }
 
+    /// Behind its first quote.
     fn skip_text(&mut self) -> Sure<()> {
-        self.take(b'"')?;
         loop {
             self.at = plain(self.text.as_bytes(), self.at);
             match self.text.as_bytes().get(self.at..).unwrap_or_default() {
@@ -166,6 +170,7 @@ impl<'de> Scanner<'de> {
     }
 
     /// `key` was just read.
+    #[inline]
     fn enter(&mut self, first: usize, many: &mut Option<HashSet<&'de str>>, key: &'de str) -> Sure<()> {
         let few = self.open.get(first..).unwrap_or_default();
         let at = self.at.saturating_sub(key.len() + 1);
@@ -208,7 +213,10 @@ impl<'de> Scanner<'de> {
 
     fn skip(&mut self, left: usize) -> Sure<()> {
         match self.peek() {
-            Some(b'"') => self.skip_text(),
+            Some(b'"') => {
+                self.at += 1;
+                self.skip_text()
+            }
             Some(b'{') => self.members(left, |scanner, left, _| scanner.skip(left)),
             Some(b'[') => self.items(left, Self::skip),
             Some(b'-' | b'0'..=b'9') => self.number(),
@@ -317,32 +325,55 @@ impl<'de> Value<'de> for Plain<'_, 'de> {
 }
 
 /// Where a text that is plain so far ends, or is plain no longer.
-fn plain(bytes: &[u8], mut at: usize) -> usize {
-    // Most texts are short, and a few are nearly the whole document.
-    for _ in 0..4 {
-        let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) else {
-            return at + tail(bytes.get(at..).unwrap_or_default());
+#[inline]
+fn plain(bytes: &[u8], at: usize) -> usize {
+    // Many texts are this short.
+    match bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        Some(word) => match telling(u64::from_le_bytes(*word)) {
+            0 => plain_beyond(bytes, at + 8),
+            found => at + first_of(found),
+        },
+        None => plain_beyond(bytes, at),
+    }
+}
+
+fn plain_beyond(bytes: &[u8], at: usize) -> usize {
+    let mut rest = bytes.get(at..).unwrap_or_default();
+    // Most end here, and a few are nearly the whole document.
+    let mut words = 4;
+    loop {
+        let Some((word, beyond)) = rest.split_first_chunk() else {
+            break;
         };
         let found = telling(u64::from_le_bytes(*word));
         if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
+            return bytes.len() - rest.len() + first_of(found);
         }
-        at += 8;
+        rest = beyond;
+        words -= 1;
+        if words == 0 {
+            rest = without_plain_chunks(rest);
+            words = usize::MAX;
+        }
     }
-    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<64>) {
+    let found = rest.iter().position(|byte| is_telling(*byte));
+    bytes.len() - rest.len() + found.unwrap_or(rest.len())
+}
+
+fn without_plain_chunks(mut bytes: &[u8]) -> &[u8] {
+    while let Some((chunk, beyond)) = bytes.split_first_chunk::<64>() {
         // No way out of the middle: that makes it a few vector instructions.
         let any = chunk.iter().fold(false, |any, byte| any | is_telling(*byte));
         if any {
             break;
         }
-        at += chunk.len();
+        bytes = beyond;
     }
-    at + tail(bytes.get(at..).unwrap_or_default())
+    bytes
 }
 
-fn tail(bytes: &[u8]) -> usize {
-    let found = bytes.iter().position(|byte| is_telling(*byte));
-    found.unwrap_or(bytes.len())
+fn first_of(found: u64) -> usize {
+    found.trailing_zeros() as usize / 8
 }
 
 fn is_telling(byte: u8) -> bool {
