@@ -71,8 +71,7 @@ impl<R: Read> Lines<R> {
                 return Ok(Some(self.block(bytes, Some(length))));
             }
             searched = bytes.len();
-            bytes.reserve(BLOCK);
-            (&mut self.input).take(BLOCK as u64).read_to_end(&mut bytes)?;
+            fill(&mut self.input, &mut bytes)?;
             if bytes.len() == searched {
                 return Ok((!bytes.is_empty()).then(|| self.block(bytes, None)));
             }
@@ -100,7 +99,7 @@ impl<R: Read> Lines<R> {
         let mut piece = Vec::with_capacity(BLOCK);
         loop {
             piece.clear();
-            (&mut self.input).take(BLOCK as u64).read_to_end(&mut piece)?;
+            fill(&mut self.input, &mut piece)?;
             if piece.is_empty() {
                 return Ok(skipped);
             }
@@ -113,6 +112,23 @@ impl<R: Read> Lines<R> {
             }
         }
     }
+}
+
+/// Appends a block, or less at the input's end. `read_to_end` would ask for
+/// it in small pieces first.
+fn fill(input: &mut impl Read, bytes: &mut Vec<u8>) -> io::Result<()> {
+    let mut filled = bytes.len();
+    bytes.resize(filled + BLOCK, 0);
+    while let Some(room) = bytes.get_mut(filled..).filter(|room| !room.is_empty()) {
+        match input.read(room) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(())
 }
 
 impl Block {
@@ -197,6 +213,28 @@ mod tests {
             let rest = &text[usize::try_from(end).expect("fits")..];
             assert_eq!(read(rest, 100, number, end), all[at + 1..]);
         }
+    }
+
+    #[test]
+    fn a_read_that_was_interrupted_is_asked_again_and_one_that_failed_is_told() {
+        struct Failing(Vec<io::ErrorKind>);
+        impl Read for Failing {
+            fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+                match self.0.pop() {
+                    Some(kind) => Err(kind.into()),
+                    None => Slow(b"one\n", 4).read(into),
+                }
+            }
+        }
+        let lines = |kinds: &[io::ErrorKind]| {
+            let input = Failing(kinds.to_vec()).take(4);
+            let block = Lines::new(input, 100, 0, 0).next_block(vec![b'x'; 9]);
+            block.map(|block| block.map(|b| b.lines().map(|l| l.bytes.to_vec()).collect::<Vec<_>>()))
+        };
+        let one = lines(&[io::ErrorKind::Interrupted; 2]).expect("read");
+        assert_eq!(one, Some(vec![b"one".to_vec()]));
+        let broken = lines(&[io::ErrorKind::BrokenPipe]).expect_err("broken");
+        assert_eq!(broken.kind(), io::ErrorKind::BrokenPipe);
     }
 
     #[test]

@@ -53,9 +53,13 @@ impl<'de> Key<'de> {
             }
             word
         });
+        let word = u64::from_le_bytes(word);
         // What follows the key goes out at the top.
-        let beyond = 8_u32.saturating_sub(u32::try_from(text.len()).unwrap_or(8)) * 8;
-        let begin = u64::from_le_bytes(word).checked_shl(beyond).unwrap_or(0);
+        let begin = match text.len() {
+            0 => 0,
+            few @ 1..8 => word << (64 - 8 * few),
+            _ => word,
+        };
         Self { begin, text }
     }
 
@@ -110,8 +114,8 @@ impl<'de> Scanner<'de> {
         Ok(text)
     }
 
+    /// Behind its first quote.
     fn skip_text(&mut self) -> Sure<()> {
-        self.take(b'"')?;
         loop {
             self.at = plain(self.text.as_bytes(), self.at);
             match self.text.as_bytes().get(self.at..).unwrap_or_default() {
@@ -166,6 +170,7 @@ impl<'de> Scanner<'de> {
     }
 
     /// `key` was just read.
+    #[inline]
     fn enter(&mut self, first: usize, many: &mut Option<HashSet<&'de str>>, key: &'de str) -> Sure<()> {
         let few = self.open.get(first..).unwrap_or_default();
         let at = self.at.saturating_sub(key.len() + 1);
@@ -208,7 +213,10 @@ impl<'de> Scanner<'de> {
 
     fn skip(&mut self, left: usize) -> Sure<()> {
         match self.peek() {
-            Some(b'"') => self.skip_text(),
+            Some(b'"') => {
+                self.at += 1;
+                self.skip_text()
+            }
             Some(b'{') => self.members(left, |scanner, left, _| scanner.skip(left)),
             Some(b'[') => self.items(left, Self::skip),
             Some(b'-' | b'0'..=b'9') => self.number(),
@@ -317,32 +325,52 @@ impl<'de> Value<'de> for Plain<'_, 'de> {
 }
 
 /// Where a text that is plain so far ends, or is plain no longer.
-fn plain(bytes: &[u8], mut at: usize) -> usize {
-    // Most texts are short, and a few are nearly the whole document.
-    for _ in 0..4 {
-        let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) else {
-            return at + tail(bytes.get(at..).unwrap_or_default());
-        };
+#[inline]
+fn plain(bytes: &[u8], at: usize) -> usize {
+    // Many texts are this short.
+    match bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        Some(word) => match telling(u64::from_le_bytes(*word)) {
+            0 => plain_beyond(bytes, at + 8),
+            found => at + first_of(found),
+        },
+        None => plain_beyond(bytes, at),
+    }
+}
+
+fn plain_beyond(bytes: &[u8], at: usize) -> usize {
+    let mut rest = bytes.get(at..).unwrap_or_default();
+    // Most end here, and a few are nearly the whole document.
+    let mut words = 4;
+    while let Some((word, beyond)) = rest.split_first_chunk() {
         let found = telling(u64::from_le_bytes(*word));
         if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
+            return bytes.len() - rest.len() + first_of(found);
         }
-        at += 8;
+        rest = beyond;
+        words -= 1;
+        if words == 0 {
+            rest = without_plain_chunks(rest);
+            words = usize::MAX;
+        }
     }
-    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<64>) {
+    let found = rest.iter().position(|byte| is_telling(*byte));
+    bytes.len() - rest.len() + found.unwrap_or(rest.len())
+}
+
+fn without_plain_chunks(mut bytes: &[u8]) -> &[u8] {
+    while let Some((chunk, beyond)) = bytes.split_first_chunk::<64>() {
         // No way out of the middle: that makes it a few vector instructions.
         let any = chunk.iter().fold(false, |any, byte| any | is_telling(*byte));
         if any {
             break;
         }
-        at += chunk.len();
+        bytes = beyond;
     }
-    at + tail(bytes.get(at..).unwrap_or_default())
+    bytes
 }
 
-fn tail(bytes: &[u8]) -> usize {
-    let found = bytes.iter().position(|byte| is_telling(*byte));
-    found.unwrap_or(bytes.len())
+fn first_of(found: u64) -> usize {
+    found.trailing_zeros() as usize / 8
 }
 
 fn is_telling(byte: u8) -> bool {
@@ -363,170 +391,4 @@ fn telling(word: u64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::super::members::tests::{Doc, LIMITS, piece};
-    use super::super::{check, members};
-    use super::*;
-
-    fn takes(text: &str) -> bool {
-        read(text, &LIMITS, &mut Doc::new()).is_ok()
-    }
-
-    #[test]
-    fn what_is_plain_is_taken() {
-        let many = (0..20)
-            .map(|n| format!("\"{n}\":{n}"))
-            .collect::<Vec<_>>()
-            .join(",");
-        for text in [
-            "{}",
-            " { \"name\" : null , \"tags\" : { } , \"items\" : [ ] }\n",
-            r#"{"x":[0,-1,1.50,true,false,null,"",[[]]],"name":"é"}"#,
-            r#"{"x":"\"\\\/\b\f\n\r\t\u00e9\uffff","items":[{"id":"1"},{"y":{}}],"tags":{"a":"b"}}"#,
-            &format!("{{\"x\":{{{many}}}}}"),
-        ] {
-            assert!(takes(text), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_plain_or_not_allowed_is_left() {
-        let many = (0..20)
-            .map(|n| format!("\"{n}\":{n}"))
-            .collect::<Vec<_>>()
-            .join(",");
-        for text in [
-            "",
-            "[]",
-            "{} {}",
-            "{\"a\":1,}",
-            "{,\"a\":1}",
-            "{\"a\" 1}",
-            "{\"a\":[1 2]}",
-            "{\"a\":[1,]}",
-            r#"{"name":"a\n"}"#,
-            r#"{"\u0061":1}"#,
-            r#"{"a":1,"a":2}"#,
-            r#"{"longer than a word":1,"longer than a word":2}"#,
-            r#"{"x":{"a":{},"b":1,"a":1}}"#,
-            r#"{"tags":{"a":"b","a":"c"}}"#,
-            r#"{"Name":"a"}"#,
-            r#"{"name":1}"#,
-            r#"{"items":[{},{},{}]}"#,
-            r#"{"a":[[[[]]]]}"#,
-            r#"{"a":{"b":{"c":{"d":{}}}}}"#,
-            r#"{"a":01}"#,
-            r#"{"a":-}"#,
-            r#"{"a":1.}"#,
-            r#"{"a":1e5}"#,
-            r#"{"a":+1}"#,
-            r#"{"a":truE}"#,
-            r#"{"a":"\x"}"#,
-            r#"{"a":"\u12g4"}"#,
-            r#"{"a":"\ud800"}"#,
-            "{\"a\":\"\u{1f}\"}",
-            "{\"a\":\"",
-            &format!("{{\"x\":{{{many},\"19\":0}}}}"),
-            &format!("{{\"a\":{}}}", "1".repeat(101)),
-        ] {
-            assert!(!takes(text), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_text_ends_where_it_does_whatever_its_length() {
-        for length in 0..200 {
-            let plain_text = "ab !\u{e9}#".repeat(30);
-            let bytes = &plain_text.as_bytes()[..length];
-            for end in 0..=u8::MAX {
-                let text = [bytes, &[end], b"rest of it, long enough to be read by words"].concat();
-                let found = plain(&text, 0);
-                assert_eq!(found == length, is_telling(end), "{length} {end}");
-            }
-        }
-    }
-
-    #[test]
-    fn keys_that_begin_alike_are_told_apart() {
-        let document = br#"{"componenta":1,"componentb":2,"component":3,"comp":4,"":5}"#;
-        let text = std::str::from_utf8(document).expect("text");
-        assert!(takes(text));
-        assert!(!takes(&text.replace("componentb", "componenta")));
-        assert!(!takes(&text.replace("\"comp\"", "\"component\"")));
-        // Wherever they stand: the last ones have less than a word behind them.
-        for key in ["", "a", "abcdefg", "abcdefgh", "abcdefghi"] {
-            for after in ["", " ", "  ", "          "] {
-                assert!(
-                    !takes(&format!("{{\"{key}\":1,\"b\":{{}},\"{key}\":2{after}}}")),
-                    "{key}"
-                );
-            }
-        }
-    }
-
-    /// Nothing but plain values, in objects whose keys are often the same.
-    fn plain_json() -> impl Strategy<Value = String> {
-        let leaf = proptest::sample::select(vec!["0", "\"x\"", "null", "[]", "{}", "\" \""]);
-        leaf.prop_map(str::to_owned).prop_recursive(5, 60, 20, |inner| {
-            let key = proptest::sample::select(vec![
-                "",
-                "a",
-                "b",
-                "ab",
-                "abcdefg",
-                "abcdefgh",
-                "abcdefghi",
-                "abcdefghj",
-                "é",
-                "id",
-                "tag",
-            ]);
-            let array = proptest::collection::vec(inner.clone(), 0..4);
-            let object = proptest::collection::vec((key, inner), 0..4);
-            prop_oneof![
-                array.prop_map(|items| format!("[{}]", items.join(","))),
-                object.prop_map(|members| {
-                    let members = members.iter().map(|(key, value)| format!("\"{key}\":{value}"));
-                    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
-                }),
-            ]
-        })
-    }
-
-    proptest! {
-        /// Of what is plain no more and no less than the check takes.
-        #[test]
-        fn plain_documents_are_taken_as_the_check_takes_them(value in plain_json(), padding in " {0,9}") {
-            let limits = JsonLimits { max_bytes: 1 << 20, max_depth: 5 };
-            let text = format!("{{\"x\":{value}{padding}}}");
-            let taken = read(&text, &limits, &mut Doc::new()).is_ok();
-            prop_assert_eq!(taken, check(text.as_bytes(), &limits).is_ok(), "{}", text);
-        }
-
-        /// What is taken is what the other reader takes, and read as it reads it.
-        #[test]
-        fn nothing_is_taken_that_the_other_reader_refuses_or_reads_otherwise(
-            pieces in proptest::collection::vec(piece(), 0..8),
-            between in proptest::sample::select(vec!["", ",", " , "]),
-        ) {
-            let inner = pieces.join(between);
-            for text in [inner.clone(), format!("{{{inner}}}")] {
-                let (mut quick, mut other) = (Doc::new(), Doc::new());
-                if read(&text, &LIMITS, &mut quick).is_ok() {
-                    prop_assert!(check(text.as_bytes(), &LIMITS).is_ok(), "{}", text);
-                    prop_assert!(members::read(&text, &LIMITS, &mut other).is_ok(), "{}", text);
-                    prop_assert_eq!(quick, other, "{}", text);
-                }
-            }
-        }
-
-        #[test]
-        fn a_number_is_taken_only_where_it_is_one(number in "-?[0-9]{0,4}\\.?[0-9]{0,3}") {
-            let text = format!("{{\"x\":{number}}}");
-            let other = members::read(&text, &LIMITS, &mut Doc::new()).is_ok();
-            prop_assert_eq!(takes(&text), other, "{}", text);
-        }
-    }
-}
+mod tests;

@@ -28,7 +28,11 @@ impl<'a> Outline<'a> {
         if !has_scheme(text) {
             return Err(PurlError::NoScheme);
         }
-        if text.chars().any(char::is_control) {
+        let control = match text.is_ascii() {
+            true => text.bytes().any(|byte| byte.is_ascii_control()),
+            false => text.chars().any(char::is_control),
+        };
+        if control {
             return Err(PurlError::ControlCharacter);
         }
         let rest = &text[SCHEME.len()..];
@@ -95,6 +99,9 @@ pub(super) fn canonical_key(key: &str) -> Result<String, PurlError> {
 }
 
 pub(super) fn decode(text: &str) -> Result<String, PurlError> {
+    if !text.contains('%') {
+        return Ok(text.to_owned());
+    }
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -120,9 +127,13 @@ pub(super) fn decode_segment(text: &str) -> Result<String, PurlError> {
 }
 
 pub(super) fn encode(text: &str) -> String {
+    let stands = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'~' | b':');
+    if text.bytes().all(stands) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b".-_~:".contains(&byte) {
+        if stands(byte) {
             out.push(char::from(byte));
         } else {
             out.push('%');
