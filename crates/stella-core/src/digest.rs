@@ -36,8 +36,22 @@ impl Sha256 {
         &self.0
     }
 
+    /// Enough of it to tell a few from millions.
+    pub fn start(&self) -> [u8; 8] {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        [a, b, c, d, e, f, g, h]
+    }
+
     pub fn to_hex(&self) -> String {
-        hex::encode(self.0)
+        self.in_hex(&mut [0; 64]).to_owned()
+    }
+
+    /// Its hex, written there.
+    fn in_hex<'a>(&self, to: &'a mut [u8; 64]) -> &'a str {
+        // It has room, and what is written is ASCII.
+        let written = hex::encode_to_slice(self.0, to.as_mut_slice());
+        debug_assert!(written.is_ok());
+        std::str::from_utf8(to).unwrap_or_default()
     }
 }
 
@@ -92,13 +106,13 @@ impl Sha256Stream {
 
 impl fmt::Display for Sha256 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_hex())
+        f.write_str(self.in_hex(&mut [0; 64]))
     }
 }
 
 impl fmt::Debug for Sha256 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_hex())
+        f.write_str(self.in_hex(&mut [0; 64]))
     }
 }
 
@@ -116,7 +130,7 @@ impl FromStr for Sha256 {
 
 impl Serialize for Sha256 {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
+        s.serialize_str(self.in_hex(&mut [0; 64]))
     }
 }
 

@@ -23,6 +23,7 @@ pub mod types;
 pub mod conformance;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use stella_core::digest::Sha256;
@@ -140,8 +141,9 @@ pub trait EventStore: Send + Sync {
 #[async_trait]
 pub trait AttestationStore: Send + Sync {
     /// Stores a new attestation: recorded, or signed with its ledger entry
-    /// and the events that go with the signature.
-    async fn insert_attestation(&self, new: NewAttestation) -> Result<Inserted>;
+    /// and the events that go with the signature. Shared with whoever goes on
+    /// with what was stored.
+    async fn insert_attestation(&self, new: Arc<NewAttestation>) -> Result<Inserted>;
 
     async fn attestation(&self, id: AttestationId) -> Result<Option<AttestationRow>>;
 

@@ -168,7 +168,7 @@ pub struct Requested {
     pub identity: String,
     pub token: Option<TokenId>,
     /// The authority that was checked, to be checked again before a late signature.
-    pub authority: Value,
+    pub authority: Arc<Value>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -68,16 +68,26 @@ impl SignedStatement {
                 format!("invalid attestation: {e} ({})", e.code()),
             )
         })?;
-        let predicate_type = PredicateType::from_wire(statement.predicate_type());
         let signed = Hashed::of(dsse::pae(payload_type, payload));
-        Ok(Self {
-            predicate_type,
+        Ok(Self::read(statement, payload, signed, signatures))
+    }
+
+    /// Of a payload of which this very statement was read, and whose PAE, as
+    /// an in-toto statement, this is.
+    pub fn read(
+        statement: Statement,
+        payload: &[u8],
+        signed: Hashed,
+        signatures: Vec<SignatureCase>,
+    ) -> Self {
+        Self {
+            predicate_type: PredicateType::from_wire(statement.predicate_type()),
             pae: signed.sha256(),
             signed,
             payload_len: payload.len(),
             statement,
             signatures,
-        })
+        }
     }
 
     /// Judged under `name`: the anchors of the one pattern that decides about

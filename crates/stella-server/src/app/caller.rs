@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use stella_core::id::{ProfileName, TokenId};
 use stella_core::predicate::PredicateType;
 use stella_core::purl::{PurlPattern, SubjectName};
-use stella_core::statement::Statement;
 
 use crate::app::error::{Error, Result};
 
@@ -171,6 +172,13 @@ impl Caller {
         }
     }
 
+    /// As it is kept with what was signed, to be checked again before a late
+    /// signature.
+    pub(crate) fn kept(&self) -> Result<Arc<Value>> {
+        let value = serde_json::to_value(self).map_err(|e| Error::internal(e.to_string()))?;
+        Ok(Arc::new(value))
+    }
+
     pub fn require(&self, permission: Permission) -> Result<()> {
         if self.role.allows(permission) {
             return Ok(());
@@ -196,7 +204,12 @@ impl Caller {
     }
 
     /// Every subject, the type and the profile must lie within the scope.
-    pub fn may_sign(&self, statement: &Statement, kind: &PredicateType, profile: &ProfileName) -> Result<()> {
+    pub fn may_sign(
+        &self,
+        subjects: &[Option<SubjectName>],
+        kind: &PredicateType,
+        profile: &ProfileName,
+    ) -> Result<()> {
         self.may_use(profile)?;
         if self.scope.types.as_ref().is_some_and(|t| !t.contains(kind)) {
             return self.may_not(&format!("statements of type {}", kind.short()));
@@ -204,15 +217,15 @@ impl Caller {
         let Some(patterns) = &self.scope.purls else {
             return Ok(());
         };
-        for subject in statement.subjects() {
-            let name = subject.name.as_deref().map(SubjectName::parse);
-            let allowed = match &name {
-                Some(Ok(name)) => patterns.iter().any(|p| p.matches(name)),
+        for name in subjects {
+            let allowed = match name {
+                Some(name) => patterns.iter().any(|p| p.matches(name)),
                 // A subject without a name is every name at once.
-                Some(Err(_)) | None => patterns.iter().any(|p| p.to_string() == "*"),
+                None => patterns.iter().any(PurlPattern::is_universal),
             };
             if !allowed {
-                return self.may_not(subject.name.as_deref().unwrap_or("a subject without a name"));
+                let what = name.as_ref().map(SubjectName::to_string);
+                return self.may_not(what.as_deref().unwrap_or("a subject without a name"));
             }
         }
         Ok(())

@@ -1,15 +1,12 @@
 //! Which route needs which permission. A route that is not in this table is
 //! refused to everybody; a test holds the table against the routes.
 
-use std::sync::Arc;
-
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::header::ALLOW;
 use http::{Method, StatusCode};
 
-use crate::app::{App, Caller, Error, Permission};
+use crate::app::{Caller, Error, Permission};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -166,31 +163,36 @@ fn methods(path: &str) -> String {
     declared.map(|(m, ..)| m.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-pub async fn authorize(
-    State(_): State<Arc<App>>,
-    path: MatchedPath,
-    request: Request,
-    next: Next,
-) -> Response {
-    let allowed = match access(request.method(), path.as_str()) {
+/// Why a request to the route of this path is refused.
+pub enum Refusal {
+    Method { allow: String },
+    Access(Error),
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Method { allow } => (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, allow)]).into_response(),
+            Self::Access(error) => error.into_response(),
+        }
+    }
+}
+
+/// Whether the caller who was put into the request may ask this of this route.
+pub fn authorize(request: &Request, path: &str) -> Result<(), Refusal> {
+    match access(request.method(), path) {
         Some(Access::Public) => Ok(()),
         Some(Needs(permission)) => match request.extensions().get::<Caller>() {
-            Some(caller) => caller.require(permission),
-            None => Err(super::peer::unauthenticated()),
+            Some(caller) => caller.require(permission).map_err(Refusal::Access),
+            None => Err(Refusal::Access(super::peer::unauthenticated())),
         },
-        None => match methods(path.as_str()) {
-            allow if !allow.is_empty() => {
-                return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, allow)]).into_response();
-            }
-            _ => Err(Error::denied(
+        None => match methods(path) {
+            allow if !allow.is_empty() => Err(Refusal::Method { allow }),
+            _ => Err(Refusal::Access(Error::denied(
                 "access.undeclared",
                 "this route has no declared access; it is refused to everybody",
-            )),
+            ))),
         },
-    };
-    match allowed {
-        Ok(()) => next.run(request).await,
-        Err(error) => error.into_response(),
     }
 }
 

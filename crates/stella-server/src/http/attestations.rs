@@ -15,8 +15,8 @@ use stella_core::api::problem::Problem;
 use utoipa::IntoParams;
 
 use super::extract::{Body, Query};
-use super::peer::KnownAt;
 use crate::app::attest::{AttestationQuery, CreateOptions, Wait};
+use crate::app::tokens::Remembered;
 use crate::app::{App, Caller, Error, Result};
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -76,7 +76,7 @@ pub async fn list(
 pub async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
-    known_at: Option<Extension<KnownAt>>,
+    remembered: Option<Extension<Remembered>>,
     Query(query): Query<CreateQuery>,
     headers: HeaderMap,
     Body(request): Body<CreateAttestation>,
@@ -102,7 +102,7 @@ pub async fn create(
             CreateOptions {
                 idempotency_key,
                 wait,
-                known_at: known_at.map(|Extension(KnownAt(head))| head),
+                remembered: remembered.map(|Extension(remembered)| remembered),
             },
         )
         .await?;

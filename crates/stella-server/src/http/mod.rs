@@ -26,7 +26,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
+use tower::util::MapResponseLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -124,10 +125,9 @@ pub fn router(app: Arc<App>) -> Router {
     let (router, _) = routes().split_for_parts();
     let max_body = app.settings.limits.max_body_bytes;
     router
-        .route_layer(from_fn_with_state(Arc::clone(&app), access::authorize))
-        .layer(from_fn_with_state(Arc::clone(&app), peer::authenticate))
+        .layer(from_fn_with_state(Arc::clone(&app), peer::admit))
         .merge(health::viewer())
-        .layer(from_fn(problem::fill_in))
+        .layer(MapResponseLayer::new(problem::fill_in))
         .layer(DefaultBodyLimit::max(max_body))
         .with_state(app)
 }

@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::Method;
 use http::header::AUTHORIZATION;
+use http::{Method, StatusCode};
 
 use zeroize::Zeroizing;
 
-use crate::app::{App, Caller, Error, ErrorKind};
+use super::access;
+use crate::app::{App, Caller, Error, ErrorKind, Result};
 
 /// Put into a request's extensions by whatever accepted the connection.
 #[derive(Debug, Clone)]
@@ -28,37 +29,48 @@ pub enum Peer {
     Network,
 }
 
-/// Turns the peer into a [`Caller`]. The owner is one with or without a token;
-/// no caller is put in where nobody proved
-/// who they are; what needs one is then refused.
-pub async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    let Some(peer) = request.extensions().get::<Peer>() else {
-        return next.run(request).await;
+/// Who asks, and whether they may: what the routes lie behind.
+pub async fn admit(
+    State(app): State<Arc<App>>,
+    path: Option<MatchedPath>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if let Err(error) = authenticate(&app, &mut request).await {
+        return error.into_response();
+    }
+    // What is declared for no path is let through to nobody.
+    let Some(path) = path else {
+        return StatusCode::NOT_FOUND.into_response();
     };
-    let caller = match (owner(peer), bearer(&request)) {
+    match access::authorize(&request, path.as_str()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// Turns the peer into a [`Caller`]. The owner is one with or without a token;
+/// no caller is put in where nobody proved who they are; what needs one is
+/// then refused.
+async fn authenticate(app: &App, request: &mut Request) -> Result<()> {
+    let Some(peer) = request.extensions().get::<Peer>() else {
+        return Ok(());
+    };
+    let caller = match (owner(peer), bearer(request)) {
         (Some(owner), _) => Some(owner),
         (None, None) => None,
-        (None, Some(secret)) if proves_at_commit(&request) => match app.remembered_caller(&secret).await {
-            Ok((caller, known_at)) => {
-                request.extensions_mut().insert(KnownAt(known_at));
-                Some(caller)
-            }
-            Err(error) => return error.into_response(),
-        },
-        (None, Some(secret)) => match app.token_caller(&secret).await {
-            Ok(caller) => Some(caller),
-            Err(error) => return error.into_response(),
-        },
+        (None, Some(secret)) if proves_at_commit(request) => {
+            let (caller, remembered) = app.remembered_caller(&secret).await?;
+            request.extensions_mut().insert(remembered);
+            Some(caller)
+        }
+        (None, Some(secret)) => Some(app.token_caller(&secret).await?),
     };
     if let Some(caller) = caller {
         request.extensions_mut().insert(caller);
     }
-    next.run(request).await
+    Ok(())
 }
-
-/// As of which head of the event log the caller's token is good.
-#[derive(Debug, Clone, Copy)]
-pub struct KnownAt(pub u64);
 
 /// Signing is what is done most, and what is stored is stored only while
 /// nothing was revoked since: see [`App::remembered_caller`].

@@ -1,8 +1,6 @@
 //! Errors as RFC 9457 problem documents: one exhaustive match.
 
 use axum::body::Body;
-use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use stella_core::api::problem::{CONTENT_TYPE, Problem};
@@ -69,8 +67,7 @@ fn title(kind: ErrorKind) -> &'static str {
 
 /// The framework's own refusals (no such route, wrong method, body limit) in
 /// the same form as ours.
-pub async fn fill_in(request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
+pub fn fill_in(response: Response) -> Response {
     let status = response.status();
     let ours = response.headers().get(header::CONTENT_TYPE).is_some_and(|t| {
         t.as_bytes().starts_with(b"application/problem") || t.as_bytes().starts_with(b"application/json")

@@ -11,6 +11,7 @@ use stella_core::time::Timestamp;
 use stella_core::trust::anchor::AnchorPolicy;
 use stella_server::app::attest::{AttestationQuery, CreateOptions, Wait};
 use stella_server::app::logs::LogQuery;
+use stella_server::app::tokens::Remembered;
 use stella_server::app::{Caller, ErrorKind};
 use stella_server::config::Settings;
 use stella_store::{AttestationState, Claiming, WaitingFilter};
@@ -462,7 +463,7 @@ async fn a_signature_that_loses_the_race_with_a_change_of_its_key_is_discarded()
 #[tokio::test]
 async fn a_record_whose_requester_lost_the_right_is_held() {
     let world = World::empty().await;
-    let (ci, token) = with_a_token(&world).await;
+    let (ci, _, token) = with_a_token(&world).await;
     let request = about(PAD, "a", "evidence.stella/v1");
     let made = world
         .app
@@ -495,11 +496,10 @@ async fn a_record_whose_requester_lost_the_right_is_held() {
 async fn a_token_that_is_revoked_while_its_request_comes_in_signs_nothing() {
     let world = World::ready().await;
     for wait in [Wait::Recorded, Wait::Signed] {
-        let (ci, token) = with_a_token(&world).await;
-        let known_at = Some(world.app.trust_head().await.expect("trust").head);
+        let (ci, remembered, token) = with_a_token(&world).await;
         let options = CreateOptions {
             wait,
-            known_at,
+            remembered: Some(remembered),
             ..CreateOptions::default()
         };
         let create = |digit: &str| {
@@ -525,8 +525,8 @@ async fn a_token_that_is_revoked_while_its_request_comes_in_signs_nothing() {
     assert_eq!(stored.attestations.len(), 2);
 }
 
-/// A signer by a token of the store, and the token's id.
-async fn with_a_token(world: &World) -> (Caller, String) {
+/// A signer by a token of the store, what is remembered of it, and its id.
+async fn with_a_token(world: &World) -> (Caller, Remembered, String) {
     let request = serde_json::from_value(serde_json::json!({
         "role": "signer", "purls": ["pkg:npm/*"], "types": ["evidence.stella/v1"],
     }));
@@ -535,17 +535,18 @@ async fn with_a_token(world: &World) -> (Caller, String) {
         .create_token(&world.owner, request.expect("a request"))
         .await
         .expect("a token");
-    let caller = world.app.token_caller(&made.secret).await.expect("whose it is");
-    (caller, made.token.id)
+    let known = world.app.remembered_caller(&made.secret).await;
+    let (caller, remembered) = known.expect("whose it is");
+    (caller, remembered, made.token.id)
 }
 
 /// Another process on the same store knows more than this one remembers.
 #[tokio::test]
 async fn what_another_process_revoked_signs_nothing_more() {
     let world = World::ready().await;
-    let (ci, token) = with_a_token(&world).await;
+    let (ci, remembered, token) = with_a_token(&world).await;
     let options = CreateOptions {
-        known_at: Some(world.app.trust_head().await.expect("trust").head),
+        remembered: Some(remembered),
         ..CreateOptions::default()
     };
     let create = |digit: &str| {

@@ -216,7 +216,8 @@ impl EventStore for MemoryStore {
 
 #[async_trait]
 impl AttestationStore for MemoryStore {
-    async fn insert_attestation(&self, new: NewAttestation) -> Result<Inserted> {
+    async fn insert_attestation(&self, new: Arc<NewAttestation>) -> Result<Inserted> {
+        let new = Arc::unwrap_or_clone(new);
         let mut tables = self.tables();
         if let Some(row) = &new.idempotency {
             let key = (row.identity.clone(), row.key.clone());

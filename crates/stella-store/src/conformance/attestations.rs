@@ -62,7 +62,10 @@ fn part(signed: Signed) -> SignedPart {
 }
 
 async fn insert(store: &Arc<dyn Store>, new: NewAttestation) {
-    assert_eq!(store.insert_attestation(new).await.unwrap(), Inserted::Done);
+    assert_eq!(
+        store.insert_attestation(new.into()).await.unwrap(),
+        Inserted::Done
+    );
 }
 
 pub(super) async fn every_field_comes_back(store: Arc<dyn Store>) {
@@ -70,7 +73,7 @@ pub(super) async fn every_field_comes_back(store: Arc<dyn Store>) {
     let mut held = attestation(3);
     held.outcome = Outcome::Recorded(attempt(AttestationState::Held, 3));
     held.requested.token = None;
-    held.requested.authority = serde_json::Value::Null;
+    held.requested.authority = serde_json::Value::Null.into();
     held.supersedes = Some(attestation_id(1));
     held.profile = None;
     let mut queued = attestation(4);
@@ -84,7 +87,7 @@ pub(super) async fn every_field_comes_back(store: Arc<dyn Store>) {
     let mut again = attestation(1);
     again.predicate_type = "other".into();
     assert!(matches!(
-        store.insert_attestation(again).await,
+        store.insert_attestation(again.into()).await,
         Err(StoreError::Corrupt(_))
     ));
     assert_eq!(
@@ -105,7 +108,10 @@ pub(super) async fn a_moved_key_signs_nothing(store: Arc<dyn Store>) {
 
     let moved = store.store_signature(claim, late).await.unwrap();
     assert_eq!(moved, SignatureStored::KeyMoved);
-    assert_eq!(store.insert_attestation(new).await.unwrap(), Inserted::KeyMoved);
+    assert_eq!(
+        store.insert_attestation(new.into()).await.unwrap(),
+        Inserted::KeyMoved
+    );
     assert_eq!(store.attestation(attestation_id(2)).await.unwrap(), None);
     let stays = store.attestation(attestation_id(1)).await.unwrap();
     assert_eq!(stays, Some(row(&attestation(1))));
@@ -148,7 +154,7 @@ pub(super) async fn what_was_decided_from_memory_is_decided_anew(store: Arc<dyn 
             ..new
         };
         assert_eq!(
-            store.insert_attestation(new.clone()).await.unwrap(),
+            store.insert_attestation(new.clone().into()).await.unwrap(),
             Inserted::HeadMoved
         );
         assert_eq!(store.attestation(new.id).await.unwrap(), None);
@@ -173,7 +179,7 @@ pub(super) async fn only_one_is_the_first_of_its_statement(store: Arc<dyn Store>
             ..one.clone()
         };
         let store = Arc::clone(&store);
-        asking.spawn(async move { (new.id, store.insert_attestation(new).await.unwrap()) });
+        asking.spawn(async move { (new.id, store.insert_attestation(new.into()).await.unwrap()) });
     }
     let mut first = Vec::new();
     while let Some(asked) = asking.join_next().await {
@@ -266,7 +272,13 @@ pub(super) async fn each_of_many_at_once_is_answered_for_itself(store: Arc<dyn S
             _ => (fresh, Inserted::Done),
         };
         let store = Arc::clone(&store);
-        asking.spawn(async move { (new.id, expected, store.insert_attestation(new).await.unwrap()) });
+        asking.spawn(async move {
+            (
+                new.id,
+                expected,
+                store.insert_attestation(new.into()).await.unwrap(),
+            )
+        });
     }
     while let Some(asked) = asking.join_next().await {
         let (id, expected, answered) = asked.unwrap();
@@ -298,7 +310,7 @@ pub(super) async fn events_go_with_their_signature(store: Arc<dyn Store>) {
 
     let head = fixture.state.head;
     assert_eq!(
-        store.insert_attestation(new.clone()).await.unwrap(),
+        store.insert_attestation(new.clone().into()).await.unwrap(),
         Inserted::HeadMoved
     );
     assert_eq!(
@@ -409,7 +421,10 @@ pub(super) async fn a_repeated_request_is_answered_from_memory(store: Arc<dyn St
     };
     assert_eq!(store.idempotent("token:ci", "build-7").await.unwrap(), None);
     insert(&store, with(1, "token:ci")).await;
-    let repeated = store.insert_attestation(with(2, "token:ci")).await.unwrap();
+    let repeated = store
+        .insert_attestation(with(2, "token:ci").into())
+        .await
+        .unwrap();
     assert_eq!(repeated, Inserted::Repeated(asked(1, "token:ci")));
     assert_eq!(store.attestation(attestation_id(2)).await.unwrap(), None);
     // The key is the identity's own.
@@ -422,7 +437,7 @@ pub(super) async fn a_repeated_request_is_answered_from_memory(store: Arc<dyn St
         .map(|n| {
             tokio::spawn({
                 let (store, new) = (Arc::clone(&store), with(n, "token:race"));
-                async move { store.insert_attestation(new).await.unwrap() == Inserted::Done }
+                async move { store.insert_attestation(new.into()).await.unwrap() == Inserted::Done }
             })
         })
         .collect();

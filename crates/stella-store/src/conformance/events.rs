@@ -70,7 +70,7 @@ pub(super) async fn concurrent_appends_lose_nothing(store: Arc<dyn Store>) {
 pub(super) async fn the_chain_is_told_as_each_event_left_it(store: Arc<dyn Store>) {
     let mut fixture = Fixture::with_a_key(Arc::clone(&store)).await;
     let signed = fixture.signed_attestation(1);
-    store.insert_attestation(signed).await.unwrap();
+    store.insert_attestation(signed.into()).await.unwrap();
     fixture.append(vec![setting(1)]).await;
     let last = fixture.state.head;
 

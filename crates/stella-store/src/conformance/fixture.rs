@@ -263,7 +263,7 @@ pub fn attestation_of(predicate_type: &str, n: u64) -> NewAttestation {
         requested: Requested {
             identity: "token:ci".into(),
             token: Some(token_id(1)),
-            authority: json!({"role": "signer", "purls": ["pkg:npm/*"], "weight": 0.1}),
+            authority: json!({"role": "signer", "purls": ["pkg:npm/*"], "weight": 0.1}).into(),
         },
         created_at: at(n),
         supersedes: None,

@@ -9,7 +9,9 @@ use crate::{Inserted, ProofFilter, ProofKept, ProofRow, Store};
 async fn stored(store: &Arc<dyn Store>, n: u64) -> Fixture {
     let fixture = Fixture::with_a_key(Arc::clone(store)).await;
     for n in 1..=n {
-        let done = store.insert_attestation(fixture.signed_attestation(n)).await;
+        let done = store
+            .insert_attestation(fixture.signed_attestation(n).into())
+            .await;
         assert_eq!(done.unwrap(), Inserted::Done);
     }
     fixture
@@ -34,7 +36,7 @@ pub(super) async fn an_address_stands_for_its_parts_in_their_order(store: Arc<dy
 
 pub(super) async fn only_what_is_signed_is_part_of_a_proof(store: Arc<dyn Store>) {
     let fixture = stored(&store, 2).await;
-    store.insert_attestation(attestation(3)).await.unwrap();
+    store.insert_attestation(attestation(3).into()).await.unwrap();
     let proof = fixture.proof(&[2], &[&[1]]).await;
     for (spine, members) in [
         (vec![attestation_id(3)], proof.members.clone()),

@@ -52,7 +52,10 @@ async fn numbers(store: &Arc<dyn Store>, filter: WaitingFilter, of: u64) -> Vec<
 }
 
 async fn insert(store: &Arc<dyn Store>, new: NewAttestation) {
-    assert_eq!(store.insert_attestation(new).await.unwrap(), Inserted::Done);
+    assert_eq!(
+        store.insert_attestation(new.into()).await.unwrap(),
+        Inserted::Done
+    );
 }
 
 impl Fixture {

@@ -134,7 +134,7 @@ fn attestation(row: &Row, id: AttestationId, subjects: Subjects) -> Result<Attes
             token: row
                 .column::<Option<_>>("requested_token")?
                 .map(stella_core::id::TokenId),
-            authority: row.json("requested_authority")?,
+            authority: row.json("requested_authority")?.into(),
         },
         created_at: row.time("created_at")?,
         signed,

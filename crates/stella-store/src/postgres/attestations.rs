@@ -1,5 +1,7 @@
 //! Attestations: recorded, then signed, then never changed.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use stella_core::digest::Sha256;
 use stella_core::id::AttestationId;
@@ -17,7 +19,7 @@ use crate::{
 
 #[async_trait]
 impl AttestationStore for PostgresStore {
-    async fn insert_attestation(&self, new: NewAttestation) -> Result<Inserted> {
+    async fn insert_attestation(&self, new: Arc<NewAttestation>) -> Result<Inserted> {
         self.writer.insert(new).await
     }
 
@@ -210,7 +212,7 @@ async fn insert_rows(conn: &Conn, statement: &Statement, all: &[&NewAttestation]
         &states,
         &column(all, |new| new.requested.identity.as_str()),
         &column(all, |new| new.requested.token.map(|id| id.0)),
-        &column(all, |new| &new.requested.authority),
+        &column(all, |new| &*new.requested.authority),
         &column(all, |new| At(new.created_at)),
         &column(all, |new| new.outcome.signed().map(|s| s.envelope.as_slice())),
         &column(all, |new| {

@@ -2,6 +2,7 @@
 //! many rows: for one at a time, what each statement costs is most of it.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use stella_core::digest::Sha256;
 use tokio::sync::oneshot;
@@ -16,13 +17,13 @@ use crate::{IdempotencyRow, Inserted, LedgerKey, NewAttestation, Result, Signed,
 
 /// One that waits for the next commit.
 pub(super) struct Insert {
-    new: NewAttestation,
+    new: Arc<NewAttestation>,
     outcome: Option<Result<Inserted>>,
     to: oneshot::Sender<Result<Inserted>>,
 }
 
 impl Insert {
-    pub(super) fn new(new: NewAttestation, to: oneshot::Sender<Result<Inserted>>) -> Self {
+    pub(super) fn new(new: Arc<NewAttestation>, to: oneshot::Sender<Result<Inserted>>) -> Self {
         Self {
             new,
             outcome: None,
@@ -84,7 +85,7 @@ pub(super) async fn insert_all(
                 entry.chain(commit);
                 entering.push(entry);
             }
-            stored.push(new);
+            stored.push(new.as_ref());
         }
         outcomes.push(outcome);
     }

@@ -6,6 +6,7 @@
 //! numbers and the hash chain have no gaps.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use stella_core::digest::Sha256;
@@ -53,7 +54,7 @@ impl Writer {
 
     /// The same for an attestation, which is stored with others that share its
     /// commit.
-    pub(super) async fn insert(&self, new: NewAttestation) -> Result<Inserted> {
+    pub(super) async fn insert(&self, new: Arc<NewAttestation>) -> Result<Inserted> {
         let (to, answer) = oneshot::channel();
         self.next_commit(Box::new(Insert::new(new, to)), answer).await
     }

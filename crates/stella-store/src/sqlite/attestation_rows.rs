@@ -28,14 +28,20 @@ pub(super) fn ids_by_prefix(conn: &Connection, prefix: &str, limit: usize) -> Re
 
 pub(super) fn by_pae(conn: &Connection, pae: &Sha256) -> Result<Vec<AttestationRow>> {
     let sql = "SELECT * FROM signer.attestations
-               WHERE substr(pae, 1, 8) = substr(?1, 1, 8) AND pae = ?1 ORDER BY id";
+               WHERE pae_start = substr(?1, 1, 8) AND pae = ?1 ORDER BY id";
     select(conn, sql, [pae.as_bytes()])
 }
 
 pub(super) fn has_pae(conn: &Connection, pae: &Sha256) -> Result<bool> {
     let sql = "SELECT 1 FROM signer.attestations
-               WHERE substr(pae, 1, 8) = substr(?1, 1, 8) AND pae = ?1 LIMIT 1";
+               WHERE pae_start = substr(?1, 1, 8) AND pae = ?1 LIMIT 1";
     Ok(first(conn, sql, [pae.as_bytes()], |_| Ok(()))?.is_some())
+}
+
+/// What a subject's digest is found by: its last 16 characters.
+pub(super) fn end_of(digest: &str) -> &str {
+    let start = digest.char_indices().rev().nth(15).map_or(0, |(at, _)| at);
+    digest.get(start..).unwrap_or(digest)
 }
 
 pub(super) fn by_digest(
@@ -46,7 +52,7 @@ pub(super) fn by_digest(
 ) -> Result<Vec<AttestationRow>> {
     let sql = "SELECT * FROM signer.attestations WHERE entry IN
                (SELECT attestation FROM signer.subjects
-                WHERE substr(digest, -16) IN (substr(?2, -16), lower(substr(?2, -16)))
+                WHERE digest_end IN (substr(?2, -16), lower(substr(?2, -16)))
                   AND algorithm = ?1 AND digest IN (?2, lower(?2)))
                ORDER BY imported, id LIMIT ?3";
     select(conn, sql, (algorithm, hex, integer(limit)))
@@ -128,7 +134,7 @@ pub(super) fn attestation(conn: &Connection, row: &Row<'_>) -> Result<Attestatio
         requested: Requested {
             identity: row.get("requested_by")?,
             token: row.parsed_or_null("requested_token")?,
-            authority: row.json("requested_authority")?,
+            authority: row.json("requested_authority")?.into(),
         },
         created_at: row.parsed("created_at")?,
         signed,

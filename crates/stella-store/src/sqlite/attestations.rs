@@ -1,5 +1,7 @@
 //! Attestations: recorded, then signed, then never changed.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use rusqlite::Connection;
 use stella_core::digest::Sha256;
@@ -16,7 +18,7 @@ use crate::{
 
 #[async_trait]
 impl AttestationStore for SqliteStore {
-    async fn insert_attestation(&self, new: NewAttestation) -> Result<Inserted> {
+    async fn insert_attestation(&self, new: Arc<NewAttestation>) -> Result<Inserted> {
         let in_envelope = new.outcome.signed().is_some_and(|signed| {
             rows::payload_of(&signed.envelope).is_ok_and(|payload| payload == new.payload)
         });
@@ -124,44 +126,39 @@ fn insert_row(conn: &Connection, new: &NewAttestation, in_envelope: bool) -> Res
         Outcome::Queued { next_at } => (AttestationState::Recorded, None, None, *next_at),
     };
     let requested = &new.requested;
-    let values: [(&str, &dyn rusqlite::ToSql); 20] = [
-        (":id", &new.id.to_string()),
-        (":pae", new.pae.as_bytes()),
-        (":payload_type", &new.payload_type),
-        (":payload", &(!in_envelope).then_some(new.payload.as_slice())),
-        (":predicate_type", &new.predicate_type),
-        (":profile", &new.profile.as_ref().map(|p| p.as_str())),
-        (":state", &state.as_str()),
-        (":requested_by", &requested.identity),
-        (":requested_token", &requested.token.map(|id| id.to_string())),
-        (":requested_authority", &json_text(&requested.authority)?),
-        (":created_at", &new.created_at.fixed_width()),
-        (":envelope", &signed.map(|s| s.envelope.as_slice())),
-        (
-            ":key_id",
-            &signed.and_then(|s| s.by.as_ref()).map(|by| by.key_id.as_str()),
-        ),
-        (":signed_at", &text(signed.map(|s| s.recorded_at))),
-        (":attempts", &u32::from(attempt.is_some())),
-        (":last_error", &attempt.map(|a| a.error.as_str())),
-        (":last_attempt_at", &text(attempt.map(|a| a.at))),
-        (":next_attempt_at", &text(next_at)),
-        (":supersedes", &new.supersedes.map(|id| id.to_string())),
-        (":imported", &new.imported),
+    let values: [&dyn rusqlite::ToSql; 21] = [
+        &new.id.to_string(),
+        new.pae.as_bytes(),
+        &new.pae.start(),
+        &new.payload_type,
+        &(!in_envelope).then_some(new.payload.as_slice()),
+        &new.predicate_type,
+        &new.profile.as_ref().map(|p| p.as_str()),
+        &state.as_str(),
+        &requested.identity,
+        &requested.token.map(|id| id.to_string()),
+        &json_text(&*requested.authority)?,
+        &new.created_at.fixed_width(),
+        &signed.map(|s| s.envelope.as_slice()),
+        &signed.and_then(|s| s.by.as_ref()).map(|by| by.key_id.as_str()),
+        &text(signed.map(|s| s.recorded_at)),
+        &u32::from(attempt.is_some()),
+        &attempt.map(|a| a.error.as_str()),
+        &text(attempt.map(|a| a.at)),
+        &text(next_at),
+        &new.supersedes.map(|id| id.to_string()),
+        &new.imported,
     ];
     execute(
         conn,
         "INSERT OR FAIL INTO signer.attestations
-         (id, pae, payload_type, payload, predicate_type, profile, state,
+         (id, pae, pae_start, payload_type, payload, predicate_type, profile, state,
           requested_by, requested_token, requested_authority, created_at,
           envelope, key_id, signed_at,
           attempts, last_error, last_attempt_at, next_attempt_at, supersedes, imported)
          VALUES
-         (:id, :pae, :payload_type, :payload, :predicate_type, :profile, :state,
-          :requested_by, :requested_token, :requested_authority, :created_at,
-          :envelope, :key_id, :signed_at,
-          :attempts, :last_error, :last_attempt_at, :next_attempt_at, :supersedes, :imported)",
-        &values,
+         (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        &values[..],
     )?;
     Ok(conn.last_insert_rowid())
 }
@@ -171,9 +168,17 @@ fn insert_subjects(conn: &Connection, entry: i64, new: &NewAttestation) -> Resul
         for (algorithm, digest) in subject.digest.all() {
             execute(
                 conn,
-                "INSERT INTO signer.subjects (attestation, position, name, algorithm, digest)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-                (entry, integer(position), &subject.name, algorithm, digest),
+                "INSERT OR FAIL INTO signer.subjects
+                 (attestation, position, name, algorithm, digest, digest_end)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                (
+                    entry,
+                    integer(position),
+                    &subject.name,
+                    algorithm,
+                    digest,
+                    rows::end_of(digest),
+                ),
             )?;
         }
     }

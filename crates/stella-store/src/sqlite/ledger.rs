@@ -6,7 +6,7 @@ use stella_core::id::AttestationId;
 use super::row::{Columns, execute, first, integer};
 use super::writer::Commit;
 use crate::chain::ledger_bytes;
-use crate::{LedgerEntry, LedgerKey, Result, Signed};
+use crate::{LedgerEntry, LedgerKey, Result, Signed, StoreError};
 
 /// Which attestation a signature is of.
 pub(super) struct Entered {
@@ -43,13 +43,14 @@ pub(super) fn enter(commit: &mut Commit<'_>, of: &Entered, signed: &Signed) -> R
             requested_by: by.requested_by.clone(),
         },
     )?;
+    // Numbered by SQLite, which takes the next number as well: one that is
+    // given might be none, and the statement would keep copies for that.
     execute(
         commit.conn,
         "INSERT OR FAIL INTO signer.ledger_entries
-         (entry, attestation, spki, signature, signed_at, requested_by, bytes)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+         (attestation, spki, signature, signed_at, requested_by, bytes)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         (
-            integer(number),
             of.entry,
             by.ledger.spki.as_bytes(),
             by.ledger.signature.as_bytes(),
@@ -58,13 +59,20 @@ pub(super) fn enter(commit: &mut Commit<'_>, of: &Entered, signed: &Signed) -> R
             &bytes,
         ),
     )?;
+    let entered = commit.conn.last_insert_rowid();
+    if entered != integer(number) {
+        return Err(StoreError::Corrupt(format!(
+            "ledger entry {number} was to come next, and {entered} did"
+        )));
+    }
     commit.chain_ledger_entry(number, &bytes);
     Ok(())
 }
 
 pub(super) fn entry(conn: &Connection, key: &LedgerKey) -> Result<Option<LedgerEntry>> {
-    let sql = "SELECT signed_at, attestation_id, requested_by FROM signer.ledger
-               WHERE substr(pae, 1, 8) = substr(?1, 1, 8) AND pae = ?1 AND spki = ?2 AND signature = ?3";
+    let sql = "SELECT l.signed_at, a.id AS attestation_id, l.requested_by
+               FROM signer.attestations a JOIN signer.ledger_entries l ON l.attestation = a.entry
+               WHERE a.pae_start = substr(?1, 1, 8) AND a.pae = ?1 AND l.spki = ?2 AND l.signature = ?3";
     let params = (key.pae.as_bytes(), key.spki.as_bytes(), key.signature.as_bytes());
     first(conn, sql, params, entry_of)
 }

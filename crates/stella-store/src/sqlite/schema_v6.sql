@@ -3,11 +3,18 @@
 -- a digest is found by is a part of it, which is enough to tell a few rows from
 -- millions; the whole digest is compared with what is found. Of a subject's it is
 -- the end: digests that somebody counts up, as tests do, begin alike.
+--
+-- These parts are columns, and nothing here calls a function when a row comes
+-- in: a statement that has a guard and calls one, or looks at a reference, may
+-- fail halfway for all that SQLite knows, and keeps a copy of each page that it
+-- touches. How long a digest is the driver sees to, and `db verify`.
 
 CREATE TABLE signer.attestations_v6 (
     entry               INTEGER PRIMARY KEY CHECK (entry > 0),
     id                  TEXT NOT NULL UNIQUE,
-    pae                 BLOB NOT NULL CHECK (length(pae) = 32),
+    pae                 BLOB NOT NULL,
+    -- Its first 8 bytes.
+    pae_start           BLOB NOT NULL,
     payload_type        TEXT NOT NULL,
     -- NULL where the envelope holds these very bytes.
     payload             BLOB,
@@ -33,34 +40,34 @@ CREATE TABLE signer.attestations_v6 (
     CHECK (key_id IS NULL OR state = 'signed')
 ) STRICT;
 INSERT INTO signer.attestations_v6
-    (id, pae, payload_type, payload, predicate_type, profile, state, requested_by, requested_token,
+    (id, pae, pae_start, payload_type, payload, predicate_type, profile, state, requested_by, requested_token,
      requested_authority, created_at, envelope, key_id, signed_at, attempts, last_error,
      last_attempt_at, next_attempt_at, supersedes, imported)
-    SELECT id, pae, payload_type, payload, predicate_type, profile, state, requested_by, requested_token,
+    SELECT id, pae, substr(pae, 1, 8), payload_type, payload, predicate_type, profile, state, requested_by, requested_token,
            requested_authority, created_at, envelope, key_id, signed_at, attempts, last_error,
            last_attempt_at, next_attempt_at, supersedes, imported
     FROM signer.attestations ORDER BY id;
 
 CREATE TABLE signer.subjects (
-    attestation INTEGER NOT NULL REFERENCES attestations(entry),
+    attestation INTEGER NOT NULL REFERENCES attestations(entry) DEFERRABLE INITIALLY DEFERRED,
     position    INTEGER NOT NULL,
     name        TEXT,
     algorithm   TEXT NOT NULL,
     digest      TEXT NOT NULL,
+    -- Its last 16 characters.
+    digest_end  TEXT NOT NULL,
     PRIMARY KEY (attestation, position, algorithm)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO signer.subjects
-    SELECT a.entry, s.position, s.name, s.algorithm, s.digest
+    SELECT a.entry, s.position, s.name, s.algorithm, s.digest, substr(s.digest, -16)
     FROM signer.attestation_subjects s JOIN signer.attestations_v6 a ON a.id = s.attestation_id
     ORDER BY a.entry, s.position, s.algorithm;
 
--- Deferred, because a statement that may fail for it halfway, besides its
--- trigger, keeps a copy of each page that it touches.
 CREATE TABLE signer.ledger_entries (
     entry        INTEGER PRIMARY KEY CHECK (entry > 0),
     attestation  INTEGER NOT NULL REFERENCES attestations(entry) DEFERRABLE INITIALLY DEFERRED,
-    spki         BLOB NOT NULL CHECK (length(spki) = 32),
-    signature    BLOB NOT NULL CHECK (length(signature) = 32),
+    spki         BLOB NOT NULL,
+    signature    BLOB NOT NULL,
     signed_at    TEXT NOT NULL,
     requested_by TEXT NOT NULL,
     bytes        BLOB NOT NULL
@@ -75,13 +82,13 @@ DROP TABLE signer.attestation_subjects;
 DROP TABLE signer.attestations;
 ALTER TABLE signer.attestations_v6 RENAME TO attestations;
 
-CREATE INDEX signer.idx_attestations_pae ON attestations (substr(pae, 1, 8));
+CREATE INDEX signer.idx_attestations_pae ON attestations (pae_start);
 CREATE INDEX signer.idx_attestations_identity ON attestations (requested_by, id);
 CREATE INDEX signer.idx_attestations_key ON attestations (key_id, id);
 CREATE INDEX signer.idx_attestations_type ON attestations (predicate_type, id);
 CREATE INDEX signer.idx_attestations_unsigned ON attestations (id) WHERE state <> 'signed';
 CREATE INDEX signer.idx_attestations_imported ON attestations (id) WHERE imported <> 0;
-CREATE INDEX signer.idx_subjects_digest ON subjects (substr(digest, -16));
+CREATE INDEX signer.idx_subjects_digest ON subjects (digest_end);
 CREATE INDEX signer.idx_subjects_name ON subjects (name);
 CREATE INDEX signer.idx_ledger_attestation ON ledger_entries (attestation);
 
@@ -113,6 +120,7 @@ WHEN EXISTS (SELECT 1 FROM attestations WHERE id = NEW.id)
 BEGIN SELECT RAISE(FAIL, 'an attestation with this id exists'); END;
 CREATE TRIGGER signer.attestations_content BEFORE UPDATE ON attestations
 WHEN OLD.entry IS NOT NEW.entry OR OLD.id IS NOT NEW.id OR OLD.pae IS NOT NEW.pae
+  OR OLD.pae_start IS NOT NEW.pae_start
   OR OLD.payload_type IS NOT NEW.payload_type OR OLD.payload IS NOT NEW.payload
   OR OLD.predicate_type IS NOT NEW.predicate_type OR OLD.profile IS NOT NEW.profile
   OR OLD.requested_by IS NOT NEW.requested_by OR OLD.requested_token IS NOT NEW.requested_token

@@ -288,6 +288,12 @@ fn attestation(conn: &Connection, found: &AttestationRow, spki: Option<[u8; 32]>
     if subjects_of(&statement) != found.subjects {
         return wrong("its subjects are not those of its payload");
     }
+    let sql = "SELECT 1 FROM signer.attestations WHERE id = ?1 AND pae_start = substr(pae, 1, 8)
+               AND NOT EXISTS (SELECT 1 FROM signer.subjects
+                               WHERE attestation = entry AND digest_end <> substr(digest, -16))";
+    if first(conn, sql, [found.id.to_string()], |_| Ok(()))?.is_none() {
+        return wrong("what it is found by is not part of its digests");
+    }
     let Some(signed) = &found.signed else {
         return Ok(None);
     };

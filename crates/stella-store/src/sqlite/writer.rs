@@ -200,14 +200,17 @@ where
     }
 
     fn answer(self: Box<Self>, committed: &Result<()>) {
-        let answer = match (committed, self.outcome) {
+        let Self { work, outcome, to } = *self;
+        // What it shares with its caller is the caller's from here on.
+        drop(work);
+        let answer = match (committed, outcome) {
             (_, Some(Err(own))) => Err(own),
             (Ok(()), Some(Ok(value))) => Ok(value),
             (Ok(()), None) => Err(StoreError::Unavailable("the write was never begun".into())),
             (Err(shared), _) => Err(shared.again()),
         };
         // The caller may have gone away; what it wrote stays.
-        let _ = self.to.send(answer);
+        let _ = to.send(answer);
     }
 }
 

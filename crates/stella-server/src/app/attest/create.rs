@@ -20,6 +20,7 @@ use super::sign::{MAX_TRIES, MAX_TRIES_WITH_EVENT, Made, NoSignature, RETRY};
 use super::statement::Draft;
 use super::view;
 use crate::app::error::{Error, ErrorKind, Result};
+use crate::app::tokens::Remembered;
 use crate::app::verify::evidence::KnownSignature;
 use crate::app::verify::{Judged, judge_silently};
 use crate::app::{App, Caller, signers, values};
@@ -32,8 +33,9 @@ const ROUTE: &str = "POST /v1/attestations";
 pub struct CreateOptions {
     pub idempotency_key: Option<String>,
     pub wait: Wait,
-    /// As of which head of the event log the caller's token is good.
-    pub known_at: Option<u64>,
+    /// Of the caller, if from memory: then the commit proves that the token
+    /// is still good.
+    pub remembered: Option<Remembered>,
 }
 
 /// On what a statement is signed.
@@ -79,7 +81,7 @@ pub(super) struct Order<'a> {
     pub profile: &'a ProfileName,
     pub caller: &'a Caller,
     /// Kept with the attestation and checked again before a late signature.
-    pub authority: serde_json::Value,
+    pub authority: Arc<serde_json::Value>,
     pub supersedes: Option<AttestationId>,
     pub idempotency: Option<IdempotencyRow>,
     pub wait: Wait,
@@ -99,7 +101,7 @@ pub(super) enum Placed {
 
 /// What was stored, with the state it was signed on.
 pub(super) struct SignedNow {
-    new: NewAttestation,
+    new: Arc<NewAttestation>,
     trust: Arc<TrustState>,
     seen: Seen,
 }
@@ -121,7 +123,7 @@ impl App {
         let draft = self.draft(&request).await?;
         let profiles = self.profiles(&request.profiles)?;
         for profile in &profiles {
-            caller.may_sign(&draft.statement, &draft.kind, profile)?;
+            caller.may_sign(&draft.names, &draft.kind, profile)?;
         }
         let idempotency = match options.idempotency_key {
             Some(key) => Some(self.idempotency(caller, key, &draft, &profiles)?),
@@ -141,28 +143,31 @@ impl App {
         };
         let anew = request.force.unwrap_or(idempotency.is_some());
         let reuse = !anew && !draft.kind.is_test();
+        let known_at = options.remembered.as_ref().map(|known| known.head);
+        let authority = match options.remembered {
+            Some(known) => known.authority,
+            None => caller.kept()?,
+        };
         let mut answers = Vec::with_capacity(profiles.len());
         for (index, (profile, id)) in profiles.iter().zip(ids).enumerate() {
-            let order = |first| -> Result<Order<'_>> {
-                Ok(Order {
-                    id,
-                    draft: &draft,
-                    profile,
-                    caller,
-                    authority: authority(caller)?,
-                    supersedes: None,
-                    // The first carries the key for all, so that a repetition
-                    // after a crash finds which ids were promised.
-                    idempotency: idempotency.clone().filter(|_| index == 0),
-                    wait: options.wait,
-                    basis: Basis::Memory(options.known_at),
-                    first,
-                })
+            let order = |first| Order {
+                id,
+                draft: &draft,
+                profile,
+                caller,
+                authority: Arc::clone(&authority),
+                supersedes: None,
+                // The first carries the key for all, so that a repetition
+                // after a crash finds which ids were promised.
+                idempotency: idempotency.clone().filter(|_| index == 0),
+                wait: options.wait,
+                basis: Basis::Memory(known_at),
+                first,
             };
             let mut first = reuse && self.looks_last(&profiles, options.wait);
             let mut placed = Placed::NotFirst;
             if first {
-                placed = self.place_promised(order(true)?).await?;
+                placed = self.place_promised(order(true)).await?;
             }
             if let Placed::NotFirst = placed {
                 if reuse {
@@ -175,10 +180,10 @@ impl App {
                         Earlier::Nothing => first = true,
                     }
                 }
-                placed = self.place_promised(order(false)?).await?;
+                placed = self.place_promised(order(false)).await?;
             }
             match placed {
-                Placed::Signed(made) if first => answers.push(self.answer_first(*made)?),
+                Placed::Signed(made) if first => answers.push(self.answer_first(&draft, *made)?),
                 Placed::Signed(_) => answers.push(self.answer(id, None).await?),
                 Placed::Stored(why) => answers.push(self.answer(id, why).await?),
                 Placed::NotFirst => return Err(Error::internal("it had not to be the first")),
@@ -245,11 +250,11 @@ impl App {
                 Some(_) => self.superseding(signed, &trust, identity, order.draft.pae, order.id)?,
                 None => signed,
             };
-            let new = NewAttestation {
+            let new = Arc::new(NewAttestation {
                 expected_head,
                 ..row(&order, now, Outcome::Signed(signed))
-            };
-            match self.store.insert_attestation(new.clone()).await? {
+            });
+            match self.store.insert_attestation(Arc::clone(&new)).await? {
                 Inserted::Done => return Ok(Placed::Signed(Box::new(SignedNow { new, trust, seen }))),
                 Inserted::Known => return Ok(Placed::NotFirst),
                 Inserted::Repeated(earlier) => return Ok(Placed::Repeated(earlier)),
@@ -294,7 +299,8 @@ impl App {
         unsigned: Outcome,
         why: Option<NoSignature>,
     ) -> Result<Placed> {
-        match self.store.insert_attestation(row(order, now, unsigned)).await? {
+        let new = row(order, now, unsigned).into();
+        match self.store.insert_attestation(new).await? {
             Inserted::Done => {}
             Inserted::Repeated(earlier) => return Ok(Placed::Repeated(earlier)),
             moved => return Err(Error::internal(format!("a record answered {moved:?}"))),
@@ -319,16 +325,17 @@ impl App {
 
     /// As [`answer`](Self::answer) would say it of a statement of which nothing
     /// was known before, without asking the store for what was just stored.
-    fn answer_first(&self, made: SignedNow) -> Result<Attestation> {
+    fn answer_first(&self, draft: &Draft, made: SignedNow) -> Result<Attestation> {
         let SignedNow { new, trust, seen } = made;
-        let Outcome::Signed(signed) = &new.outcome else {
+        let new = Arc::unwrap_or_clone(new);
+        let Outcome::Signed(signed) = new.outcome else {
             return Err(Error::internal("what was signed has no signature"));
         };
-        let known = vec![KnownSignature::made_here(signed, &seen, &new.requested.identity)];
+        let known = vec![KnownSignature::made_here(&signed, &seen, &new.requested.identity)];
         let row = AttestationRow {
             signed: Some(SignedPart {
-                envelope: signed.envelope.clone(),
-                key_id: signed.by.as_ref().map(|by| by.key_id.clone()),
+                envelope: signed.envelope,
+                key_id: signed.by.map(|by| by.key_id),
                 recorded_at: signed.recorded_at,
             }),
             state: AttestationState::Signed,
@@ -347,7 +354,8 @@ impl App {
         };
         let mut answer = view(&row, &trust);
         let question = self.question_now(trust);
-        let judged = judge_silently(&question, &row, known, &mut question.budget().having(&seen));
+        let budget = &mut question.budget().having(&seen);
+        let judged = judge_silently(&question, &row, (&draft.statement, &draft.signed), known, budget);
         add_verdict(&mut answer, &row, &judged);
         Ok(answer)
     }
@@ -483,7 +491,7 @@ impl App {
                     draft,
                     profile,
                     caller,
-                    authority: authority(caller)?,
+                    authority: caller.kept()?,
                     supersedes: None,
                     idempotency: None,
                     wait,
@@ -541,11 +549,6 @@ impl App {
 
 const MAX_KEY: usize = 255;
 
-/// The caller as it is kept with what it had signed.
-pub(super) fn authority(caller: &Caller) -> Result<serde_json::Value> {
-    serde_json::to_value(caller).map_err(|e| Error::internal(e.to_string()))
-}
-
 fn row(order: &Order<'_>, now: Timestamp, outcome: Outcome) -> NewAttestation {
     NewAttestation {
         id: order.id,
@@ -558,7 +561,7 @@ fn row(order: &Order<'_>, now: Timestamp, outcome: Outcome) -> NewAttestation {
         requested: Requested {
             identity: order.caller.identity.clone(),
             token: order.caller.token,
-            authority: order.authority.clone(),
+            authority: Arc::clone(&order.authority),
         },
         created_at: now,
         supersedes: order.supersedes,

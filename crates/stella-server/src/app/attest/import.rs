@@ -7,7 +7,6 @@ use stella_core::id::KeyId;
 use stella_core::trust::TrustState;
 use stella_store::{Inserted, NewAttestation, Outcome, Requested, Signed};
 
-use super::create::authority;
 use super::statement::Draft;
 use super::view;
 use crate::app::error::{Error, Result};
@@ -57,7 +56,7 @@ impl App {
             requested: Requested {
                 identity: caller.identity.clone(),
                 token: caller.token,
-                authority: authority(caller)?,
+                authority: caller.kept()?,
             },
             created_at: now,
             supersedes: None,
@@ -72,7 +71,7 @@ impl App {
             first: false,
             idempotency: None,
         };
-        match self.store.insert_attestation(new).await? {
+        match self.store.insert_attestation(new.into()).await? {
             Inserted::Done => self.answer(id, None).await,
             other => Err(Error::internal(format!("an import answered {other:?}"))),
         }

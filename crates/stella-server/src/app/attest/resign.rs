@@ -2,6 +2,7 @@
 //! goes on. It must not launder a thief's work: what our ledger does not
 //! hold, or what exists only since its key's end, needs somebody's review.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -14,7 +15,7 @@ use stella_core::trust::reason::Validity;
 use stella_core::trust::{EventBody, TrustState};
 use stella_store::{AttestationRow, LogRow, Signed};
 
-use super::create::{Basis, Order, Placed, Wait, authority};
+use super::create::{Basis, Order, Placed, Wait};
 use super::statement::Draft;
 use crate::app::error::{Error, Result};
 use crate::app::verify::claimed_name;
@@ -38,7 +39,7 @@ impl App {
             (None, None) => self.known_profile("default")?,
         };
         let draft = Draft::of(self, old.payload.clone())?;
-        caller.may_sign(&draft.statement, &draft.kind, &profile)?;
+        caller.may_sign(&draft.names, &draft.kind, &profile)?;
         let reviewed = request
             .reviewed
             .as_deref()
@@ -50,8 +51,8 @@ impl App {
         {
             return Err(why);
         }
-        let mut kept = authority(caller)?;
-        if let (Some(note), Some(object)) = (reviewed, kept.as_object_mut()) {
+        let mut kept = caller.kept()?;
+        if let (Some(note), Some(object)) = (reviewed, Arc::make_mut(&mut kept).as_object_mut()) {
             object.insert("reviewed".to_owned(), json!(note));
         }
         // Later than what it supersedes, even when the clock was set back.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use serde::Deserialize as _;
 use stella_core::api::attestations::{Retried, Retry};
 use stella_core::id::{AttestationId, ProfileName};
 use stella_core::time::Timestamp;
@@ -268,10 +269,10 @@ impl App {
         draft: &Draft,
         profile: &ProfileName,
     ) -> Result<std::result::Result<(), String>> {
-        let Ok(caller) = serde_json::from_value::<Caller>(row.requested.authority.clone()) else {
+        let Ok(caller) = Caller::deserialize(&*row.requested.authority) else {
             return Ok(Err("held: the requester's authority cannot be read".to_owned()));
         };
-        if let Err(e) = caller.may_sign(&draft.statement, &draft.kind, profile) {
+        if let Err(e) = caller.may_sign(&draft.names, &draft.kind, profile) {
             return Ok(Err(format!("held: {}", e.message)));
         }
         let Some(token) = caller.token else {

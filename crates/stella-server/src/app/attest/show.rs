@@ -58,7 +58,7 @@ impl App {
         Ok(AttestationDetails {
             attestation,
             token_id: row.requested.token.map(|t| t.to_string()),
-            authority: row.requested.authority.clone(),
+            authority: Value::clone(&row.requested.authority),
             statement: statement(&row),
             signatures,
             siblings: siblings

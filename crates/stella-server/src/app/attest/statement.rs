@@ -1,7 +1,7 @@
 //! From a request to the exact bytes that are to be signed.
 
 use stella_core::api::attestations::{CreateAttestation, SubjectInput};
-use stella_core::digest::Sha256;
+use stella_core::digest::{Hashed, Sha256};
 use stella_core::dsse::{self, IN_TOTO_PAYLOAD_TYPE};
 use stella_core::predicate::PredicateType;
 use stella_core::purl::SubjectName;
@@ -17,8 +17,12 @@ use crate::app::verify::statement_of;
 pub(super) struct Draft {
     pub payload: Vec<u8>,
     pub pae: Sha256,
+    /// What is signed.
+    pub signed: Hashed,
     pub statement: Statement,
     pub kind: PredicateType,
+    /// What each subject is called.
+    pub names: Vec<Option<SubjectName>>,
     /// By their canonical names, as they are looked up.
     pub subjects: Vec<Subject>,
 }
@@ -27,23 +31,26 @@ impl Draft {
     /// Of a payload whose package names are package URLs.
     pub fn of(app: &App, payload: Vec<u8>) -> Result<Self> {
         let statement = statement_of(app, &payload)?;
-        let subjects = statement.subjects().iter().map(canonical);
+        let signed = Hashed::of(dsse::pae(IN_TOTO_PAYLOAD_TYPE, &payload));
+        let subjects = statement.subjects();
+        let names = subjects
+            .iter()
+            .map(|subject| subject.name.as_deref().map(parse_name).transpose())
+            .collect::<Result<Vec<_>>>()?;
+        let canonical = subjects.iter().zip(&names).map(|(subject, name)| Subject {
+            name: name.as_ref().map(SubjectName::to_string),
+            digest: subject.digest.clone(),
+        });
         Ok(Self {
-            subjects: subjects.collect::<Result<_>>()?,
-            pae: dsse::pae_digest(IN_TOTO_PAYLOAD_TYPE, &payload),
+            subjects: canonical.collect(),
+            names,
+            pae: signed.sha256(),
+            signed,
             kind: PredicateType::from_wire(statement.predicate_type()),
             statement,
             payload,
         })
     }
-}
-
-fn canonical(subject: &Subject) -> Result<Subject> {
-    let name = subject.name.as_deref().map(parse_name).transpose()?;
-    Ok(Subject {
-        name: name.map(|name| name.to_string()),
-        digest: subject.digest.clone(),
-    })
 }
 
 impl App {

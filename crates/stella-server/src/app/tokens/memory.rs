@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde_json::Value;
 use stella_core::digest::Sha256;
 use stella_store::TokenRow;
 
@@ -22,8 +23,10 @@ struct Known {
 
 pub(super) struct Token {
     pub(super) row: TokenRow,
-    /// As it was read from the row.
-    pub(super) authority: Caller,
+    /// Whom the row makes of whoever has the token.
+    pub(super) caller: Caller,
+    /// As it is kept with what they have signed.
+    pub(super) authority: Arc<Value>,
 }
 
 impl KnownTokens {
@@ -38,13 +41,13 @@ impl KnownTokens {
     }
 
     /// `head` was seen before the token was looked up.
-    pub(super) fn keep(&self, head: u64, token: Token) {
+    pub(super) fn keep(&self, head: u64, token: Arc<Token>) {
         let mut known = self.known();
         if known.head != head || known.tokens.len() >= MOST {
             known.tokens.clear();
             known.head = head;
         }
-        known.tokens.insert(token.row.hash, Arc::new(token));
+        known.tokens.insert(token.row.hash, token);
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

@@ -7,8 +7,10 @@ mod revoke;
 
 pub use memory::KnownTokens;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use stella_core::api::tokens::Token;
 use stella_core::digest::Sha256;
 use stella_core::time::Timestamp;
@@ -20,34 +22,56 @@ use crate::app::{App, Caller};
 /// By which a secret that leaked into a log or a repository is recognised.
 pub const SECRET_PREFIX: &str = "stella_";
 
+/// What is known of a caller whose token was remembered.
+#[derive(Debug, Clone)]
+pub struct Remembered {
+    /// As of which head of the event log the token is good.
+    pub head: u64,
+    /// The caller's, as it is kept with what they have signed.
+    pub authority: Arc<Value>,
+}
+
 impl App {
     /// Whose token this is. One answer for unknown, expired and revoked, so
     /// that nothing is learnt by guessing.
     pub async fn token_caller(&self, secret: &str) -> Result<Caller> {
         let head = self.trust.last_known().head;
-        self.look_up(&Sha256::of(secret.as_bytes()), head).await
+        let token = self.look_up(&Sha256::of(secret.as_bytes()), head).await?;
+        caller_of(&token, self.now())
     }
 
     /// The same from memory, where it is there, with the head of the event log
     /// as of which it holds. Only for what proves at its commit that this is
     /// still the head, or asks again.
-    pub async fn remembered_caller(&self, secret: &str) -> Result<(Caller, u64)> {
+    pub async fn remembered_caller(&self, secret: &str) -> Result<(Caller, Remembered)> {
         let hash = Sha256::of(secret.as_bytes());
         let head = self.trust.last_known().head;
         let known = self.known_tokens.at(head, &hash);
         // Whose use is to be noted again is looked up again.
-        match known.filter(|token| !use_is_stale(&token.row, self.now())) {
-            Some(token) => Ok((caller_of(&token, self.now())?, head)),
-            None => Ok((self.look_up(&hash, head).await?, head)),
-        }
+        let token = match known.filter(|token| !use_is_stale(&token.row, self.now())) {
+            Some(token) => token,
+            None => self.look_up(&hash, head).await?,
+        };
+        let authority = Arc::clone(&token.authority);
+        Ok((caller_of(&token, self.now())?, Remembered { head, authority }))
     }
 
-    async fn look_up(&self, hash: &Sha256, head: u64) -> Result<Caller> {
+    async fn look_up(&self, hash: &Sha256, head: u64) -> Result<Arc<memory::Token>> {
         let now = self.now();
         let row = self.store.token_by_hash(hash).await?.ok_or_else(refused)?;
-        let authority = authority(&row)?;
-        let mut token = memory::Token { row, authority };
-        let caller = caller_of(&token, now)?;
+        let caller = Caller {
+            identity: format!("token:{}", row.name),
+            token: Some(row.id),
+            remote: true,
+            ..authority(&row)?
+        };
+        let authority = caller.kept()?;
+        let mut token = memory::Token {
+            row,
+            caller,
+            authority,
+        };
+        stands(&token.row, now)?;
         // Each note is a durable write, so not one a request; and a full disk
         // must not keep a verifier from verifying.
         if use_is_stale(&token.row, now) {
@@ -57,8 +81,9 @@ impl App {
             }
             token.row.last_used_at = Some(now);
         }
-        self.known_tokens.keep(head, token);
-        Ok(caller)
+        let token = Arc::new(token);
+        self.known_tokens.keep(head, Arc::clone(&token));
+        Ok(token)
     }
 
     /// A request may outlive its token: its body takes as long as the client
@@ -77,15 +102,15 @@ impl App {
 }
 
 fn caller_of(token: &memory::Token, now: Timestamp) -> Result<Caller> {
-    let row = &token.row;
+    stands(&token.row, now)?;
+    Ok(token.caller.clone())
+}
+
+fn stands(row: &TokenRow, now: Timestamp) -> Result<()> {
     if row.revoked_at.is_some() || row.expires_at <= now {
         return Err(refused());
     }
-    let mut caller = token.authority.clone();
-    caller.identity = format!("token:{}", row.name);
-    caller.token = Some(row.id);
-    caller.remote = true;
-    Ok(caller)
+    Ok(())
 }
 
 fn use_is_stale(row: &TokenRow, now: Timestamp) -> bool {

@@ -210,7 +210,7 @@ fn as_stored(signature: &EnvelopeSignature, stored: &[KnownSignature]) -> KnownS
 /// those that verify come first, and of each key the ledgered and oldest.
 pub(crate) fn choose(
     trust: &TrustState,
-    pae: &[u8],
+    pae: impl FnOnce() -> Vec<u8>,
     mut known: Vec<KnownSignature>,
     limit: usize,
 ) -> Vec<KnownSignature> {
@@ -218,13 +218,14 @@ pub(crate) fn choose(
     if known.len() <= limit {
         return known;
     }
+    let pae = pae();
     let mut best = BTreeMap::new();
     let (mut rest, mut order) = (Vec::new(), 0_usize);
     for signature in known {
         match signature.named(trust) {
             Some(key) => {
                 let id = key.id.clone();
-                if !best.contains_key(&id) && key.public_key.verify(pae, &signature.sig).is_ok() {
+                if !best.contains_key(&id) && key.public_key.verify(&pae, &signature.sig).is_ok() {
                     order += 1;
                     best.insert(id, (order, signature));
                 }

@@ -14,12 +14,12 @@ mod signer;
 
 use std::collections::HashMap;
 
-use stella_core::digest::Sha256;
+use stella_core::digest::{Hashed, Sha256};
 use stella_core::dsse::EnvelopeLimits;
 use stella_core::json::JsonLimits;
 use stella_core::statement::{Statement, StatementLimits, Subject};
 use stella_core::verify::document::{self, DocumentLimits};
-use stella_core::verify::{Budget, Check, Code, Judgement, SignedStatement};
+use stella_core::verify::{Budget, Check, Code, Judgement, SignatureCase, SignedStatement};
 use stella_store::{AttestationRow, STORED_STATEMENT};
 
 pub use question::Question;
@@ -95,16 +95,25 @@ pub(in crate::app) fn judge_known(
     })
 }
 
-/// The same at the cost of this budget, and without traces.
+/// The same of a row whose statement was read and hashed before, at the cost
+/// of this budget, and without traces.
 pub(in crate::app) fn judge_silently(
     question: &Question,
     row: &AttestationRow,
+    (statement, signed): (&Statement, &Hashed),
     known: Vec<KnownSignature>,
     budget: &mut Budget,
 ) -> Judged {
-    judge_opened(question, row, known, |statement| {
-        document::judge_subjects_silently(question.verifier(), statement, budget)
-    })
+    if !is_signed(row, question) {
+        return Judged::of(vec![unsigned(row)]);
+    }
+    let cases = cases(question, row, known);
+    let statement = SignedStatement::read(statement.clone(), &row.payload, signed.clone(), cases);
+    Judged::of(document::judge_subjects_silently(
+        question.verifier(),
+        &statement,
+        budget,
+    ))
 }
 
 fn judge_opened(
@@ -128,13 +137,16 @@ fn open_stored(
     row: &AttestationRow,
     known: Vec<KnownSignature>,
 ) -> std::result::Result<SignedStatement, Check> {
-    let pae = stella_core::dsse::pae(&row.payload_type, &row.payload);
-    let limit = question.policy.limits.max_signatures;
-    let cases = evidence::choose(&question.trust, &pae, known, limit)
-        .iter()
-        .map(KnownSignature::case)
-        .collect();
+    let cases = cases(question, row, known);
     SignedStatement::open(&row.payload_type, &row.payload, cases, &STORED_STATEMENT)
+}
+
+/// Those of the signatures that are judged.
+fn cases(question: &Question, row: &AttestationRow, known: Vec<KnownSignature>) -> Vec<SignatureCase> {
+    let limit = question.policy.limits.max_signatures;
+    let pae = || stella_core::dsse::pae(&row.payload_type, &row.payload);
+    let chosen = evidence::choose(&question.trust, pae, known, limit);
+    chosen.iter().map(KnownSignature::case).collect()
 }
 
 fn is_signed(row: &AttestationRow, question: &Question) -> bool {

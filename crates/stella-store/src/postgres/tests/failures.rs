@@ -208,11 +208,15 @@ async fn a_commit_of_which_nothing_is_heard_is_unknown_and_not_repeated() {
         let fixture = Fixture::with_a_key(Arc::clone(&store)).await;
 
         *armed.lock().unwrap() = Some(cut);
-        let heard = store.insert_attestation(fixture.signed_attestation(1)).await;
+        let heard = store
+            .insert_attestation(fixture.signed_attestation(1).into())
+            .await;
         assert!(matches!(heard, Err(StoreError::Unknown(_))), "{heard:?}");
         let found = store.attestation(attestation_id(1)).await.unwrap();
         assert_eq!(found.is_some(), kept);
-        let later = store.insert_attestation(fixture.signed_attestation(2)).await;
+        let later = store
+            .insert_attestation(fixture.signed_attestation(2).into())
+            .await;
         assert_eq!(later.unwrap(), Inserted::Done);
         assert_eq!(store.verify().await.unwrap().findings, Vec::<String>::new());
     }
@@ -226,8 +230,8 @@ async fn text_that_postgresql_cannot_hold_is_refused_alone() {
     let mut bad = attestation(1);
     bad.requested.identity = "token:a\0b".into();
     let (refused, other) = tokio::join!(
-        store.insert_attestation(bad),
-        store.insert_attestation(attestation(2))
+        store.insert_attestation(bad.into()),
+        store.insert_attestation(attestation(2).into())
     );
     assert!(
         matches!(&refused, Err(StoreError::Unstorable(why)) if why.contains("U+0000")),
@@ -253,7 +257,10 @@ async fn a_server_that_crashes_under_load_loses_nothing_that_was_acknowledged() 
         writers.spawn(async move {
             while stop.load(Ordering::Relaxed) == 0 {
                 let n = next.fetch_add(1, Ordering::Relaxed);
-                match store.insert_attestation(fixture.signed_attestation(n)).await {
+                match store
+                    .insert_attestation(fixture.signed_attestation(n).into())
+                    .await
+                {
                     Ok(done) => {
                         assert_eq!(done, Inserted::Done);
                         acknowledged.lock().unwrap().push(n);

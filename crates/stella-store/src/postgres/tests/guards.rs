@@ -28,7 +28,7 @@ async fn filled(server: &Postgres, database: &str) -> Arc<dyn Store> {
     let fixture = Fixture::with_a_key(Arc::clone(&store)).await;
     for n in 1..=2 {
         let signed = fixture.signed_attestation(n);
-        store.insert_attestation(signed).await.unwrap();
+        store.insert_attestation(signed.into()).await.unwrap();
     }
     let proof = fixture.proof(&[2], &[&[1]]).await;
     store.insert_proof(proof).await.unwrap();
@@ -155,16 +155,16 @@ async fn a_payload_is_stored_beside_no_envelope_that_holds_it_and_read_either_wa
     let store: Arc<dyn Store> = Arc::new(open(&server.url_as("service", &database)).await);
     let fixture = Fixture::with_a_key(Arc::clone(&store)).await;
     store
-        .insert_attestation(fixture.signed_attestation(1))
+        .insert_attestation(fixture.signed_attestation(1).into())
         .await
         .unwrap();
-    store.insert_attestation(attestation(2)).await.unwrap();
+    store.insert_attestation(attestation(2).into()).await.unwrap();
     // An envelope that gives something else back, whatever wrote it.
     let mut odd = fixture.signed_attestation(3);
     if let Outcome::Signed(signed) = &mut odd.outcome {
         signed.envelope = b"{}".to_vec();
     }
-    store.insert_attestation(odd).await.unwrap();
+    store.insert_attestation(odd.into()).await.unwrap();
 
     let claiming = Claiming {
         attestations: vec![attestation_id(2)],
@@ -185,7 +185,7 @@ async fn a_payload_is_stored_beside_no_envelope_that_holds_it_and_read_either_wa
         let found = store.attestation(attestation_id(n)).await.unwrap().unwrap();
         assert_eq!(found.payload, attestation(n).payload, "{n}");
     }
-    store.insert_attestation(attestation(4)).await.unwrap();
+    store.insert_attestation(attestation(4).into()).await.unwrap();
     let (content, lost) = ("the content of an attestation", "violates check constraint");
     for (change, why) in [
         (

@@ -172,7 +172,10 @@ async fn who_stores_reads_no_table_from_end_to_end_while_it_grows() {
             fixture.signed_attestation(n),
             fixture.signed_attestation(1000 + n),
         );
-        let (one, other) = tokio::join!(store.insert_attestation(one), store.insert_attestation(other));
+        let (one, other) = tokio::join!(
+            store.insert_attestation(one.into()),
+            store.insert_attestation(other.into())
+        );
         assert_eq!((one.unwrap(), other.unwrap()), (Inserted::Done, Inserted::Done));
     }
     // What a connection did is counted once it has ended.

@@ -67,8 +67,8 @@ async fn a_full_disk_writes_nothing_by_halves() {
     let mut n = 10;
     let error = loop {
         let mut new = attestation(n);
-        new.requested.authority = serde_json::Value::String("x".repeat(9_000));
-        if let Err(error) = store.insert_attestation(new).await {
+        new.requested.authority = Arc::new("x".repeat(9_000).into());
+        if let Err(error) = store.insert_attestation(new.into()).await {
             break error;
         }
         n += 1;
@@ -80,7 +80,7 @@ async fn a_full_disk_writes_nothing_by_halves() {
     drop(store);
     // With room again, it goes on.
     let store = open(&place.path);
-    store.insert_attestation(attestation(n)).await.unwrap();
+    store.insert_attestation(attestation(n).into()).await.unwrap();
     assert_eq!(store.verify().await.unwrap().findings, Vec::<String>::new());
 }
 
@@ -111,7 +111,7 @@ async fn a_failing_member_fails_alone() {
             let store = Arc::clone(&store);
             // Every tenth repeats the id of the first.
             let new = attestation(if n % 10 == 0 { 0 } else { n });
-            tokio::spawn(async move { store.insert_attestation(new).await.is_ok() })
+            tokio::spawn(async move { store.insert_attestation(new.into()).await.is_ok() })
         })
         .collect();
     let mut stored = 0;
@@ -140,7 +140,7 @@ async fn the_log_is_written_back_while_others_write_and_read() {
             tasks.spawn(async move {
                 let new = attestation(round * 20 + n);
                 let id = new.id;
-                store.insert_attestation(new).await.unwrap();
+                store.insert_attestation(new.into()).await.unwrap();
                 store.attestation(id).await.unwrap().unwrap();
             });
         }
@@ -226,7 +226,7 @@ async fn killed_process() {
             let store = Arc::clone(&store);
             tokio::spawn(async move {
                 for n in (present * 8 + lane..).step_by(8) {
-                    if store.insert_attestation(attestation(n)).await.is_ok() {
+                    if store.insert_attestation(attestation(n).into()).await.is_ok() {
                         println!("acknowledged {n} .");
                     }
                 }

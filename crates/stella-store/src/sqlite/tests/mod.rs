@@ -43,7 +43,7 @@ async fn fill(store: SqliteStore) -> Fixture {
     let fixture = Fixture::with_a_key(Arc::clone(&store)).await;
     for n in 1..=2 {
         store
-            .insert_attestation(fixture.signed_attestation(n))
+            .insert_attestation(fixture.signed_attestation(n).into())
             .await
             .unwrap();
     }

@@ -18,7 +18,7 @@ async fn guards_hold_for_every_program() {
         "INSERT OR REPLACE INTO event_chain SELECT * FROM event_chain",
         "DELETE FROM attestations",
         "INSERT OR REPLACE INTO attestations SELECT * FROM attestations",
-        "INSERT OR REPLACE INTO attestations SELECT entry + 9, a.id, a.pae, a.payload_type, x'00',
+        "INSERT OR REPLACE INTO attestations SELECT entry + 9, a.id, a.pae, a.pae_start, a.payload_type, x'00',
          a.predicate_type, a.profile, a.state, a.requested_by, a.requested_token, a.requested_authority,
          a.created_at, a.envelope, a.key_id, a.signed_at, a.attempts, a.last_error, a.last_attempt_at,
          a.next_attempt_at, a.supersedes, a.imported FROM attestations a",
@@ -147,8 +147,16 @@ async fn every_alteration_is_named() {
             "its subjects are not those of its payload",
         ),
         (
-            "INSERT INTO subjects SELECT entry, 9, 'pkg:npm/other', 'sha256', lower(hex(zeroblob(32))) FROM attestations",
+            "INSERT INTO subjects SELECT entry, 9, 'pkg:npm/other', 'sha256', lower(hex(zeroblob(32))), '0000000000000000' FROM attestations",
             "its subjects are not those of its payload",
+        ),
+        (
+            "UPDATE subjects SET digest_end = '0123456789abcdef'",
+            "what it is found by is not part of its digests",
+        ),
+        (
+            "UPDATE attestations SET pae_start = zeroblob(8)",
+            "what it is found by is not part of its digests",
         ),
         (
             "UPDATE attestations SET predicate_type = 'https://openvex.dev/ns/v0.2.0'",
