@@ -1,6 +1,7 @@
 //! A document that the asker brings: an envelope or a bundle with nothing
 //! stored beside it. Server and offline verifier answer through here.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::api::verify::VerdictReport;
@@ -99,6 +100,17 @@ pub fn judge_subjects_silently(
     budget: &mut Budget,
 ) -> Vec<Judgement> {
     each_subject(statement, |name| statement.judge_silently(v, name, budget))
+}
+
+/// The same under names that were read of the subjects before, one for each.
+pub fn judge_names_silently<'a>(
+    v: Verifier<'_>,
+    statement: &SignedStatement,
+    names: impl Iterator<Item = Cow<'a, SubjectName>>,
+    budget: &mut Budget,
+) -> Vec<Judgement> {
+    let judged = names.map(|name| statement.judge_silently(v, &name, budget));
+    judged.collect()
 }
 
 fn each_subject(

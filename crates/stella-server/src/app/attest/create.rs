@@ -355,7 +355,7 @@ impl App {
         let mut answer = view(&row, &trust);
         let question = self.question_now(trust);
         let budget = &mut question.budget().having(&seen);
-        let judged = judge_silently(&question, &row, (&draft.statement, &draft.signed), known, budget);
+        let judged = judge_silently(&question, &row, draft, known, budget);
         add_verdict(&mut answer, &row, &judged);
         Ok(answer)
     }

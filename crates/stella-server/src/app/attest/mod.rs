@@ -18,6 +18,7 @@ pub(in crate::app) use drain::Drain;
 pub use create::{CreateOptions, Wait};
 pub use list::AttestationQuery;
 pub(in crate::app) use list::cursor;
+pub(in crate::app) use statement::Draft;
 pub(crate) use statement::read_subject;
 pub(in crate::app) use test_sign::PROBE_PAYLOAD_TYPE;
 

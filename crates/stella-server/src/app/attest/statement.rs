@@ -1,5 +1,7 @@
 //! From a request to the exact bytes that are to be signed.
 
+use std::borrow::Cow;
+
 use stella_core::api::attestations::{CreateAttestation, SubjectInput};
 use stella_core::digest::{Hashed, Sha256};
 use stella_core::dsse::{self, IN_TOTO_PAYLOAD_TYPE};
@@ -14,7 +16,7 @@ use crate::app::verify::statement_of;
 
 /// A payload that is a statement within every bound.
 #[derive(Debug, Clone)]
-pub(super) struct Draft {
+pub(in crate::app) struct Draft {
     pub payload: Vec<u8>,
     pub pae: Sha256,
     /// What is signed.
@@ -49,6 +51,15 @@ impl Draft {
             kind: PredicateType::from_wire(statement.predicate_type()),
             statement,
             payload,
+        })
+    }
+
+    /// One for each subject; without a name it is called by its digest.
+    pub fn claimed_names(&self) -> impl Iterator<Item = Cow<'_, SubjectName>> {
+        let subjects = self.names.iter().zip(&self.subjects);
+        subjects.map(|(name, subject)| match name {
+            Some(name) => Cow::Borrowed(name),
+            None => Cow::Owned(SubjectName::Plain(subject.digest.to_string())),
         })
     }
 }

@@ -22,7 +22,6 @@ pub(in crate::app) struct Candidate<'a> {
     pub store: Option<String>,
 }
 
-#[derive(Clone)]
 struct Place<'a> {
     key: &'a KeyRecord,
     uri: &'a str,
@@ -49,17 +48,19 @@ impl App {
         let allow_software = settings.is_some_and(|p| p.allow_software);
         let keys = trust.signing_keys(profile, listed, self.not_before(trust));
         let roles = std::iter::once(Role::Active).chain(std::iter::repeat(Role::Standby));
-        let rated = keys.into_iter().zip(roles).flat_map(|(key, role)| {
-            key.stores().filter_map(move |uri| {
-                let place = Place {
-                    key,
-                    uri,
-                    store: self.key_store_of(uri),
-                };
-                Some((role, StoreKind::of(uri)?, place))
-            })
-        });
-        let rated: Vec<_> = rated.collect();
+        let rated = || {
+            let rated = keys.iter().zip(roles.clone()).flat_map(|(key, role)| {
+                key.stores().filter_map(move |uri| {
+                    let place = Place {
+                        key,
+                        uri,
+                        store: self.key_store_of(uri),
+                    };
+                    Some((role, StoreKind::of(uri)?, place))
+                })
+            });
+            rated.collect::<Vec<_>>()
+        };
         let mode = self.mode_for(trust, profile);
         let up = |place: &Place<'_>| {
             let store = place.store.as_ref();
@@ -71,7 +72,7 @@ impl App {
                 .as_ref()
                 .is_some_and(|moved| self.module_of_key(place.uri).as_ref() == Some(&moved.module))
         };
-        let candidates: Vec<_> = order(rated.clone(), mode, allow_software, up, moved_to)
+        let candidates: Vec<_> = order(rated(), mode, allow_software, up, moved_to)
             .into_iter()
             .map(|(role, Place { key, uri, store })| Candidate {
                 key,
@@ -83,7 +84,7 @@ impl App {
         if !candidates.is_empty() {
             return Ok(candidates);
         }
-        let all = order(rated, mode, allow_software, |_| true, |_| false);
+        let all = order(rated(), mode, allow_software, |_| true, |_| false);
         match all.into_iter().find_map(|(_, place)| place.store) {
             Some(store) => {
                 let why = self.left_alone(&store);

@@ -14,7 +14,7 @@ mod signer;
 
 use std::collections::HashMap;
 
-use stella_core::digest::{Hashed, Sha256};
+use stella_core::digest::Sha256;
 use stella_core::dsse::EnvelopeLimits;
 use stella_core::json::JsonLimits;
 use stella_core::statement::{Statement, StatementLimits, Subject};
@@ -27,6 +27,7 @@ pub use stella_core::verify::document::Judged;
 pub(crate) use stella_core::verify::document::claimed_name;
 
 use crate::app::App;
+use crate::app::attest::Draft;
 use crate::app::error::Result;
 use evidence::KnownSignature;
 
@@ -95,12 +96,12 @@ pub(in crate::app) fn judge_known(
     })
 }
 
-/// The same of a row whose statement was read and hashed before, at the cost
-/// of this budget, and without traces.
+/// The same of a row whose statement was read before, at the cost of this
+/// budget, and without traces.
 pub(in crate::app) fn judge_silently(
     question: &Question,
     row: &AttestationRow,
-    (statement, signed): (&Statement, &Hashed),
+    draft: &Draft,
     known: Vec<KnownSignature>,
     budget: &mut Budget,
 ) -> Judged {
@@ -108,11 +109,12 @@ pub(in crate::app) fn judge_silently(
         return Judged::of(vec![unsigned(row)]);
     }
     let cases = cases(question, row, known);
-    let statement = SignedStatement::read(statement.clone(), &row.payload, signed.clone(), cases);
-    Judged::of(document::judge_subjects_silently(
-        question.verifier(),
-        &statement,
-        budget,
+    let statement = draft.statement.clone();
+    let statement = SignedStatement::read(statement, &row.payload, draft.signed.clone(), cases);
+    let names = draft.claimed_names();
+    let verifier = question.verifier();
+    Judged::of(document::judge_names_silently(
+        verifier, &statement, names, budget,
     ))
 }
 
