@@ -56,6 +56,8 @@ pub struct Bed {
     database: String,
     replicas: Vec<Instance>,
     token: Option<Token>,
+    /// A clone of it with its key, as whoever has an HSM keeps one.
+    clone: Option<Token>,
     folder: tempfile::TempDir,
 }
 
@@ -119,11 +121,13 @@ impl Bed {
             .unwrap_or_default();
         at(0).ok(&["anchor", "add-key", "--anchor-id", anchor, "--key-id", "release"])?;
         stop(first)?;
+        let clone = token.as_ref().map(Token::cloned);
         Ok(Self {
             postgres: Mutex::new(postgres),
             database,
             replicas,
             token,
+            clone,
             folder,
         })
     }
@@ -142,7 +146,7 @@ impl Bed {
 
     fn look(&self, promises: &[Promise], lost: &mut Vec<String>) -> Result<()> {
         let any = &self.replicas[0];
-        self.say_that_the_pin_is_right();
+        self.mend_the_token();
         if let Err(why) = self.drain(any) {
             lost.push(why.0);
         }
@@ -192,11 +196,15 @@ impl Bed {
     }
 
     /// The operator's part. A token whose files are written by a worker that
-    /// is killed may refuse the PIN to another one, and then none is tried
-    /// again before somebody says so.
-    fn say_that_the_pin_is_right(&self) {
-        if self.token.is_none() {
+    /// is killed may be gone, and is restored from its clone; or it may refuse
+    /// the PIN to another one, and then none is tried again before somebody
+    /// says so.
+    fn mend_the_token(&self) {
+        let (Some(token), Some(clone)) = (&self.token, &self.clone) else {
             return;
+        };
+        if !token.is_there() {
+            token.restore_from(clone);
         }
         let verify = [
             "crypto", "hsm", "auth", "verify", "--force", "--module", "primary",
@@ -359,7 +367,7 @@ impl Drill<'_> {
                 .unwrap_or_else(PoisonError::into_inner)
                 .crash();
             self.fault();
-            self.bed.say_that_the_pin_is_right();
+            self.bed.mend_the_token();
         }
         Ok(())
     }

@@ -38,6 +38,7 @@ fn a_token_is_cloned_taken_out_put_back_and_made_anew() {
 
     token.take_out();
     assert_eq!(token.slots(), []);
+    assert!(!token.is_there());
     token.put_back();
     token.change_pin("31528");
     let mut client = Client::of(&token);
@@ -53,6 +54,12 @@ fn a_token_is_cloned_taken_out_put_back_and_made_anew() {
     assert_eq!(token.slots().len(), 2, "two of the same label");
     let mut client = Client::of_module(&token, &token.copy_of_module("second.so"));
     assert_eq!(client.ask("slots").matches("=bed").count(), 2);
+
+    std::fs::remove_dir_all(token.files()).expect("its files");
+    std::fs::create_dir(token.files()).expect("an empty folder");
+    token.restore_from(&clone);
+    assert!(token.is_there());
+    assert_eq!(token.slot().serial, slot.serial);
 }
 
 #[test]

@@ -76,18 +76,27 @@ impl Token {
     /// and keys, as a device cloned for redundancy has them.
     pub fn cloned(&self) -> Self {
         let mut clone = Self::soft_hsm("emptied");
-        std::fs::remove_dir_all(clone.files()).expect("its folder");
-        let copied = Command::new("cp")
-            .arg("-r")
-            .arg(self.files())
-            .arg(clone.files())
-            .status();
+        clone.restore_from(self);
+        clone.label.clone_from(&self.label);
+        clone.pin.clone_from(&self.pin);
+        clone
+    }
+
+    /// Whether its module still shows it. SoftHSM rewrites a token's files in
+    /// place, and whoever is killed over that leaves none behind.
+    pub fn is_there(&self) -> bool {
+        self.slots().iter().any(|slot| slot.label == self.label)
+    }
+
+    /// The files of another one in place of its own, as a device is restored
+    /// from its clone.
+    pub fn restore_from(&self, other: &Self) {
+        std::fs::remove_dir_all(self.files()).expect("its folder");
+        let mut copy = Command::new("cp");
+        let copied = copy.arg("-r").arg(other.files()).arg(self.files()).status();
         assert!(
             copied.is_ok_and(|status| status.success()),
             "the files are copied"
         );
-        clone.label.clone_from(&self.label);
-        clone.pin.clone_from(&self.pin);
-        clone
     }
 }
