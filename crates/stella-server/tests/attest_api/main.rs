@@ -1,5 +1,6 @@
 //! Stories of attesting and verifying, from the first key to a thief's work.
 
+mod answer;
 mod edge;
 mod failover;
 mod gate;
